@@ -1,0 +1,57 @@
+# Each target prepares what it needs (.ci/setup says what and why) and calls one command.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check scenarios bench format lock sample picture clean
+
+# dockerd, network namespaces and the containers' files need root.
+ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env=ONCE,CI)
+RUN := env PYTHONDONTWRITEBYTECODE=1 .venv/bin
+CODE := wharfinger registrar discovery logshipper
+PYTEST_ARGUMENTS ?=
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: ## install what is missing, run nothing
+	@.ci/setup
+
+demo: setup ## the main job, for real, in one go (ONCE=1 ends by itself)
+	@$(ROOT) $(RUN)/wharfinger demo
+
+test: setup ## every test below 15 minutes
+	$(ROOT) $(RUN)/pytest -m "not scenario" $(PYTEST_ARGUMENTS)
+
+scenarios: setup ## the long fault scenarios
+	$(ROOT) $(RUN)/pytest -m scenario $(PYTEST_ARGUMENTS)
+
+check: ## format, lint, types, import contracts
+	@.ci/setup python
+	$(RUN)/ruff format --check .
+	$(RUN)/ruff check --no-cache .
+	$(RUN)/mypy --cache-dir build/mypy
+	$(RUN)/lint-imports --no-cache
+
+format: ## write the format and the safe fixes
+	@.ci/setup python
+	$(RUN)/ruff format .
+	$(RUN)/ruff check --fix .
+
+bench: setup ## the benchmarks, each with its table
+	@for bench in bench/*.py; do echo "== $$bench"; $(ROOT) $(RUN)/python $$bench || exit; done
+
+lock: ## resolve the dependencies anew, with hashes
+	@.ci/setup python
+	$(RUN)/python -m pip install --quiet uv
+	for set in "" "-dev"; do \
+	  .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+	    --no-emit-index-url --no-emit-find-links --upgrade $$([ -n "$$set" ] && echo --group dev) pyproject.toml \
+	    --output-file requirements$$set.lock; done
+
+sample: ## write deploy/wharfinger.toml from the models
+	@.ci/setup python
+	$(RUN)/wharfinger config --sample > deploy/wharfinger.toml
+
+picture: setup ## record the README's picture from a real run of the demo
+	$(ROOT) env ONCE=1 $(RUN)/wharfinger demo --svg wharfinger/operator/demo/demo.svg
+
+clean: ## remove what was built, keep the clone
+	rm -rf .venv build dist .hypothesis .mypy_cache .ruff_cache .import_linter_cache
