@@ -1,0 +1,59 @@
+"""Log lines before people: text that drives no terminal, and since when they are asked for."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+from wharfinger.errors import Rejected
+from wharfinger.text import printable, shortened
+
+TAB_COLUMNS: Final = 4
+RESET: Final = "\x1b[0m"
+# ECMA-48, 8.3.117: bold, faint, italic, underline, reverse, the colours, and back. Neither
+# conceal nor blink: a log line shall not hide text from its reader.
+_SGR: Final = re.compile(
+    r"\x1b\[(?:(?:0?[0-47]|2[2-47]|[34][0-79]|9[0-7]|10[0-7]|[34]8;5;\d{1,3}"
+    r"|[34]8;2;\d{1,3};\d{1,3};\d{1,3})(?:;(?!m)|(?=m)))*m",
+    re.ASCII,
+)
+_SECONDS: Final[Mapping[str, int]] = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_AGO: Final = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
+
+
+def moment(text: str, now: datetime) -> str:
+    """A time in RFC 3339 out of `1h`, `30m`, `2d`, or of such a time itself.
+
+    Raises:
+        Rejected: it is neither.
+    """
+    try:
+        if found := _AGO.fullmatch(text):
+            ago = timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
+            return (now - ago).isoformat()
+        given = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        raise Rejected(
+            f"--since {shortened(text, 40)!r} is no time; write 30m, 1h, 2d or "
+            f"{now.isoformat(timespec='seconds')}"
+        ) from None
+    return (given if given.tzinfo else given.astimezone()).isoformat()
+
+
+def harmless(text: str, *, colours: bool) -> str:
+    """Log text that cannot drive a terminal: colours stay or go, all other controls are escaped.
+
+    Args:
+        text: as an application wrote it.
+        colours: keep plain colours, for a terminal; they end with the text.
+    """
+    text = text.expandtabs(TAB_COLUMNS)
+    parts, at, coloured = [], 0, False
+    for found in _SGR.finditer(text):
+        parts.append(printable(text[at : found.start()]))
+        if colours:
+            parts.append(found[0])
+            coloured = True
+        at = found.end()
+    parts.append(printable(text[at:]))
+    return "".join(parts) + (RESET if coloured else "")
