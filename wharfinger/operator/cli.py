@@ -1,0 +1,45 @@
+"""The operator's command: `wharfinger VERB`."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from wharfinger import __version__
+from wharfinger.cli import Parser, finish
+from wharfinger.errors import Exit
+from wharfinger.operator import drain, install, logs, migration, services, status
+from wharfinger.operator.demo import play
+from wharfinger.operator.doctor import visit
+from wharfinger.operator.verbs import Verbs
+from wharfinger.sample import sample
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs one verb and exits with one of the documented codes."""
+    parsed = _parser().parse_args(arguments)
+    finish("wharfinger", lambda: asyncio.run(parsed.run(parsed)), interrupted=parsed.interrupted)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="wharfinger", description="Runs and looks after the Wharfinger daemons.")
+    parser.add_argument("--version", action="version", version=f"wharfinger {__version__}")
+    verbs = Verbs(parser)
+    play.add_to(verbs)
+    _add_to(verbs)
+    for module in (status, visit, services, migration, drain, logs, install):
+        module.add_to(verbs)
+    return parser
+
+
+def _add_to(verbs: Verbs) -> None:
+    parser = verbs.add("config", _config, "the configuration file of a host")
+    parser.add_argument(
+        "--sample", action="store_true", required=True, help="print it with every default"
+    )
+
+
+async def _config(_parsed: argparse.Namespace) -> Exit:
+    sys.stdout.write(sample())
+    return Exit.OK

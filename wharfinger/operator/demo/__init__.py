@@ -1,0 +1,1 @@
+"""The main job, for real, in one go: what `wharfinger demo` and `make demo` run."""

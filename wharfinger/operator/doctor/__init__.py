@@ -1,0 +1,1 @@
+"""`wharfinger doctor`: what is wrong with this host, where, and how it is mended."""
