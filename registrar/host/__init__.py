@@ -1,0 +1,1 @@
+"""Whose host this is, and where it is reached."""

@@ -1,0 +1,1 @@
+"""What a container asks for, in our own labels and in registrator's spellings."""

@@ -1,0 +1,1 @@
+"""What etcd holds of this host: what is desired, what is there, and the difference."""
