@@ -1,0 +1,1 @@
+"""Discovery: etcd to configuration files, checked, swapped in whole, reloaded."""

@@ -1,0 +1,1 @@
+"""confd's functions, with its results and its errors."""

@@ -1,0 +1,1 @@
+"""Resources kept at the latest snapshot: when each is rendered, published, tried again."""

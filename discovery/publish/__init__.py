@@ -1,0 +1,1 @@
+"""One change on its way to disk and into service, and the way back."""

@@ -1,0 +1,1 @@
+"""What is to be rendered, and how: resource files, templates, what these may ask."""
