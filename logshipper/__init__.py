@@ -1,0 +1,1 @@
+"""The log shipper: every line of every container to a central store, at least once."""

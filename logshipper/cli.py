@@ -1,0 +1,73 @@
+"""The `logshipper` command."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from logshipper.config import Config
+from logshipper.daemon import Logshipper
+from logshipper.deadlettercommand import DEAD_LETTER
+from logshipper.plancommand import PLAN
+from logshipper.sinkconfig import AnySink
+from logshipper.sinks.catalogue import make
+from logshipper.tailcommand import TAIL
+from wharfinger import cli
+from wharfinger.dockerd import Docker
+from wharfinger.errors import ConfigError, Finding, Rejected, Unavailable
+
+
+async def findings(config: Config) -> Sequence[Finding]:
+    """Looks at Docker, its folder, and every sink."""
+    found = [*await _docker(config)]
+    for sink in config.logshipper.sinks:
+        found += await _sink(sink)
+    return found
+
+
+async def _docker(config: Config) -> list[Finding]:
+    try:
+        async with Docker(config.docker) as docker:
+            folder = Path((await docker.info()).data_root) / "containers"
+    except ConfigError as error:
+        return list(error.findings)
+    except (Unavailable, Rejected) as error:
+        return [Finding("docker.url", str(error), "start Docker, or name its socket")]
+    if not os.access(folder, os.R_OK | os.X_OK):
+        fix = "run as root: Docker's log files are readable for nobody else"
+        return [Finding(str(folder), "cannot be read", fix)]
+    return []
+
+
+async def _sink(config: AnySink) -> list[Finding]:
+    where = f"logshipper.sinks.{config.name}"
+    try:
+        sink = make(config)
+        try:
+            await sink.reach()
+        finally:
+            await sink.close()
+    except ConfigError as error:
+        return list(error.findings)
+    except Unavailable as error:
+        fix = "logs wait in Docker's files until it answers"
+        place = getattr(config, "url", "") or getattr(config, "address", "") or config.type
+        return [Finding(where, f"{place} cannot be reached: {error}", fix)]
+    return []
+
+
+COMMAND = cli.Command(
+    name="logshipper",
+    summary="Brings every line of every container to a central store, at least once.",
+    model=Config,
+    listen=lambda config: config.logshipper.listen,
+    log=lambda config: config.log,
+    make=Logshipper,
+    findings=findings,
+    verbs=(DEAD_LETTER, PLAN, TAIL),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs the command line."""
+    cli.run(COMMAND, arguments)

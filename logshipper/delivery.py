@@ -1,0 +1,212 @@
+"""Brings documents into one sink, however long it takes; returns only when each has its fate."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from logshipper.deadletter import DeadLetters
+from logshipper.metrics import Metrics
+from logshipper.model import Refusal, Verdict
+from logshipper.sinks.contract import Indigestible, Later, Sink, TooLarge
+from wharfinger.backoff import Backoff
+from wharfinger.errors import Unavailable
+from wharfinger.events import Events
+from wharfinger.health import Check
+
+ALARM_SECONDS = 5.0
+# One that fails in every other request is told of so often at most.
+TELL_SECONDS = 10.0
+LETTERS_SECONDS = 1.0
+# The alarm must not wait for the next attempt, which may be far away.
+LOOK_SECONDS = 1.0
+TOO_LARGE_STATUS = 413
+BAD_REQUEST_STATUS = 400
+# So many single documents in a row that nobody can digest: the fault is not in them.
+SUSPECTS = 3
+FIX: Final = "its logs wait in Docker's files: does it run, and is its [[logshipper.sinks]] right?"
+
+
+class Consignor(Protocol):
+    """Who is told what befalls the documents of one delivery."""
+
+    def retried(self) -> None:
+        """A request has to be made again."""
+
+    def refused(self, documents: Sequence[bytes], dropped_bytes: int) -> None:
+        """The sink will never take these; so many bytes of older dead letters had to go."""
+
+
+class Delivery:
+    """What all requests to one sink share: when the next may be made, and how it fares.
+
+    Args:
+        name: the sink's.
+        sink: makes one attempt at a time.
+        letters: keeps what the sink will never take.
+        metrics: the shipper's.
+        events: where a sink's failing and coming back is told.
+        check: red while the sink takes nothing.
+        letters_check: red while the dead letters cannot be written.
+        backoff: between attempts, unless the sink says when.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        sink: Sink,
+        letters: DeadLetters,
+        *,
+        metrics: Metrics,
+        events: Events,
+        check: Check,
+        letters_check: Check,
+        backoff: Backoff | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self._sink = sink
+        self._letters = letters
+        self._metrics = metrics
+        self._events = events
+        self._check = check
+        self._backoff = backoff or Backoff(0.2, 15.0)
+        self._clock = clock
+        self._not_before = 0.0
+        self._failing_since: float | None = None
+        self._told, self._told_at = False, -math.inf
+        self._answered = 0
+        self.trouble = ""
+        self._letters_check = letters_check
+        check.ok("nothing sent yet")
+        letters_check.ok()
+
+    async def deliver(self, documents: Sequence[bytes], told: Consignor | None = None) -> None:
+        """Returns when the sink holds each document, or the dead letters do; tells the rest."""
+        limit = self._sink.limit_documents
+        begins = reversed(range(0, len(documents), limit))
+        work = [list(documents[begin : begin + limit]) for begin in begins]
+        answered, suspects = self._answered, 0
+        while work:
+            part = work.pop()
+            await self._wait_for_turn()
+            asked_at = self._clock()
+            try:
+                verdict = await self._sink.send(part)
+            except TooLarge as error:
+                work += await self._smaller(part, TOO_LARGE_STATUS, str(error), told)
+            except Indigestible as error:
+                if len(part) > 1 or self._answered > answered:
+                    work += await self._smaller(part, BAD_REQUEST_STATUS, str(error), told)
+                    continue
+                # The sink has digested nothing since: it, and no document, may be at fault.
+                self._retry(told)
+                self._failed(str(error), asked_at)
+                suspects += 1
+                if suspects >= SUSPECTS:
+                    work, suspects = [[*part, *(d for p in reversed(work) for d in p)]], 0
+                else:
+                    work.insert(0, part)
+            except Unavailable as error:
+                wait = error.retry_after_seconds if isinstance(error, Later) else 0.0
+                self._retry(told)
+                self._failed(str(error), asked_at, wait)
+                work.append(part)
+            else:
+                work += await self._settle(verdict, asked_at, told)
+
+    async def close(self) -> None:
+        """Closes the sink."""
+        await self._sink.close()
+
+    async def _settle(
+        self, verdict: Verdict, asked_at: float, told: Consignor | None
+    ) -> list[list[bytes]]:
+        self._metrics.delivered_documents.labels(self.name).inc(verdict.accepted)
+        self._answered += 1
+        await self._bury(verdict.refused, told)
+        if verdict.again:
+            why = f"{len(verdict.again)} documents refused for now"
+            if verdict.accepted:
+                self._backoff.reset()
+            self._retry(told)
+            self._failed(why, asked_at)
+            return [list(verdict.again)]
+        self._recovered()
+        return []
+
+    async def _smaller(
+        self, part: list[bytes], status: int, why: str, told: Consignor | None
+    ) -> list[list[bytes]]:
+        if len(part) > 1:
+            self._retry(told)
+            half = len(part) // 2
+            return [part[half:], part[:half]]  # the first half is taken first
+        await self._bury([Refusal(part[0], status, why)], told)
+        return []
+
+    async def _bury(self, refusals: Sequence[Refusal], told: Consignor | None) -> None:
+        while refusals:
+            try:
+                dropped = await asyncio.to_thread(self._letters.write, refusals)
+            except OSError as error:
+                # Not acknowledged before they are safe: the log is where they still are.
+                self._letters_check.fail(f"cannot be written, so their logs wait: {error}")
+                await asyncio.sleep(LETTERS_SECONDS)
+                continue
+            self._letters_check.ok()
+            self._metrics.rejected_documents.labels(self.name).inc(len(refusals))
+            first = refusals[0]
+            self._events.emit(
+                "documents refused",
+                "error",
+                sink=self.name,
+                documents=len(refusals),
+                status=first.status,
+                why=first.reason,
+            )
+            if told is not None:
+                told.refused([refusal.document for refusal in refusals], dropped)
+            return
+
+    def _retry(self, told: Consignor | None) -> None:
+        self._metrics.retries.labels(self.name).inc()
+        if told is not None:
+            told.retried()
+
+    async def _wait_for_turn(self) -> None:
+        while (wait_seconds := self._not_before - self._clock()) > 0:
+            # Another request may fail meanwhile and move the time further.
+            await asyncio.sleep(min(wait_seconds, LOOK_SECONDS))
+            self._alarm()
+
+    def _failed(self, why: str, asked_at: float, retry_after_seconds: float = 0.0) -> None:
+        now = self._clock()
+        self.trouble = why
+        if self._failing_since is None:
+            # A sink that hangs has failed since it was asked, not since the wait was given up.
+            self._failing_since = asked_at
+        if not self._told and now - self._told_at >= TELL_SECONDS:
+            self._told, self._told_at = True, now
+            self._events.emit("sink failing", "warning", sink=self.name, why=why)
+        self._alarm()
+        # Requests that were under way together fail together: that is one failure.
+        if now >= self._not_before:
+            self._not_before = now + self._backoff.next_delay_seconds()
+        self._not_before = max(self._not_before, now + retry_after_seconds)
+
+    def _alarm(self) -> None:
+        since = self._failing_since
+        if since is not None and self._clock() - since >= ALARM_SECONDS:
+            self._check.fail(f"{self.trouble}; {FIX}")
+
+    def _recovered(self) -> None:
+        self._backoff.reset()
+        self.trouble = ""
+        if self._told and self._failing_since is not None:
+            seconds = self._clock() - self._failing_since
+            self._events.emit("sink recovered", sink=self.name, after_seconds=round(seconds, 3))
+        self._told, self._failing_since = False, None
+        self._check.ok()

@@ -1,0 +1,1 @@
+"""What may be done to a line between the log and the sink; pure."""

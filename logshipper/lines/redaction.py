@@ -1,0 +1,172 @@
+"""Takes secrets out of texts: fixed rules and the user's own; pure.
+
+Every rule costs time that grows with the text only, whatever stands in it: the fixed rules are
+RE2's or of bounded length, and after 256 matches in one text the rest of it is one more.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from logshipper.lines.pattern import Pattern, compile_replacing
+from wharfinger.errors import Rejected
+
+OWN: Final = "own"
+# Of a text, and of the same in small letters; the text without secrets, and how many there were.
+Redact = Callable[[str, str], tuple[str, int]]
+
+
+class Redaction:
+    """Replaces what any of its rules finds.
+
+    Args:
+        rules: names of fixed rules.
+        patterns: the user's own; what they match is replaced.
+
+    Raises:
+        Rejected: there is no such rule.
+    """
+
+    def __init__(self, rules: Iterable[str], patterns: Sequence[Pattern] = ()) -> None:
+        chosen = fixed_rules(rules)
+        self._rules = [(name, RULES[name]) for name in RULES if name in chosen]
+        self._rules += [(OWN, _own(pattern)) for pattern in patterns]
+        self._numbers = "card" in chosen
+
+    def text(self, text: str, found: Counter[str]) -> str:
+        """The text without secrets; `found` counts them by rule."""
+        lowered = text.lower()
+        for name, redact in self._rules:
+            text, count = redact(text, lowered)
+            if count:
+                found[name] += count
+        return text
+
+    def fields(self, fields: Mapping[str, Any], found: Counter[str]) -> dict[str, Any]:
+        """The same of every text in parsed fields, however deep; their names stay."""
+        return {name: self._value(value, found) for name, value in fields.items()}
+
+    def _value(self, value: Any, found: Counter[str]) -> Any:
+        if isinstance(value, str):
+            return self.text(value, found)
+        if isinstance(value, dict):
+            return self.fields(value, found)
+        if isinstance(value, list):
+            return [self._value(each, found) for each in value]
+        if self._numbers and isinstance(value, int) and value >= 10 ** (MIN_CARD_DIGITS - 1):
+            text, count = _cards(str(value), "")
+            found["card"] += count
+            return text if count else value
+        return value
+
+
+def fixed_rules(names: Iterable[str]) -> tuple[str, ...]:
+    """The same names, if each is a rule.
+
+    Raises:
+        Rejected: one is none.
+    """
+    chosen = tuple(names)
+    if unknown := [name for name in chosen if name not in RULES]:
+        raise Rejected(f"there is no rule {unknown[0]!r:.80}: take of {', '.join(RULES)}")
+    return chosen
+
+
+MIN_CARD_DIGITS: Final = 13
+_CARD_MARK: Final = "[redacted:card]"
+# ISO/IEC 7812: 13 to 19 digits, together or in groups as they are printed. Looked for at each
+# place where digits begin (a date may stand right before them); no more than 23 characters far.
+_CARD: Final = re.compile(
+    r"(?<![0-9])(?=(?P<card>"
+    r"[2-6][0-9]{12,18}(?![0-9])"
+    r"|[2-6][0-9]{3}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{4}(?:[ -][0-9]{1,3})?(?![0-9])"
+    r"|3[0-9]{3}[ -][0-9]{6}[ -][0-9]{4,5}(?![0-9])))"
+)
+_MANY_DIGITS: Final = re.compile(r"[0-9]{4}(?:[ -]?[0-9]){9}")
+_DOUBLED: Final = bytes.maketrans(b"0123456789", bytes([0, 2, 4, 6, 8, 1, 3, 5, 7, 9]))
+_PLAIN: Final = bytes.maketrans(b"0123456789", bytes(range(10)))
+
+
+def luhn(digits: str) -> bool:
+    """Whether the last digit is the check digit of the others (ISO/IEC 7812-1, annex B)."""
+    data = digits.encode("ascii")
+    total = sum(data[-1::-2].translate(_PLAIN)) + sum(data[-2::-2].translate(_DOUBLED))
+    return total % 10 == 0
+
+
+def _cards(text: str, _: str) -> tuple[str, int]:
+    if _MANY_DIGITS.search(text) is None:
+        return text, 0
+    pieces, done, count = [], 0, 0
+    for match in _CARD.finditer(text):
+        begin, end = match.span("card")
+        if begin < done or not luhn(match["card"].replace(" ", "").replace("-", "")):
+            continue
+        pieces += [text[done:begin], _CARD_MARK]
+        done = end
+        count += 1
+    return ("".join([*pieces, text[done:]]), count) if count else (text, 0)
+
+
+def _fixed(name: str, hints: Sequence[str], *expressions: str) -> Redact:
+    """A rule of one expression, or more.
+
+    Args:
+        name: of the rule.
+        hints: without any of them in the text, in small letters, nothing is found.
+        expressions: what a group `secret` holds is replaced; without one, all of the match.
+    """
+    patterns = [compile_replacing(expression) for expression in expressions]
+    mark = f"[redacted:{name}]"
+
+    def redact(text: str, lowered: str) -> tuple[str, int]:
+        if not any(hint in lowered for hint in hints):
+            return text, 0
+        total = 0
+        for pattern in patterns:
+            text, count = pattern.replaced(text, mark)
+            total += count
+        return text, total
+
+    return redact
+
+
+def _own(pattern: Pattern) -> Redact:
+    return lambda text, _: pattern.replaced(text, "[redacted]")
+
+
+# In the order they are applied: a token in an Authorization header is one of the header.
+RULES: Final[dict[str, Redact]] = {
+    "private-key": _fixed(
+        "private-key",
+        ["private key"],
+        r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+        r"(?:(?s:.)*?-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|(?s:.)*)",
+    ),
+    "auth": _fixed(
+        "auth",
+        ["bearer ", "basic ", "authorization"],
+        r"(?i)\bauthorization[\"']? {0,3}[:=] {0,3}[\"']?"
+        r"(?:bearer|basic|digest|negotiate|token|apikey) +(?P<secret>[^\s\"',;\[]{4,})",
+        # Without the header's name it may be prose: `bearer certificates`.
+        r"(?i)\bbearer +(?P<secret>[a-z0-9._~+/=-]{20,})",
+        r"\b[Bb]asic +(?P<secret>[A-Za-z0-9+/]{16,}={0,2})",
+    ),
+    "jwt": _fixed("jwt", ["eyj"], r"\beyJ[A-Za-z0-9_-]{5,}\.eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*"),
+    "aws": _fixed(
+        "aws",
+        ["akia", "asia", "abia", "acca", "aws"],
+        r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b",
+        r"(?i:aws.{0,3}secret.{0,3}(?:access.{0,3})?key)[\"']? {0,3}[=:] {0,3}[\"']?"
+        r"(?P<secret>[A-Za-z0-9/+=]{40})",
+    ),
+    "url": _fixed("url", ["://"], r"://[^\s/?#@:\"'<>]*:(?P<secret>[^\s/?#\"'<>]*)@"),
+    "card": _cards,
+    "email": _fixed(
+        "email",
+        ["@"],
+        r"[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,8}"
+        r"\.[A-Za-z]{2,24}",
+    ),
+}

@@ -1,0 +1,181 @@
+"""A log read as the shipper reads it, from its files, for a person: no sink, no checkpoint."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from logshipper.lastlines import Beginning, begin
+from logshipper.log import Log
+from logshipper.logfile import CorruptLogError
+from logshipper.model import Position, Route
+from logshipper.pipeline import Typed
+from logshipper.sinks.encoding.jsonline import JsonlineEncoding
+from logshipper.tail import Tail
+from wharfinger.errors import Rejected
+
+POLL_SECONDS: Final = 0.2
+FIRST_BYTES: Final = 64 * 2**10
+GROWTH: Final = 4
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be shown of what is there.
+
+    Attributes:
+        count: so many of the last lines; None for all.
+        since: Unix seconds; None for any time.
+    """
+
+    count: int | None
+    since: float | None = None
+
+    def fits(self, document: Document) -> bool:
+        """Whether a document is young enough; one without a time is."""
+        if self.since is None:
+            return True
+        try:
+            time = datetime.fromisoformat(str(document.get("@timestamp")))
+        except ValueError:
+            return True
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() >= self.since
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whose log it is, and where.
+
+    Attributes:
+        container_id: 64 hexadecimal digits.
+        folder: of its files.
+        base: name of the file that dockerd writes.
+        route: what is done to its lines, and what its documents carry.
+        limit_bytes: a message longer than this is cut.
+    """
+
+    container_id: str
+    folder: Path
+    base: str
+    route: Route
+    limit_bytes: int
+
+
+class Reader:
+    """Reads a log: decoded, joined, ruled; closes its files with `close`.
+
+    Args:
+        place: of the log.
+        beginning: where to begin.
+        complain: told what was lost, or cannot be read now.
+    """
+
+    def __init__(self, place: Place, beginning: Beginning, complain: Callable[[str], None]) -> None:
+        self._pipeline = Typed(
+            place.container_id,
+            place.route.fields,
+            encoding=JsonlineEncoding(),
+            limit_bytes=place.limit_bytes,
+            fallback_time=datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            lines=place.route.lines,
+        )
+        tail = Tail(str(place.folder), place.base, saved=beginning.saved)
+        saved = beginning.saved
+        self._log = Log(place.container_id, tail, saved, place.route, self._pipeline)
+        self._complain = complain
+        self._trouble = ""
+
+    async def there(self, *, whole: bool = False) -> AsyncIterator[Document]:
+        """What is there now; with `whole`, also what waits for more of itself, as it is."""
+        await asyncio.to_thread(self._log.look)
+        while (piece := await asyncio.to_thread(self._log.step)) is not None:
+            for document in piece.documents:
+                yield msgspec.json.decode(document)
+        if whole:
+            for document in self._pipeline.finish(Position(0, 0)).documents:
+                yield msgspec.json.decode(document)
+        for loss in self._log.losses():
+            self._complain(f"{loss.size_bytes} bytes {loss.reason}: {loss.why}")
+        if self._log.trouble != self._trouble:
+            self._trouble = self._log.trouble
+            self._complain(self._trouble or "the log can be read again")
+
+    async def coming(self) -> AsyncIterator[Document]:
+        """What comes, until the container is removed and its log read to the end."""
+        while not self._log.finished:
+            async for document in self.there():
+                yield document
+            await asyncio.sleep(POLL_SECONDS)
+
+    def close(self) -> None:
+        """Lets its files go."""
+        self._log.close()
+
+
+async def caught_up(
+    place: Place,
+    wish: Wish,
+    complain: Callable[[str], None],
+    show: Callable[[Document], None],
+    *,
+    follow: bool,
+) -> Reader:
+    """Shows what is wished of what is there; gives the reader, which stands at its end.
+
+    A log may be huge: it is read from near its end, then from further back, until that is enough.
+
+    Args:
+        place: of the log.
+        wish: what is to be shown.
+        complain: told what was lost, or cannot be read now.
+        show: given each document, oldest first.
+        follow: the reader will be asked for what comes.
+
+    Raises:
+        Rejected: the log cannot be read.
+    """
+    size_bytes = FIRST_BYTES
+    while True:
+        beginning = await _beginning(place, wish, size_bytes)
+        size_bytes *= GROWTH
+        enough = beginning.saved is None or _is_before(beginning, wish)
+        if wish.since is not None and not enough:
+            continue
+        reader, seen = Reader(place, beginning, complain), 0
+        last: deque[Document] = deque(maxlen=wish.count)
+        async for document in reader.there(whole=not follow):
+            seen += 1
+            if not wish.fits(document):
+                continue
+            if wish.count is None:
+                show(document)
+            else:
+                last.append(document)
+        # The first may be the rest of one that began before.
+        if enough or (wish.count is not None and seen > wish.count):
+            for document in last:
+                show(document)
+            return reader
+        reader.close()
+
+
+async def _beginning(place: Place, wish: Wish, size_bytes: int) -> Beginning:
+    if wish.count is None and wish.since is None:
+        return Beginning()
+    try:
+        return await asyncio.to_thread(begin, str(place.folder), place.base, size_bytes)
+    except (FileNotFoundError, CorruptLogError):
+        return Beginning()
+    except OSError as error:
+        raise Rejected(f"{place.folder} cannot be read: {error.strerror}; run as root") from error
+
+
+def _is_before(beginning: Beginning, wish: Wish) -> bool:
+    return wish.since is not None and beginning.time is not None and beginning.time < wish.since

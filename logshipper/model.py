@@ -1,0 +1,272 @@
+"""What the shipper reasons about: positions, generations of a log, slices of it, verdicts."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from logshipper.linesettings import LineSettings
+
+
+class Position(msgspec.Struct, frozen=True, order=True, gc=False):
+    """A byte of a log: the only truth about how far it was read; times are never used for it.
+
+    Attributes:
+        generation: ordinal of the file within its log, counted from 0, oldest first.
+        offset: byte offset within that file, of the uncompressed text.
+    """
+
+    generation: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One incarnation of a log file: from its first line until it is rotated or truncated.
+
+    Docker reuses inodes within a few rotations and compression makes new ones, so the name in
+    document ids comes from the content: the hash of the first line, which holds a time in
+    nanoseconds. Even with every checkpoint lost, a line read again has the id it had before.
+
+    Attributes:
+        ordinal: place in the order of the log's files.
+        token: names it in document ids: hash of the first line, hexadecimal, with `-N` behind it
+            in the one case that two files begin alike (a message longer than a whole file).
+        device: of the file that was read.
+        inode: of the file that was read; tells apart files whose first lines are the same.
+    """
+
+    ordinal: int
+    token: str
+    device: int
+    inode: int
+
+    @property
+    def fingerprint(self) -> str:
+        """The hash of the first line, without what makes the token unique."""
+        return self.token.partition("-")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMessage:
+    """A message of which Docker has written some parts, but not the last one, to the log.
+
+    Attributes:
+        stream: `stdout` or `stderr`; each is joined by itself.
+        base: id of the message: where its first part begins.
+        start: where to read again from; None when every part so far was cut off and shipped.
+        taken_bytes: how much of the message was shipped in pieces that were cut off.
+        pieces: how many pieces that were.
+    """
+
+    stream: str
+    base: str
+    start: Position | None
+    taken_bytes: int = 0
+    pieces: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a log was read; enough to go on from there and build the same ids again.
+
+    Attributes:
+        read: everything before it was taken, but for what `open` names.
+        open: messages that were begun before `read` and were not complete there.
+    """
+
+    read: Position
+    open: tuple[OpenMessage, ...] = ()
+
+    @property
+    def resume(self) -> Position:
+        """Where reading must begin again so that no open message loses its head."""
+        return min([self.read, *(m.start for m in self.open if m.start is not None)])
+
+
+@dataclass(frozen=True, slots=True)
+class SavedLog:
+    """What the checkpoint holds of one log.
+
+    Attributes:
+        progress: what the sink has acknowledged.
+        generations: those that positions name, and a few before them.
+        waiting_bytes: how much was there and not acknowledged; at least that is lost if the files
+            are gone when the shipper comes back.
+        mark: the bytes before the position that was read, hexadecimal: a host that lost power may
+            have lost them from the file, and dockerd written others in their place. Empty when
+            the file was complete and let go.
+    """
+
+    progress: Progress
+    generations: tuple[Generation, ...]
+    waiting_bytes: int = 0
+    mark: str = ""
+
+    def generation(self, ordinal: int) -> Generation | None:
+        """The generation of that ordinal, if it is known."""
+        return next((g for g in self.generations if g.ordinal == ordinal), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Bytes that were gone before they could be read.
+
+    Attributes:
+        reason: `rotated`, `truncated`, `removed`, `corrupt`, `zeroed`, `spool` for what the spool
+            had no room for, or `refused` for a file that is none.
+        size_bytes: how many are known of; 0 when a file is missing and nobody knows its size.
+        why: for people.
+    """
+
+    reason: str
+    size_bytes: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Whole lines of one file, as read.
+
+    Attributes:
+        generation: the file's.
+        offset: where the first byte stands.
+        data: ends with a newline, unless torn.
+        torn: its last line never got its newline (the file is complete), or is too long for one
+            read: take it as it is.
+        gap: bytes before it were lost; what was being joined must not go on here.
+        more: its last line goes on behind it.
+    """
+
+    generation: Generation
+    offset: int
+    data: bytes
+    torn: bool = False
+    gap: bool = False
+    more: bool = False
+
+    @property
+    def end(self) -> Position:
+        """The position after its last byte."""
+        return Position(self.generation.ordinal, self.offset + len(self.data))
+
+
+class Message(msgspec.Struct, gc=False):
+    """One line of the application, joined from its parts, or a piece of one that is too long.
+
+    Attributes:
+        id: unique and always the same for the same bytes.
+        text: without its final newline.
+        stream: `stdout` or `stderr`.
+        time: RFC 3339: Docker's (that of the first part), or the message's own.
+        base: id of the whole message, if this is a piece.
+        piece: number of the piece, from 1; 0 for a whole message.
+        last: the message ends with this piece.
+        level: `error`, `warn` ...; empty if it is not known.
+        fields: what was parsed out of the text, as JSON knows values.
+        at: where it begins; None where nobody asks.
+    """
+
+    id: str
+    text: str
+    stream: str
+    time: str
+    base: str = ""
+    piece: int = 0
+    last: bool = True
+    level: str = ""
+    fields: Mapping[str, Any] | None = None
+    at: Position | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was counted among lines.
+
+    Attributes:
+        dropped: lines that were not to be shipped, by reason: include, exclude, sample, rate.
+        unread: lines that are shipped as they are, because what was asked (parse, time) does not
+            fit them.
+        redacted: secrets, by the rule that found them.
+    """
+
+    dropped: Counter[str] = field(default_factory=Counter)
+    unread: Counter[str] = field(default_factory=Counter)
+    redacted: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A part of one log, encoded and ready to send.
+
+    Attributes:
+        documents: as the encoding of their sink makes them.
+        progress: of the log, once this and everything before it is acknowledged.
+        read_bytes: how much of the log it covers.
+        zeroed_bytes: NUL bytes that a crash of the host left where text had been.
+        undecoded: lines that are no JSON of Docker's and are shipped as raw text.
+        tally: what was counted among its lines; None where nothing is done to them.
+    """
+
+    documents: tuple[bytes, ...]
+    progress: Progress
+    read_bytes: int
+    zeroed_bytes: int = 0
+    undecoded: int = 0
+    tally: Tally | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of its part of a body."""
+        return sum(map(len, self.documents))
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Whether a container's log is shipped, why not, and what its documents carry.
+
+    Attributes:
+        ship: whether it is.
+        reason: why not, or what is wrong with its labels; mostly empty.
+        fields: `app env host container image ...`; what is not known is absent.
+        lines: what is done to its lines.
+        owner: what ids begin with, for a file of text; empty for a log of Docker's.
+    """
+
+    ship: bool
+    reason: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    lines: LineSettings = field(default_factory=LineSettings)
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A document that a sink will never take.
+
+    Attributes:
+        document: as it was sent.
+        status: HTTP status of the item.
+        reason: in the sink's words, shortened.
+    """
+
+    document: bytes
+    status: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a sink said of each document of one request.
+
+    Attributes:
+        accepted: how many it holds now, those included that it had before (409).
+        again: those to send again (429, 5xx).
+        refused: those that it will never take.
+    """
+
+    accepted: int
+    again: tuple[bytes, ...] = ()
+    refused: tuple[Refusal, ...] = ()

@@ -1,0 +1,1 @@
+"""Sinks: where records go, each with its own protocol and its own acknowledgement."""

@@ -1,0 +1,72 @@
+"""Secrets out of files: read at the start, and again when they are refused or a reload asks."""
+
+import base64
+import ssl
+from pathlib import Path
+
+from logshipper.sinksection import HttpConfig, SinkConfig, TlsConfig
+from wharfinger.errors import ConfigError, Finding
+
+SECRET_LIMIT_BYTES = 64 * 2**10
+
+
+def secret_lines(config: SinkConfig, key: str) -> list[str]:
+    """The lines of a secret's file that are not empty.
+
+    Args:
+        config: of the sink.
+        key: of the file in it.
+
+    Raises:
+        ConfigError: it cannot be read, or holds nothing that a header can carry.
+    """
+    path: Path = getattr(config, key)
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(SECRET_LIMIT_BYTES)
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "is not UTF-8"
+        raise _wrong(config, key, f"{path}: {why}") from error
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines or not all(line.isascii() and line.isprintable() for line in lines):
+        raise _wrong(config, key, f"{path} holds no secret that can be sent")
+    return lines
+
+
+def authorization(config: HttpConfig) -> str:
+    """The Authorization header; empty for none.
+
+    Raises:
+        ConfigError: a file cannot be used.
+    """
+    if config.token_file is not None:
+        return f"Bearer {secret_lines(config, 'token_file')[0]}"
+    if config.api_key_file is not None:
+        return f"ApiKey {secret_lines(config, 'api_key_file')[0]}"
+    if config.user and config.password_file is not None:
+        password = secret_lines(config, "password_file")[0]
+        return f"Basic {base64.b64encode(f'{config.user}:{password}'.encode()).decode()}"
+    return ""
+
+
+def tls(config: TlsConfig) -> ssl.SSLContext:
+    """What a connection over TLS trusts and shows.
+
+    Raises:
+        ConfigError: a file cannot be used.
+    """
+    try:
+        context = ssl.create_default_context(cafile=config.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise _wrong(config, "ca_file", f"{config.ca_file}: {error}") from error
+    if config.cert_file is not None and config.key_file is not None:
+        try:
+            # A key with a passphrase would ask for it on the terminal.
+            context.load_cert_chain(config.cert_file, config.key_file, password="")
+        except (OSError, ssl.SSLError) as error:
+            raise _wrong(config, "cert_file", f"{config.cert_file}: {error}") from error
+    return context
+
+
+def _wrong(config: SinkConfig, key: str, problem: str) -> ConfigError:
+    return ConfigError([Finding(f"logshipper.sinks.{config.name}.{key}", problem)])

@@ -1,0 +1,1 @@
+"""Encodings: what the documents of each protocol look like; pure."""

@@ -1,0 +1,204 @@
+"""Syslog over TCP, TLS and UDP; the protocol has no acknowledgement, so TCP's own is asked for."""
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import socket
+import struct
+import termios
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from logshipper.encoding import Encoding
+from logshipper.model import Refusal, Verdict
+from logshipper.sinkconfig import SyslogConfig
+from logshipper.sinks.credentials import tls
+from logshipper.sinks.encoding.syslog import SyslogEncoding, framed
+from logshipper.sinks.http import reachable
+from wharfinger.errors import Unavailable
+
+CONNECT_TIMEOUT_SECONDS: Final = 5.0
+CLOSE_TIMEOUT_SECONDS: Final = 1.0
+# How often the kernel is asked whether the other side has it all.
+LOOK_SECONDS: Final = 0.005
+TOO_LONG_STATUS: Final = 413
+
+
+class Syslog:
+    """One syslog server over connections.
+
+    A batch is done when the server's kernel has every byte of it and the connection still stands.
+    What the server itself has not read then is lost with it: syslog cannot say more.
+
+    Args:
+        config: the sink's.
+
+    Attributes:
+        encoding: of the documents that it takes.
+        limit_documents: more are never sent at once.
+
+    Raises:
+        ConfigError: a certificate cannot be used.
+    """
+
+    limit_documents = 10_000
+
+    def __init__(self, config: SyslogConfig) -> None:
+        self._config = config
+        self.encoding: Encoding = SyslogEncoding(config.facility, config.structured_data_id)
+        self._host, self._port = _place(config.address)
+        self._tls = tls(config) if config.transport == "tls" else None
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def send(self, documents: Sequence[bytes]) -> Verdict:
+        """Sends documents.
+
+        Raises:
+            Unavailable: it is not known whether they have arrived.
+        """
+        limit = self._config.request_timeout_seconds
+        try:
+            async with asyncio.timeout(limit), self._connection() as (reader, writer):
+                writer.write(framed(documents))
+                await _arrived(reader, writer)
+        except TimeoutError as error:
+            raise Unavailable(f"{self._config.address} took nothing for {limit:g} s") from error
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise Unavailable(f"{self._config.address} cannot be reached: {why}") from error
+        return Verdict(len(documents))
+
+    async def reach(self) -> None:
+        """Looks whether it is there."""
+        await reachable(self._host, self._port)
+
+    def refresh(self) -> None:
+        """Reads its certificates again."""
+        if self._tls is not None:
+            self._tls = tls(self._config)
+
+    async def close(self) -> None:
+        """Closes its connections."""
+        for _, writer in self._idle:
+            await _closed(writer)
+        self._idle.clear()
+
+    @contextlib.asynccontextmanager
+    async def _connection(
+        self,
+    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        while self._idle:
+            reader, writer = self._idle.pop()
+            if not reader.at_eof() and not writer.is_closing():
+                break
+            writer.transport.abort()
+        else:
+            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+                reader, writer = await asyncio.open_connection(
+                    self._host, self._port, ssl=self._tls
+                )
+        try:
+            yield reader, writer
+        except BaseException:
+            writer.transport.abort()
+            raise
+        self._idle.append((reader, writer))
+
+
+async def _arrived(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Waits until the other side's kernel has confirmed every byte (tcp(7), SIOCOUTQ).
+
+    Asks the transport itself instead of `drain`: with a high-water mark of zero, uvloop's TLS
+    stops a writer for a small write and never lets it go on.
+    """
+    descriptor = writer.get_extra_info("socket").fileno()
+    while writer.transport.get_write_buffer_size() or _unconfirmed_bytes(descriptor):
+        if reader.at_eof() or writer.is_closing():
+            break
+        await asyncio.sleep(LOOK_SECONDS)
+    if reader.at_eof() or writer.is_closing():
+        raise ConnectionResetError(errno.ECONNRESET, "it closed the connection")
+
+
+def _unconfirmed_bytes(descriptor: int) -> int:
+    (waiting,) = struct.unpack("i", fcntl.ioctl(descriptor, termios.TIOCOUTQ, b"\0" * 4))
+    return int(waiting)
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+            await writer.wait_closed()
+    except (OSError, TimeoutError):
+        # TLS says goodbye on both sides; a server that does not must not hold up our end.
+        writer.transport.abort()
+
+
+class SyslogDatagrams:
+    """One syslog server over UDP (RFC 5426): a message each, and no word of what arrives.
+
+    Args:
+        config: the sink's.
+
+    Attributes:
+        encoding: of the documents that it takes.
+        limit_documents: more are never sent at once.
+    """
+
+    limit_documents = 1000
+
+    def __init__(self, config: SyslogConfig) -> None:
+        self._config = config
+        self.encoding: Encoding = SyslogEncoding(config.facility, config.structured_data_id)
+        self._place = _place(config.address)
+        self._socket: socket.socket | None = None
+
+    async def send(self, documents: Sequence[bytes]) -> Verdict:
+        """Sends documents.
+
+        Raises:
+            Unavailable: this host cannot send them, or nobody listens on the other.
+        """
+        try:
+            return await asyncio.to_thread(self._send, documents)
+        except OSError as error:
+            await self.close()
+            why = error.strerror or str(error)
+            raise Unavailable(f"{self._config.address} cannot be reached: {why}") from error
+
+    async def reach(self) -> None:
+        """A datagram finds out nothing."""
+
+    def refresh(self) -> None:
+        """Has no secrets."""
+
+    async def close(self) -> None:
+        """Closes its socket."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _send(self, documents: Sequence[bytes]) -> Verdict:
+        if self._socket is None:
+            found = socket.getaddrinfo(*self._place, type=socket.SOCK_DGRAM)
+            family, kind, protocol, _, address = found[0]
+            self._socket = socket.socket(family, kind, protocol)
+            self._socket.settimeout(self._config.request_timeout_seconds)
+            self._socket.connect(address)
+        refused = []
+        limit = self._config.max_datagram_bytes
+        for document in documents:
+            if len(document) > limit:
+                refused.append(
+                    Refusal(document, TOO_LONG_STATUS, f"longer than {limit} bytes: no datagram")
+                )
+                continue
+            self._socket.send(document)
+        return Verdict(len(documents) - len(refused), (), tuple(refused))
+
+
+def _place(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
