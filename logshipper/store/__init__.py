@@ -1,0 +1,1 @@
+"""The log store: SQLite files by day, full-text search, acknowledged after commit."""

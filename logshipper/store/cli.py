@@ -1,0 +1,54 @@
+"""The `logstore` command."""
+
+import tempfile
+from collections.abc import Sequence
+
+from logshipper.store.config import Config
+from logshipper.store.daemon import Logstore
+from logshipper.store.engine import schema
+from logshipper.store.http import access
+from wharfinger.cli import Command, run
+from wharfinger.errors import ConfigError, Finding
+
+
+async def findings(config: Config) -> Sequence[Finding]:
+    """Looks at what the store would meet: SQLite, token files, the data folder."""
+    found: list[Finding] = []
+    if missing := schema.missing_features():
+        found.append(Finding("SQLite", missing, "use a Python whose SQLite has FTS5"))
+    for path, where in (
+        (config.logstore.ingest_token_file, "logstore.ingest_token_file"),
+        (config.logstore.read_token_file, "logstore.read_token_file"),
+    ):
+        try:
+            access.load(path, where)
+        except ConfigError as error:
+            found.extend(error.findings)
+    folder = config.data_dir
+    nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not nearest.is_dir():
+        found.append(Finding("logstore.data_dir", f"{nearest} is no folder", "name another"))
+    else:
+        try:
+            # The one way to know: root may write, and cannot, on a read-only file system.
+            tempfile.TemporaryFile(dir=nearest).close()
+        except OSError as error:
+            why = f"{nearest} cannot be written: {error.strerror}"
+            found.append(Finding("logstore.data_dir", why, "name another"))
+    return found
+
+
+COMMAND = Command(
+    name="logstore",
+    summary="The central log store: every line of every host, found in a second.",
+    model=Config,
+    listen=lambda config: config.logstore.listen,
+    log=lambda config: config.log,
+    make=Logstore,
+    findings=findings,
+)
+
+
+def main() -> None:
+    """Runs the command."""
+    run(COMMAND)

@@ -1,0 +1,185 @@
+"""The log store's wiring: folder, writer, readers, routes; its health and status."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from logshipper.store.config import Config, LogstoreConfig
+from logshipper.store.engine import schema
+from logshipper.store.engine.folder import Folder
+from logshipper.store.engine.intake import Intake
+from logshipper.store.engine.writer import Limits, Writer
+from logshipper.store.http import access
+from logshipper.store.http.access import Tokens
+from logshipper.store.http.api import Api
+from logshipper.store.http.ingest import Ingest
+from logshipper.store.http.pages import Pages
+from logshipper.store.metrics import Metrics
+from logshipper.store.query.archive import Archive
+from logshipper.store.query.tail import Tails
+from wharfinger.errors import ConfigError, Finding, WharfingerError
+from wharfinger.lifecycle import Scope
+
+_WATCH_SECONDS: Final = 0.5
+_READERS: Final = 4
+# Far beyond any commit on a disk that answers.
+_STUCK_SECONDS: Final = 20.0
+
+
+class WriterEndedError(WharfingerError):
+    """The writer's thread has ended by itself; nothing can be stored any more."""
+
+
+class Logstore:
+    """The log store.
+
+    Args:
+        config: all that it reads of the file.
+        scope: what the lifecycle lends.
+    """
+
+    def __init__(self, config: Config, scope: Scope) -> None:
+        self._config = config
+        self._scope = scope
+        self._loop = asyncio.get_running_loop()
+        self._folder = Folder(config.data_dir)
+        self._metrics = Metrics(scope.metrics)
+        self._writing, self._reading = _tokens(config.logstore)
+        self._readers = ThreadPoolExecutor(_READERS, "reader")
+        self._parser = ThreadPoolExecutor(1, "parser")
+        self._archive = Archive(self._folder)
+        self._tails = Tails(self._loop, self._metrics)
+        self._intake = Intake(config.logstore.queue_bytes, self._metrics)
+        self._writer = Writer(
+            self._folder,
+            self._intake,
+            _limits(config.logstore),
+            self._metrics,
+            tell=self._tell,
+            committed=self._tails.committed,
+        )
+        ingest = Ingest(self._intake, self._metrics, lambda: self._writing, self._parser)
+        api = Api(
+            self._archive,
+            self._tails,
+            self._metrics,
+            lambda: self._reading,
+            self._readers,
+            tell=self._tell_failure,
+        )
+        scope.add_routes(ingest.routes())
+        scope.add_routes(api.routes())
+        scope.add_routes(Pages(ingest.version, api.denied).routes())
+
+    async def start(self) -> None:
+        """Locks the folder, applies retention, begins to write.
+
+        Raises:
+            ConfigError: the folder is another's or cannot be written, or SQLite will not do.
+        """
+        if missing := schema.missing_features():
+            raise ConfigError([Finding("SQLite", missing, "use a Python whose SQLite has FTS5")])
+        await self._scope.enter(self._open())
+        self._scope.spawn("watch writer", self._watch())
+
+    async def drain(self) -> None:
+        """Takes nothing more and commits what was taken."""
+        self._intake.stop()
+        await asyncio.to_thread(self._writer.close)
+
+    def status(self) -> dict[str, Any]:
+        """What it holds right now."""
+        files = self._folder.files() if self._folder.root.is_dir() else []
+        return {
+            "data_dir": str(self._folder.root),
+            "queue_bytes": self._intake.held_bytes,
+            "refusing": self._writer.failing,
+            "broken": self._broken(),
+            "days": [
+                {"tenant": file.tenant, "day": path.stem, "bytes": file.size}
+                for file in sorted(files, key=lambda file: (file.day, file.tenant), reverse=True)
+                for path in (self._folder.path(file.tenant, file.day),)
+            ],
+        }
+
+    async def reload(self, config: Config) -> None:
+        """Swaps in tokens and limits.
+
+        Raises:
+            ConfigError: a token file cannot be used; nothing was changed.
+        """
+        self._writing, self._reading = _tokens(config.logstore)
+        self._writer.limits = _limits(config.logstore)
+        self._intake.queue_bytes = config.logstore.queue_bytes
+        self._config = config
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[None]:
+        with self._folder.locked():
+            await asyncio.to_thread(self._writer.start)
+            try:
+                yield
+            finally:
+                await asyncio.to_thread(self._writer.close)
+                self._parser.shutdown(wait=False, cancel_futures=True)
+                await asyncio.to_thread(self._readers.shutdown, wait=True, cancel_futures=True)
+                self._archive.close()
+
+    async def _watch(self) -> None:
+        disk = self._scope.health.check("disk")
+        retention = self._scope.health.check("retention")
+        files = self._scope.health.check("day files")
+        writer = self._scope.health.check("writer")
+        while self._writer.alive:
+            for check, why in (
+                (writer, self._stuck()),
+                (disk, self._writer.failing),
+                (retention, self._writer.excess),
+                (files, self._lost_files()),
+            ):
+                if why:
+                    check.fail(why)
+                else:
+                    check.ok()
+            await asyncio.sleep(_WATCH_SECONDS)
+        if self._scope.stopping.is_set():
+            await asyncio.Event().wait()
+        raise WriterEndedError(repr(self._writer.failure))
+
+    def _broken(self) -> dict[str, str]:
+        """Day files that cannot be used, and why; one that was moved away is none."""
+        broken = {**self._archive.damaged, **self._writer.broken}
+        return {path: why for path, why in broken.items() if Path(path).exists()}
+
+    def _stuck(self) -> str:
+        """Why nothing is acknowledged although nothing fails: a disk or mount that hangs."""
+        silent = time.monotonic() - self._writer.turned_at
+        if silent < _STUCK_SECONDS:
+            return ""
+        return f"has been at one commit for {silent:.0f} s: does {self._folder.root} answer?"
+
+    def _lost_files(self) -> str:
+        broken = "; ".join(f"{path}: {why}" for path, why in self._broken().items())
+        return broken and f"{broken} (moved away with its -wal, it no longer stops the others)"
+
+    def _tell_failure(self, kind: str, endpoint: str, error: str) -> None:
+        self._scope.events.emit(kind, "error", endpoint=endpoint, error=error)
+
+    def _tell(self, kind: str, level: str, **fields: object) -> None:
+        """Records an event from the writer's thread."""
+        self._loop.call_soon_threadsafe(lambda: self._scope.events.emit(kind, level, **fields))
+
+
+def _tokens(section: LogstoreConfig) -> tuple[Tokens, Tokens]:
+    return (
+        access.load(section.ingest_token_file, "logstore.ingest_token_file"),
+        access.load(section.read_token_file, "logstore.read_token_file"),
+    )
+
+
+def _limits(section: LogstoreConfig) -> Limits:
+    return Limits(section.retention_days, section.retention_bytes, section.min_free_bytes)

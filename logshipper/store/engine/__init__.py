@@ -1,0 +1,1 @@
+"""What is on disk: the day files, who writes them, who reads them, when they go."""

@@ -1,0 +1,191 @@
+"""One day of one tenant, being written: lines into blocks and index, a transaction at a time."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from logshipper.store.engine import block, schema
+from logshipper.store.engine.block import Columns
+from logshipper.store.engine.ledger import Ledger
+from logshipper.store.lines import times
+from logshipper.store.lines.words import stream_token
+from logshipper.store.model import (
+    BLOCK_BYTES,
+    BLOCK_LINES,
+    LINE_BITS,
+    Document,
+    Stream,
+)
+
+# So many small commits of an open block are read one by one; then they become one part.
+_PARTS: Final = 32
+
+
+class DayWriter:
+    """The only writer of a day's file; not thread-safe.
+
+    After an error of `write` nothing of it is stored, and the writer must be closed and
+    thrown away: what it remembers of the file may not hold any more.
+
+    A block is filled over as many commits as it takes. Until it is full its lines are in
+    parts, one for each commit; then they are compressed together. Lines keep their numbers.
+
+    Args:
+        path: the file; made if it is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.connection = schema.open_for_writing(path)
+        try:
+            self._ledger = Ledger(self.connection)
+            self._streams: dict[Stream, int] = {
+                Stream(*row[1:]): row[0] for row in self.connection.execute("SELECT * FROM stream")
+            }
+            self._block, self._columns = self._load_open()
+        except BaseException:
+            self.connection.close()
+            raise
+        self._bytes = sum(_sizes(self._columns.messages, self._columns.extras))
+        self._parts = _PARTS
+
+    def write(self, documents: Sequence[Document]) -> list[int | None]:
+        """Stores documents in one transaction, durable when it returns.
+
+        Returns:
+            For each document its row id (block << 10 | line), None for a duplicate.
+
+        Raises:
+            sqlite3.Error: nothing was stored.
+        """
+        self.connection.execute("BEGIN IMMEDIATE")
+        fresh = self._ledger.admit(documents)
+        new = [document for document, is_new in zip(documents, fresh, strict=True) if is_new]
+        row_ids = iter(self._store(new))
+        self._roll(new)
+        self.connection.execute("COMMIT")
+        return [next(row_ids) if is_new else None for is_new in fresh]
+
+    def close(self) -> None:
+        """Closes the file; an open transaction is rolled back."""
+        self.connection.close()
+
+    def _store(self, documents: Sequence[Document]) -> list[int]:
+        row_ids: list[int] = []
+        at = 0
+        while at < len(documents):
+            first = len(self._columns)
+            taken = self._room(documents[at : at + BLOCK_LINES - first])
+            texts = self._append(documents[at : at + taken])
+            row_id = (self._block << LINE_BITS) + first
+            self._index(row_id, texts)
+            row_ids.extend(range(row_id, row_id + taken))
+            at += taken
+            if len(self._columns) == BLOCK_LINES or self._bytes >= BLOCK_BYTES:
+                self._seal()
+            else:
+                self._write_part(first)
+        return row_ids
+
+    def _room(self, documents: Sequence[Document]) -> int:
+        """How many of the documents the open block takes: it is full when it has the bytes."""
+        sizes = _sizes(
+            [document.line.message for document in documents],
+            [document.line.extra for document in documents],
+        )
+        if self._bytes + sum(sizes) < BLOCK_BYTES:
+            return len(documents)
+        filled = accumulate(sizes, initial=self._bytes)
+        next(filled)
+        return next((n for n, size in enumerate(filled, 1) if size >= BLOCK_BYTES), len(documents))
+
+    def _append(self, documents: Sequence[Document]) -> list[str]:
+        """Adds lines to the open block and says what to index for each."""
+        lines = [document.line for document in documents]
+        stream_ids = [self._streams.get(line.stream) or self._add(line.stream) for line in lines]
+        messages, extras = [line.message for line in lines], [line.extra for line in lines]
+        head = block.Head(
+            [line.time_ns for line in lines], stream_ids, [line.level for line in lines]
+        )
+        self._columns.extend(head, block.Body(messages, extras))
+        self._bytes += sum(_sizes(messages, extras))
+        return [
+            f"{document.text} {stream_token(stream_id)}"
+            for document, stream_id in zip(documents, stream_ids, strict=True)
+        ]
+
+    def _index(self, row_id: int, texts: list[str]) -> None:
+        # One statement for many rows: stepping through rows one by one would hand the
+        # interpreter's lock to the event loop and back for each line.
+        self.connection.execute(
+            "INSERT INTO line_index (rowid, text) SELECT ? + key, value FROM json_each(?)",
+            (row_id, msgspec.json.encode(texts).decode()),
+        )
+
+    def _seal(self) -> None:
+        self._write_block(*block.encode(self._columns))
+        self.connection.execute("DELETE FROM part")
+        self._block += 1
+        self._columns = Columns()
+        self._bytes = self._parts = 0
+
+    def _write_part(self, first: int) -> None:
+        if self._parts >= _PARTS:
+            self.connection.execute("DELETE FROM part")
+            first = self._parts = 0
+        self._parts += 1
+        part = block.encode(self._columns, first)
+        self.connection.execute("INSERT INTO part VALUES (?, ?, ?)", (first, *part))
+        self._write_block(None, None)
+
+    def _write_block(self, head: bytes | None, body: bytes | None) -> None:
+        self.connection.execute(
+            "INSERT OR REPLACE INTO block VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (self._block, *block.summarize(self._columns), head, body),
+        )
+
+    def _roll(self, documents: Sequence[Document]) -> None:
+        lines = [document.line for document in documents]
+        counts = Counter(
+            [(line.time_ns // times.MINUTE_NS, line.stream.app, line.level) for line in lines]
+        )
+        self.connection.executemany(
+            "INSERT INTO roll VALUES (?, ?, ?, ?) ON CONFLICT (minute, app, level)"
+            " DO UPDATE SET count = count + excluded.count",
+            ((*key, count) for key, count in counts.items()),
+        )
+
+    def _add(self, stream: Stream) -> int:
+        made = self.connection.execute(
+            "INSERT INTO stream (app, env, host, container, stream) VALUES (?, ?, ?, ?, ?)", stream
+        ).lastrowid
+        assert made is not None  # noqa: S101 - an INSERT has one
+        self._streams[stream] = made
+        return made
+
+    def _load_open(self) -> tuple[int, Columns]:
+        """The number of the block to go on with, and the lines that it has."""
+        found = self.connection.execute(
+            "SELECT id, body IS NULL FROM block ORDER BY id DESC LIMIT 1"
+        ).fetchone()
+        if found is None:
+            return 0, Columns()
+        number, is_open = found
+        return (number, read_parts(self.connection)) if is_open else (number + 1, Columns())
+
+
+def read_parts(connection: sqlite3.Connection) -> Columns:
+    """The lines of the open block."""
+    columns = Columns()
+    for head, body in connection.execute("SELECT head, body FROM part ORDER BY id"):
+        columns.extend(block.decode_head(head), block.decode_body(body))
+    return columns
+
+
+def _sizes(messages: Sequence[str], extras: Sequence[bytes]) -> list[int]:
+    return [len(message) + len(extra) for message, extra in zip(messages, extras, strict=True)]

@@ -1,0 +1,119 @@
+"""The data folder: TENANT/YYYY-MM-DD.db, one writer at a time, deletion by unlink."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+from logshipper.store.engine.retention import DayFile
+from logshipper.store.engine.schema import SUFFIX
+from logshipper.store.lines import times
+from logshipper.store.model import TENANT
+from wharfinger import lock
+from wharfinger.errors import ConfigError, Finding
+from wharfinger.files import sync_folder
+
+_BESIDE: Final = ("-wal", "-shm", "-journal")
+_MODE: Final = 0o750
+
+
+class Folder:
+    """Where the day files are.
+
+    Args:
+        root: the folder; made if it is not there.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, tenant: str, day: int) -> Path:
+        """The file of a day."""
+        return self.root / tenant / f"{times.day_name(day)}{SUFFIX}"
+
+    def prepare(self, tenant: str) -> None:
+        """Makes a tenant's folder, durably.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        folder = self.root / tenant
+        if not folder.is_dir():
+            folder.mkdir(mode=_MODE, parents=True, exist_ok=True)
+            sync_folder(self.root)
+
+    def days(self, tenant: str) -> list[int]:
+        """A tenant's days, newest first."""
+        try:
+            names = [entry.name for entry in os.scandir(self.root / tenant)]
+        except FileNotFoundError:
+            return []
+        found = (
+            times.parse_day(name.removesuffix(SUFFIX)) for name in names if name.endswith(SUFFIX)
+        )
+        return sorted((day for day in found if day is not None), reverse=True)
+
+    def files(self) -> list[DayFile]:
+        """Every day of every tenant, with its size."""
+        tenants = [entry.name for entry in os.scandir(self.root) if entry.is_dir()]
+        return [
+            DayFile(tenant, day, self._size(self.path(tenant, day)))
+            for tenant in tenants
+            if TENANT.fullmatch(tenant)
+            for day in self.days(tenant)
+        ]
+
+    def remove(self, file: DayFile) -> None:
+        """Deletes a day; readers that have it open finish undisturbed."""
+        path = self.path(file.tenant, file.day)
+        for beside in (path, *(path.with_name(path.name + suffix) for suffix in _BESIDE)):
+            beside.unlink(missing_ok=True)
+
+    def remove_orphans(self) -> None:
+        """Deletes what a crash in `remove` left: a write-ahead log without its file."""
+        for path in self.root.glob(f"*/*{SUFFIX}-*"):
+            main = path.with_name(path.name.rpartition("-")[0])
+            if not main.exists() and path.name.endswith(_BESIDE):
+                path.unlink(missing_ok=True)
+
+    def free_bytes(self) -> int:
+        """What the file system has left for this process."""
+        state = os.statvfs(self.root)
+        return state.f_bavail * state.f_frsize
+
+    def has_room(self, size: int) -> bool:
+        """Whether so many bytes could be written now; quotas count, as they do not above."""
+        try:
+            with tempfile.TemporaryFile(dir=self.root) as probe:
+                os.posix_fallocate(probe.fileno(), 0, size)
+        except OSError:
+            return False
+        return True
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps every other writer out until the block ends.
+
+        Raises:
+            ConfigError: the folder cannot be made or written.
+            Unavailable: another process has it, and which.
+        """
+        with ExitStack() as stack:
+            try:
+                self.root.mkdir(mode=_MODE, parents=True, exist_ok=True)
+                stack.enter_context(lock.held(self.root / "lock", "logstore"))
+            except OSError as error:
+                why = f"{self.root} cannot be written: {error.strerror}"
+                raise ConfigError([Finding("logstore.data_dir", why, "name another")]) from None
+            yield
+
+    def _size(self, path: Path) -> int:
+        size = 0
+        for beside in (path, path.with_name(f"{path.name}-wal")):
+            try:
+                size += beside.stat().st_size
+            except FileNotFoundError:
+                continue
+        return size

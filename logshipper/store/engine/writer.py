@@ -1,0 +1,311 @@
+"""The one thread that writes: group commit, retention, the disk watched."""
+
+import contextlib
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from logshipper.store.engine import retention
+from logshipper.store.engine.day import DayWriter
+from logshipper.store.engine.folder import Folder
+from logshipper.store.engine.intake import Batch, Intake
+from logshipper.store.lines import times
+from logshipper.store.metrics import Metrics
+from logshipper.store.model import Busy, Document
+from wharfinger.errors import Unavailable
+
+TICK_SECONDS: Final = 1.0
+RETENTION_SECONDS: Final = 60.0
+_RETRY_SECONDS: Final = 5
+_OPEN_DAYS: Final = 8
+_PLENTY_BYTES: Final = 16 * 2**20
+# What SQLite says when the disk is at fault: the same lines work when it has mended.
+_DISK_ERRORS: Final = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the writer keeps to.
+
+    Attributes:
+        retention_days: whole days that a line is kept.
+        retention_bytes: of all day files; None for no limit.
+        min_free_bytes: with less on the disk nothing is taken.
+    """
+
+    retention_days: int = 7
+    retention_bytes: int | None = None
+    min_free_bytes: int = 0
+
+
+class Tell(Protocol):
+    """Is told of events, as `wharfinger.events.Events.emit` is."""
+
+    def __call__(self, kind: str, level: str, **fields: object) -> None:
+        """Takes one event."""
+
+
+def quiet(kind: str, level: str, **fields: object) -> None:
+    """Tells nobody."""
+
+
+class Committed(Protocol):
+    """Is told of every transaction, in the writer's thread."""
+
+    def __call__(
+        self, tenant: str, day: int, documents: Sequence[Document], row_ids: Sequence[int | None]
+    ) -> None:
+        """Takes what was just committed; a row id is None for a duplicate."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """The documents of one day file in one transaction, and where each belongs."""
+
+    documents: list[Document] = field(default_factory=list)
+    places: list[tuple[Batch, int]] = field(default_factory=list)
+
+
+class Writer:
+    """Commits what the intake takes, in a thread of its own.
+
+    Args:
+        folder: where the day files are.
+        intake: what to commit.
+        limits: what to keep to.
+        metrics: what to count.
+        tell: is told of events (kind, level, fields), in the writer's thread.
+        committed: is told of every transaction, in the writer's thread.
+        clock_ns: wall time.
+
+    Attributes:
+        limits: may be swapped at any time.
+        failing: why the disk takes nothing; empty if it does.
+        excess: why retention cannot keep its limit; empty if it can.
+        broken: day files that cannot be written, and why.
+        failure: what ended the thread before its time.
+        turned_at: monotonic seconds when the thread last came round; it does every second.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        intake: Intake,
+        limits: Limits,
+        metrics: Metrics,
+        *,
+        tell: Tell = quiet,
+        committed: Committed | None = None,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.limits = limits
+        self.failing = ""
+        self.excess = ""
+        self.broken: dict[str, str] = {}
+        self.failure: BaseException | None = None
+        self.turned_at = time.monotonic()
+        self._folder = folder
+        self._intake = intake
+        self._metrics = metrics
+        self._tell = tell
+        self._committed = committed
+        self._clock_ns = clock_ns
+        self._days: dict[tuple[str, int], DayWriter] = {}
+        self._first_day = 0
+        self._floor: dict[str, int] = {}
+        self._retained_at = float("-inf")
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+
+    def start(self) -> None:
+        """Applies retention once, then begins to commit."""
+        self._folder.remove_orphans()
+        self.tick()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Commits what is queued, then ends the thread; blocks until it has."""
+        self._intake.stop()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def tick(self) -> None:
+        """Looks at the disk and, every minute, at the retention; in the writer's thread."""
+        try:
+            now = time.monotonic()
+            if now - self._retained_at >= RETENTION_SECONDS:
+                self._retained_at = now
+                self.retain()
+            free = self._folder.free_bytes()
+        except OSError as error:
+            self._fail(f"the disk cannot be read: {error.strerror}")
+            return
+        self._metrics.free.set(free)
+        wanted = self.limits.min_free_bytes
+        if free < wanted:
+            self._fail(f"disk nearly full: {free} bytes free, {wanted} wanted")
+        elif self.failing:
+            # The next commit may try; health stays red until one succeeds, or there is plenty.
+            self._intake.refusal = ""
+            if self._folder.has_room(_PLENTY_BYTES):
+                self._mend()
+
+    def retain(self) -> None:
+        """Removes the days that are too old or too many."""
+        now_ns, limits = self._clock_ns(), self.limits
+        self._first_day = retention.first_day(now_ns, limits.retention_days)
+        files = self._folder.files()
+        gone = retention.expired(files, now_ns, limits.retention_days, limits.retention_bytes)
+        for file in gone:
+            self._forget(file.tenant, file.day)
+            self._folder.remove(file)
+            # A late line must not bring back a day that went for its bytes.
+            self._floor[file.tenant] = max(self._floor.get(file.tenant, 0), file.day + 1)
+            day = times.day_name(file.day)
+            self._tell("day removed", "info", tenant=file.tenant, day=day, bytes=file.size)
+        size = sum(file.size for file in files) - sum(file.size for file in gone)
+        self._metrics.disk.set(size)
+        self._metrics.days.set(len(files) - len(gone))
+        over = limits.retention_bytes is not None and size > limits.retention_bytes
+        self.excess = f"today alone has {size} bytes, more than retention_bytes" if over else ""
+
+    def _fail(self, why: str) -> None:
+        if not self.failing:
+            self._tell("store refusing", "error", why=why)
+        self.failing = self._intake.refusal = why
+
+    def _mend(self) -> None:
+        self.failing = self._intake.refusal = ""
+        self._tell("store accepting", "info", why="the disk has room again")
+
+    def _run(self) -> None:
+        try:
+            ticked = time.monotonic()
+            while (batches := self._intake.collect(TICK_SECONDS)) is not None:
+                self.turned_at = time.monotonic()
+                if batches:
+                    self._commit(batches)
+                if time.monotonic() - ticked >= TICK_SECONDS:
+                    self.tick()
+                    ticked = time.monotonic()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the daemon must hear of it
+            self.failure = error
+        finally:
+            self._intake.abandon()
+            for key in list(self._days):
+                self._forget(*key)
+
+    def _commit(self, batches: Sequence[Batch]) -> None:
+        try:
+            for (tenant, day), group in self._grouped(batches).items():
+                self._commit_group(tenant, day, group)
+        except BaseException as error:
+            for batch in batches:
+                batch.future.set_exception(error)
+            raise
+        for batch in batches:
+            if batch.error is not None:
+                batch.future.set_exception(batch.error)
+            else:
+                batch.future.set_result(batch.stored)
+
+    def _commit_group(self, tenant: str, day: int, group: _Group) -> None:
+        error = self._try(tenant, day, group)
+        involved = list(dict.fromkeys(batch for batch, _ in group.places))
+        alone = len(involved) == 1
+        for batch in involved if error is not None else ():
+            # Something in one of them cannot be stored: the others must not suffer for it.
+            again = not alone and not isinstance(error, Busy)
+            why = self._try(tenant, day, _only(group, batch)) if again else error
+            batch.error = batch.error or why
+
+    def _grouped(self, batches: Sequence[Batch]) -> dict[tuple[str, int], _Group]:
+        groups: dict[tuple[str, int], _Group] = {}
+        for batch in batches:
+            first = max(self._first_day, self._floor.get(batch.tenant, 0))
+            for at, document in enumerate(batch.documents):
+                day = times.day_of(document.line.time_ns)
+                if day < first:
+                    self._metrics.expired.inc()
+                    continue
+                group = groups.get((batch.tenant, day))
+                if group is None:
+                    group = groups[batch.tenant, day] = _Group()
+                group.documents.append(document)
+                group.places.append((batch, at))
+        return groups
+
+    def _try(self, tenant: str, day: int, group: _Group) -> Exception | None:
+        """Commits a group; what went wrong, if something did: then nothing of it is stored."""
+        path = self._folder.path(tenant, day)
+        began = time.monotonic()
+        try:
+            row_ids = self._day(tenant, day).write(group.documents)
+        except Exception as error:  # noqa: BLE001 - sorted out below; the thread must go on
+            self._forget(tenant, day)
+            return self._judged(str(path), error)
+        self._metrics.commit_seconds.observe(time.monotonic() - began)
+        self.broken.pop(str(path), None)
+        if self.failing and not self._intake.refusal:
+            self._mend()
+        self._note(tenant, day, group, row_ids)
+        return None
+
+    def _judged(self, path: str, error: Exception) -> Exception:
+        """What to tell the senders of lines that could not be written."""
+        name = getattr(error, "sqlite_errorname", "")
+        if isinstance(error, OSError) or name.startswith(_DISK_ERRORS):
+            self._fail(f"cannot write {path}: {error}")
+            return Busy("disk", self.failing, _RETRY_SECONDS)
+        self._tell("commit failed", "error", path=path, error=repr(error)[:500])
+        if isinstance(error, sqlite3.DataError | sqlite3.IntegrityError) or not isinstance(
+            error, sqlite3.Error | Unavailable
+        ):
+            return error
+        self.broken[path] = str(error)
+        return Busy("file", f"cannot write {path}: {error}", _RETRY_SECONDS)
+
+    def _note(self, tenant: str, day: int, group: _Group, row_ids: Sequence[int | None]) -> None:
+        new = 0
+        for (batch, at), row_id in zip(group.places, row_ids, strict=True):
+            if row_id is not None:
+                batch.stored[at] = True
+                new += 1
+        self._metrics.accepted.inc(new)
+        self._metrics.duplicates.inc(len(row_ids) - new)
+        self._metrics.messages.inc(sum(len(d.line.message) for d in group.documents))
+        if self._committed is not None:
+            self._committed(tenant, day, group.documents, row_ids)
+
+    def _day(self, tenant: str, day: int) -> DayWriter:
+        key = (tenant, day)
+        found = self._days.pop(key, None)
+        if found is None:
+            if len(self._days) >= _OPEN_DAYS:
+                self._forget(*next(iter(self._days)))
+            self._folder.prepare(tenant)
+            found = DayWriter(self._folder.path(tenant, day))
+        self._days[key] = found  # the one used longest ago stands first
+        return found
+
+    def _forget(self, tenant: str, day: int) -> None:
+        found = self._days.pop((tenant, day), None)
+        if found is not None:
+            with contextlib.suppress(sqlite3.Error):
+                found.close()
+
+
+def _only(group: _Group, wanted: Batch) -> _Group:
+    pairs = [
+        (document, place)
+        for document, place in zip(group.documents, group.places, strict=True)
+        if place[0] is wanted
+    ]
+    return _Group([document for document, _ in pairs], [place for _, place in pairs])

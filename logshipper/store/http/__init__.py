@@ -1,0 +1,1 @@
+"""The ways in and out: `_bulk`, the API, the page, and who may."""

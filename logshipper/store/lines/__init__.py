@@ -1,0 +1,1 @@
+"""What a line is made of, for every way in and out: its fields, time, level and words."""

@@ -1,0 +1,181 @@
+"""From a query to what the index is asked for and what must be checked on the text itself."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, assert_never
+
+import msgspec
+
+from logshipper.store.lines import documents
+from logshipper.store.lines.words import plain, query_text, stream_token
+from logshipper.store.model import Filters, Stream
+from logshipper.store.query.language import Field, Query, Regex, Text, expression
+
+# Beyond so many streams a list of them costs the index more than it saves.
+_MAX_STREAM_TOKENS: Final = 64
+_MIN_CONTAINER_PREFIX: Final = 12
+
+_decoder = msgspec.json.Decoder()
+Tokenize = Callable[[str], tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A query, prepared for any number of days.
+
+    Attributes:
+        match: tokens that every line found must have, as terms of FTS5's query syntax.
+        texts: literal searches and whether they must succeed.
+        fields: conditions on other fields.
+        regexes: expressions, and whether they must be found; run outside this process.
+        filters: what must hold beside the text.
+    """
+
+    match: tuple[str, ...]
+    texts: tuple[tuple[re.Pattern[str], bool], ...]
+    fields: tuple[Field, ...]
+    regexes: tuple[Regex, ...]
+    filters: Filters
+
+    @property
+    def checks_text(self) -> bool:
+        """Whether the index alone cannot tell that a line fits."""
+        return bool(self.texts or self.fields or self.regexes)
+
+
+def make(query: Query, tokenize: Tokenize, *, has_index: bool = True) -> Plan:
+    """Prepares a query.
+
+    Args:
+        query: what is asked.
+        tokenize: the index's tokenizer.
+        has_index: False where every term must be checked on the text (a live tail).
+    """
+    match: list[str] = []
+    texts: list[tuple[re.Pattern[str], bool]] = []
+    fields: list[Field] = []
+    regexes: list[Regex] = []
+    for term in query.terms:
+        match term:
+            case Text():
+                wanted, exact = _match(term.text, tokenize, prefix=term.prefix)
+                if has_index and not term.negated:
+                    match.extend(wanted)
+                if not has_index or term.negated or not exact:
+                    texts.append((expression(term), not term.negated))
+            case Field():
+                fields.append(term)
+                if has_index and not term.negated:
+                    match.extend(_match(term.value, tokenize, prefix=term.prefix)[0])
+            case Regex():
+                regexes.append(term)
+            case _:
+                assert_never(term)
+    return Plan(
+        tuple(dict.fromkeys(match)), tuple(texts), tuple(fields), tuple(regexes), query.filters
+    )
+
+
+def accepts_stream(filters: Filters, stream: Stream) -> bool:
+    """Whether the filters take lines of this stream."""
+    fields = stream._asdict()
+    return all(
+        any(_fits(name, pattern, fields[name]) for pattern in patterns)
+        for name, patterns in filters.streams.items()
+    ) and not any(
+        _fits(name, pattern, fields[name])
+        for name, patterns in filters.not_streams.items()
+        for pattern in patterns
+    )
+
+
+def accepts_level(filters: Filters, level: int) -> bool:
+    """Whether the filters take lines of this level."""
+    return (not filters.levels or level in filters.levels) and level not in filters.not_levels
+
+
+def match_expression(plan: Plan, stream_ids: Iterable[int] | None) -> str:
+    """The FTS5 query for a day whose fitting streams are these; None for all; empty for none."""
+    parts = list(plan.match)
+    if stream_ids is not None:
+        tokens = [f'"{stream_token(number)}"' for number in stream_ids]
+        if len(tokens) <= _MAX_STREAM_TOKENS:
+            parts.append(f"({' OR '.join(tokens)})")
+    return " AND ".join(parts)
+
+
+def accepts_text(plan: Plan, message: str, extra: bytes) -> bool:
+    """Whether the literal searches and the other fields fit."""
+    if not plan.texts and not plan.fields:
+        return True
+    other = _decoder.decode(extra) if extra else {}
+    text = full_text(message, other)
+    return all((found.search(text) is not None) == wanted for found, wanted in plan.texts) and all(
+        _field_fits(term, other) != term.negated for term in plan.fields
+    )
+
+
+def full_text(message: str, other: Mapping[str, Any]) -> str:
+    """What the words of a query are looked for in: the message and all other values, uncoloured."""
+    return plain("\n".join((message, *documents.values(other))) if other else message)
+
+
+def regex_text(message: str, extra: bytes) -> str:
+    """The same, for a line whose other fields are still encoded."""
+    return full_text(message, _decoder.decode(extra) if extra else {})
+
+
+def _match(text: str, tokenize: Tokenize, *, prefix: bool) -> tuple[list[str], bool]:
+    """Terms for the index, and whether they say all that the text asks for."""
+    words, runs = query_text(text)
+    tokens = tokenize(words)
+    wanted = [f'"{token}"' for token in tokens]
+    if prefix and wanted:
+        wanted[-1] += "*"
+    if runs:
+        # The character alone is the beginning of the pair that it starts; its own token in
+        # `words` exists only at a run's end.
+        wanted += [f'"{run}"*' for run in runs]
+    exact = len(tokens) == 1 and not runs and tokens[0] == text.lower()
+    return wanted, exact
+
+
+def _fits(name: str, pattern: str, value: str) -> bool:
+    if pattern.endswith("*"):
+        return value.startswith(pattern[:-1])
+    if name == "container" and min(len(pattern), len(value)) >= _MIN_CONTAINER_PREFIX:
+        # Docker shows 12 characters of an id, the shipper sends 16, an operator pastes 64.
+        return value.startswith(pattern) or pattern.startswith(value)
+    return value == pattern
+
+
+def _field_fits(term: Field, other: Mapping[str, Any]) -> bool:
+    wanted = term.value.lower()
+    for value in _leaves(_step(other, term.name)):
+        held = value.lower()
+        if held == wanted or (term.prefix and held.startswith(wanted)):
+            return True
+    return False
+
+
+def _step(other: Any, name: str) -> Any:
+    """The value under a name; dots step into objects where no name holds the dot itself."""
+    if not isinstance(other, dict):
+        return None
+    if name in other:
+        return other[name]
+    head, dot, rest = name.partition(".")
+    return _step(other.get(head), rest) if dot else None
+
+
+def _leaves(value: Any) -> list[str]:
+    match value:
+        case bool():
+            return ["true" if value else "false"]
+        case str() | int() | float():
+            return [str(value)]
+        case list():
+            return [leaf for element in value for leaf in _leaves(element)]
+        case _:
+            return []

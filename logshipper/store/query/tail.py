@@ -1,0 +1,127 @@
+"""Live tails: every line that fits goes to its followers as soon as it is committed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from logshipper.store.metrics import Metrics
+from logshipper.store.model import LINE_BITS, Document, Hit, Key
+from logshipper.store.query import plan as planning
+from logshipper.store.query.plan import Plan
+from logshipper.store.query.search import Effort
+
+QUEUED_HITS: Final = 2_000
+_LINE_MASK: Final = (1 << LINE_BITS) - 1
+
+
+@dataclass(slots=True, eq=False)
+class Follower:
+    """One open tail.
+
+    Attributes:
+        tenant: whose lines.
+        plan: which of them.
+        limit: hits that wait for a slow reader; beyond it the oldest are dropped and counted.
+    """
+
+    tenant: str
+    plan: Plan
+    limit: int = QUEUED_HITS
+    _hits: list[Hit] = field(default_factory=list)
+    _dropped: int = 0
+    _more: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def put(self, hits: Sequence[Hit]) -> None:
+        """Takes hits; on the event loop."""
+        self._hits.extend(hits)
+        excess = len(self._hits) - self.limit
+        if excess > 0:
+            del self._hits[:excess]
+            self._dropped += excess
+        self._more.set()
+
+    async def batches(self, idle_seconds: float) -> AsyncIterator[tuple[list[Hit], int]]:
+        """Hits and how many were dropped before them, for ever; nothing of both when idle."""
+        while True:
+            try:
+                async with asyncio.timeout(idle_seconds):
+                    await self._more.wait()
+            except TimeoutError:
+                yield [], 0
+                continue
+            self._more.clear()
+            hits, dropped = self._hits, self._dropped
+            self._hits, self._dropped = [], 0
+            yield hits, dropped
+
+
+class Tails:
+    """All open tails.
+
+    Args:
+        loop: where the followers live.
+        metrics: what to count.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, metrics: Metrics) -> None:
+        self._loop = loop
+        self._metrics = metrics
+        self._followers: tuple[Follower, ...] = ()
+
+    @contextmanager
+    def follow(self, tenant: str, plan: Plan) -> Iterator[Follower]:
+        """A follower, for as long as the block runs."""
+        follower = Follower(tenant, plan)
+        self._followers = (*self._followers, follower)
+        self._metrics.tails.set(len(self._followers))
+        try:
+            yield follower
+        finally:
+            self._followers = tuple(f for f in self._followers if f is not follower)
+            self._metrics.tails.set(len(self._followers))
+
+    def committed(
+        self, tenant: str, day: int, documents: Sequence[Document], row_ids: Sequence[int | None]
+    ) -> None:
+        """Takes what was committed, in the writer's thread."""
+        followers = [follower for follower in self._followers if follower.tenant == tenant]
+        if not followers:
+            return
+        hits = [
+            Hit(day, Key(document.line.time_ns, row >> LINE_BITS, row & _LINE_MASK), document.line)
+            for document, row in zip(documents, row_ids, strict=True)
+            if row is not None
+        ]
+        self._loop.call_soon_threadsafe(self._hand_out, followers, hits)
+
+    def _hand_out(self, followers: Sequence[Follower], hits: Sequence[Hit]) -> None:
+        for follower in followers:
+            fitting = [hit for hit in hits if fits(follower.plan, hit)]
+            if fitting:
+                follower.put(fitting)
+
+
+def fits(plan: Plan, hit: Hit) -> bool:
+    """Whether a line fits but for regular expressions, which run elsewhere."""
+    line, filters = hit.line, plan.filters
+    return (
+        planning.accepts_level(filters, line.level)
+        and planning.accepts_stream(filters, line.stream)
+        and planning.accepts_text(plan, line.message, line.extra)
+    )
+
+
+def matching(plan: Plan, hits: Sequence[Hit], effort: Effort) -> list[Hit]:
+    """The hits in which the expressions are found as they must; blocks.
+
+    Raises:
+        BadQuery: an expression takes too long.
+    """
+    kept = list(hits)
+    for regex in plan.regexes:
+        texts = [planning.regex_text(hit.line.message, hit.line.extra) for hit in kept]
+        found = effort.matcher(regex).matching(texts) if texts else frozenset()
+        kept = [hit for n, hit in enumerate(kept) if (n in found) != regex.negated]
+    return kept
