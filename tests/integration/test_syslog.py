@@ -1,0 +1,153 @@
+"""The syslog sink into a real rsyslog: over TCP, TLS with certificates on both sides, and UDP."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from logshipper.sinkconfig import SyslogConfig
+from tests.logshipper.sending import CONTAINER, PREFIX, Sending
+from tests.stack.rsyslog import Rsyslog
+from tests.stack.tls import Authority
+
+pytestmark = pytest.mark.real
+
+TEXTS = ["plain", 'say "hi" [x] \\', "two\nlines", "\N{SNOWMAN} 数据库", "x" * 100_000]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - of a file that another process writes
+            await asyncio.sleep(0.02)
+
+
+async def test_rsyslog_reads_every_field(rsyslog: Rsyslog, tmp_path: Path) -> None:
+    sending = Sending(SyslogConfig(address=f"127.0.0.1:{rsyslog.port}", facility=16), tmp_path)
+    await sending.deliver(*TEXTS)
+    await until(lambda: len(rsyslog.received) >= len(TEXTS))
+    assert rsyslog.messages == TEXTS
+    first = rsyslog.received[0]
+    assert first == {
+        "app": "shop",
+        "host": "h1",
+        "procid": CONTAINER[:12],
+        "msgid": "stdout",
+        "pri": str(16 * 8 + 6),
+        "version": "1",
+        "time": "2026-07-01T10:00:07.000000Z",
+        "data": f'[wharfinger@32473 id="{PREFIX}0" env="prod" container="{CONTAINER}" '
+        'container_name="web" image="shop:1"]',
+        "message": "plain",
+    }
+    await sending.delivery.close()
+
+
+async def test_what_a_dying_server_did_not_confirm_is_sent_again(
+    rsyslog: Rsyslog, tmp_path: Path
+) -> None:
+    config = SyslogConfig(address=f"127.0.0.1:{rsyslog.port}", request_timeout_seconds=2.0)
+    sending = Sending(config, tmp_path)
+    await sending.deliver("before")
+    await until(lambda: len(rsyslog.received) == 1)
+    await rsyslog.process.kill()
+    delivering = asyncio.create_task(sending.deliver("after"))
+    await until(lambda: bool(sending.delivery.trouble))
+    assert not delivering.done()
+    await rsyslog.start()
+    await delivering
+    await until(lambda: "after" in rsyslog.messages)
+    await sending.delivery.close()
+
+
+@pytest.mark.parametrize("lines", [200, 4], ids=["beyond our buffers", "within the kernel's"])
+async def test_a_server_that_stops_reading_is_not_taken_for_one_that_has_it(
+    tmp_path: Path, lines: int
+) -> None:
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        address = f"127.0.0.1:{deaf.getsockname()[1]}"
+        config = SyslogConfig(address=address, request_timeout_seconds=0.5)
+        sending = Sending(config, tmp_path)
+        documents = sending.documents(*["x" * 100_000] * lines)
+        delivering = asyncio.create_task(sending.delivery.deliver(documents))
+        await until(lambda: "took nothing for 0.5 s" in sending.delivery.trouble)
+        delivering.cancel()
+        await asyncio.gather(delivering, return_exceptions=True)
+        await sending.delivery.close()
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path) -> AsyncIterator[tuple[Rsyslog, Authority]]:
+    authority = Authority(tmp_path / "ca")
+    made = Rsyslog(tmp_path / "rsyslog", authority)
+    await made.start()
+    yield made, authority
+    await made.process.terminate()
+
+
+async def test_tls_with_certificates_on_both_sides(
+    guarded: tuple[Rsyslog, Authority], tmp_path: Path
+) -> None:
+    rsyslog, authority = guarded
+    pair = authority.issue("shipper", "shipper")
+    config = SyslogConfig(
+        address=f"127.0.0.1:{rsyslog.port}",
+        transport="tls",
+        ca_file=authority.ca_file,
+        cert_file=pair.cert_file,
+        key_file=pair.key_file,
+    )
+    sending = Sending(config, tmp_path)
+    await sending.deliver(*TEXTS)
+    await until(lambda: len(rsyslog.received) >= len(TEXTS))
+    assert rsyslog.messages == TEXTS
+    await sending.delivery.close()
+
+
+async def test_a_server_of_another_authority_gets_nothing(
+    guarded: tuple[Rsyslog, Authority], tmp_path: Path
+) -> None:
+    rsyslog, _ = guarded
+    stranger = Authority(tmp_path / "stranger", "stranger")
+    config = SyslogConfig(
+        address=f"127.0.0.1:{rsyslog.port}", transport="tls", ca_file=stranger.ca_file
+    )
+    sending = Sending(config, tmp_path)
+    delivering = asyncio.create_task(sending.deliver("secret"))
+    await until(lambda: "certificate verify failed" in sending.delivery.trouble)
+    delivering.cancel()
+    await asyncio.gather(delivering, return_exceptions=True)
+    assert rsyslog.received == []
+    await sending.delivery.close()
+
+
+async def test_datagrams_carry_what_fits(rsyslog: Rsyslog, tmp_path: Path) -> None:
+    config = SyslogConfig(
+        address=f"127.0.0.1:{rsyslog.port}", transport="udp", max_datagram_bytes=2000
+    )
+    sending = Sending(config, tmp_path)
+    await sending.deliver("one", "x" * 5000, "two")
+    await until(lambda: len(rsyslog.received) == 2)
+    assert sorted(rsyslog.messages) == ["one", "two"]
+    [letter] = sending.buried
+    assert letter["status"] == 413
+    assert str(letter["document"]).endswith("x" * 5000)
+    await sending.delivery.close()
+
+
+async def test_nobody_listening_to_datagrams_is_noticed(tmp_path: Path) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+    sending = Sending(SyslogConfig(address=address, transport="udp"), tmp_path)
+    # The first is answered by ICMP alone; the one behind it fails.
+    delivering = asyncio.create_task(sending.deliver(*map(str, range(50))))
+    await until(lambda: "refused" in sending.delivery.trouble or delivering.done())
+    assert "refused" in sending.delivery.trouble or "sink failing" in str(sending.events.since(0))
+    delivering.cancel()
+    await asyncio.gather(delivering, return_exceptions=True)
+    await sending.delivery.close()

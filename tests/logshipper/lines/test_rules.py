@@ -1,0 +1,256 @@
+"""Messages through all the rules: what is dropped is counted, what does not parse stays whole."""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logshipper.lines.charset import CHARSETS, compile_charset
+from logshipper.lines.levels import normalised, of_text
+from logshipper.lines.pattern import compile_pattern
+from logshipper.lines.rules import Rules, _docker_ns
+from logshipper.lines.thinning import Bucket, sampled
+from logshipper.linesettings import LineSettings
+from logshipper.model import Message, Tally
+from wharfinger.container import time_ns
+from wharfinger.errors import Rejected
+
+TIME = "2026-07-01T10:00:05.000000000Z"
+
+
+def message(text: str, *, number: int = 0, time: str = TIME, piece: int = 0) -> Message:
+    return Message(f"c.g.{number:x}", text, "stdout", time, piece=piece)
+
+
+def apply(text: str, **settings: Any) -> tuple[Message | None, Tally]:
+    rules = Rules(LineSettings(**settings))
+    given_message = message(text)
+    shipped = rules.apply(given_message)
+    return given_message if shipped else None, rules.tally()
+
+
+def test_without_settings_nothing_is_done() -> None:
+    assert not Rules(LineSettings())
+    assert apply("x")[0] == message("x")
+
+
+def test_json_gives_text_time_level_and_fields() -> None:
+    found, _ = apply(
+        '{"msg":"paid","ts":1782900000.5,"level":"WARNING","app":"evil","_id":"1","n":{"a":1}}',
+        parse="json",
+        time="auto",
+    )
+    assert found is not None
+    assert found.text == "paid"
+    assert found.time == "2026-07-01T10:00:00.500000000Z"
+    assert found.level == "warn"
+    assert found.fields == {"n": {"a": 1}, "parsed_app": "evil", "parsed__id": "1"}
+
+
+def test_what_does_not_parse_keeps_its_text_and_is_counted() -> None:
+    found, tally = apply("plain", parse="json", time="iso")
+    assert found == message("plain")
+    assert tally.unread == {"parse": 1, "time": 1}
+
+
+def test_a_bad_time_keeps_dockers_and_its_field() -> None:
+    found, tally = apply('{"msg":"x","time":"soon"}', parse="json", time="auto")
+    assert found is not None
+    assert (found.time, found.fields) == (TIME, {"parsed_time": "soon"})
+    assert tally.unread == {"time": 1}
+
+
+def test_a_time_field_by_name() -> None:
+    text = '{"msg":"x","when":"2026-07-01 18:00:00","time":"2026-07-01T09:00:00Z"}'
+    found, _ = apply(text, parse="json", time="auto", zone="Asia/Shanghai", time_field="when")
+    assert found is not None
+    assert found.time == "2026-07-01T10:00:00.000000000Z"
+
+
+def test_the_level_of_a_field_by_name_or_none() -> None:
+    text = '{"msg":"x","level":"info","grade":40}'
+    levels = {how: apply(text, parse="json", level=how)[0] for how in ("", "grade", "off", "auto")}
+    assert {how: m.level for how, m in levels.items() if m} == {
+        "": "info",
+        "grade": "warn",
+        "off": "",
+        "auto": "info",
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "level"),
+    [
+        ("WARNING", "warn"),
+        (" err ", "error"),
+        ("E", "error"),
+        ("critical", "fatal"),
+        ("notice", "info"),
+        (30, "info"),
+        ("50", "error"),
+        (3, "error"),
+        (7, "debug"),
+        (99, ""),
+        (-1, ""),
+        (True, ""),
+        (None, ""),
+        ({"a": 1}, ""),
+        ("loud", ""),
+    ],
+)
+def test_levels_have_one_spelling(value: object, level: str) -> None:
+    assert normalised(value) == level
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [
+        ("2026-07-01 10:00:00 ERROR [main] x", "error"),
+        ("[warning] x", "warn"),
+        ("level=debug x", "debug"),
+        ("E0701 10:00:00.000000 1 file.go:12] x", "error"),
+        ("<4>low battery", "warn"),
+        ("\x1b[2m10:00\x1b[0m \x1b[1;32mINFO\x1b[0m x", "info"),
+        ("INFORMATIVE x", ""),
+        ("an error happened", ""),
+        ("", ""),
+    ],
+)
+def test_levels_in_text(text: str, level: str) -> None:
+    assert of_text(text) == level
+
+
+def test_include_and_exclude() -> None:
+    assert apply("GET /healthz", exclude=("healthz", "x{9}"))[0] is None
+    assert apply("GET /healthz", exclude=("healthz",))[1].dropped == {"exclude": 1}
+    assert apply("GET /", include=("^POST",))[1].dropped == {"include": 1}
+    assert apply("POST /", include=("^POST", "^PUT"))[0] is not None
+
+
+def test_pieces_of_a_long_message_are_neither_parsed_nor_filtered_but_redacted() -> None:
+    rules = Rules(LineSettings(parse="json", exclude=("a",), include=("b",), redact=("card",)))
+    piece = message('{"a":4111111111111111}', piece=2)
+    assert rules.apply(piece)
+    assert piece.text == '{"a":[redacted:card]}'
+
+
+def test_secrets_go_after_parsing_so_that_escapes_hide_none() -> None:
+    found, tally = apply(
+        r'{"msg":"x","url":"http:\/\/u:p\u0061ss@h","n":4111111111111111}',
+        parse="json",
+        redact=("url", "card"),
+    )
+    assert found is not None
+    assert found.fields == {"url": "http://u:[redacted:url]@h", "n": "[redacted:card]"}
+    assert tally.redacted == {"url": 1, "card": 1}
+
+
+def test_sampling_keeps_the_same_lines_in_every_life() -> None:
+    ids = [f"c.g.{n:x}" for n in range(4000)]
+    kept = [each for each in ids if sampled(each, 0.25)]
+    assert 800 < len(kept) < 1200
+    assert set(kept) <= {each for each in ids if sampled(each, 0.5)}
+    assert not any(sampled(each, 0.0) for each in ids)
+    assert all(sampled(each, 1.0) for each in ids)
+    rules = Rules(LineSettings(sample=0.25))
+    assert [i for n, i in enumerate(ids) if rules.apply(message("x", number=n))] == kept
+    assert rules.tally().dropped == {"sample": 4000 - len(kept)}
+
+
+def test_a_rate_limits_by_the_times_of_the_lines() -> None:
+    rules = Rules(LineSettings(rate=10, burst=5))
+    at = [f"2026-07-01T10:00:{second:02d}.000000000Z" for second in (0, 1, 2)]
+    shipped = [sum(rules.apply(message("x", time=time)) for _ in range(50)) for time in at]
+    assert shipped == [5, 5, 5]
+    assert rules.tally().dropped == {"rate": 135}
+
+
+def test_a_clock_that_was_set_back_starves_nobody() -> None:
+    bucket = Bucket(1, 1)
+    assert bucket.take(10**18)
+    assert not bucket.take(5)
+    assert bucket.take(5 + 10**9)
+
+
+@given(st.lists(st.integers(0, 10**10), max_size=200).map(sorted))
+def test_a_bucket_never_gives_more_than_its_rate(times: list[int]) -> None:
+    bucket = Bucket(3, 7)
+    taken = [now for now in times if bucket.take(now)]
+    for i, begin in enumerate(taken):
+        for j in range(i, len(taken)):
+            assert j - i + 1 <= 7 + 3 * (taken[j] - begin) / 10**9 + 1e-6
+
+
+def test_charsets() -> None:
+    assert compile_charset("GBK")("中文".encode("gbk")) == ("中文", True)
+    assert compile_charset("latin1")(b"\xe9") == ("é", True)
+    text, whole = compile_charset("gbk")(b"ok \xff")
+    assert (text[:3], whole) == ("ok ", False)
+
+
+@pytest.mark.parametrize("bad", ["", "utf-16", "utf-7", "hz", "rot13", "zlib", "idna", "é", "a\0b"])
+def test_what_is_no_charset_of_lines_is_refused(bad: str) -> None:
+    with pytest.raises(Rejected):
+        compile_charset(bad)
+
+
+def cuts() -> Iterator[tuple[str, bytes]]:
+    for name in sorted(CHARSETS):
+        for first in range(0x80, 0x100):
+            yield name, bytes([first, 0x0A])
+
+
+def test_no_character_of_a_charset_has_a_newline_in_it() -> None:
+    for name, data in cuts():
+        text, whole = compile_charset(name)(data)
+        assert text.endswith("\n") or not whole, (name, data)
+
+
+texts = st.one_of(
+    st.text(max_size=30),
+    st.sampled_from(
+        ['{"msg":"x","level":30}', '{"time":1e300}', "a=1 time=x", "[]", '{"level":{"a":1}}']
+    ),
+)
+
+
+@given(
+    texts,
+    st.sampled_from(["", "json", "logfmt", "nginx", "cri", r"(?P<time>\d+)(?P<app>.*)"]),
+    st.sampled_from(["", "auto", "epoch", "%H:%M %d"]),
+    st.sampled_from(["", "auto", "off", "app"]),
+)
+def test_any_text_passes_any_rules_and_keeps_who_it_is(
+    text: str, parse: str, time: str, level: str
+) -> None:
+    rules = Rules(LineSettings(parse=parse, time=time, level=level, redact=("card", "email")))
+    given_message = message(text)
+    assert rules.apply(given_message)
+    assert (given_message.id, given_message.stream) == ("c.g.0", "stdout")
+    assert not (given_message.fields or {}).keys() & {"app", "env", "host", "container", "_id"}
+
+
+def test_a_setting_that_is_none_is_refused() -> None:
+    with pytest.raises(Rejected):
+        Rules(LineSettings(parse="yaml"))
+
+
+@given(st.datetimes(), st.integers(0, 999_999_999), st.integers(0, 9))
+def test_dockers_times_are_read_to_the_nanosecond(
+    moment: datetime, fraction: int, digits: int
+) -> None:
+    tail = f".{fraction:09d}"[: digits + 1] if digits else ""
+    text = f"{moment.isoformat()[:19]}{tail}Z"
+    assert _docker_ns(text) == time_ns(text) or time_ns(text) == 0
+    assert _docker_ns("soon") == 0
+
+
+@given(st.text("ab .^", max_size=4), st.text("ab .^", max_size=12))
+def test_a_pattern_that_is_a_word_is_found_as_any_other(word: str, text: str) -> None:
+    assert compile_pattern(re.escape(word)).found(text) == (word in text)
+    if not set(word) & set(".^"):
+        assert compile_pattern(word).found(text) == (word in text)

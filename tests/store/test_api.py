@@ -1,0 +1,499 @@
+"""The store over HTTP, in this process: ways in, ways out, who may."""
+
+import asyncio
+import contextlib
+import gzip
+import io
+import json
+import shutil
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientPayloadError, ClientResponse, encode_basic_auth
+from aiohttp.test_utils import TestClient, TestServer
+
+from logshipper.store.config import Config
+from logshipper.store.daemon import Logstore
+from logshipper.store.http import ingest
+from wharfinger import notify
+from wharfinger.config import load
+from wharfinger.errors import ConfigError
+from wharfinger.lifecycle import Scope
+from wharfinger.operator.parts.process import until
+
+ACTION = '{"create":{}}'
+
+
+class Store:
+    """A log store and a client of it."""
+
+    def __init__(self, daemon: Logstore, scope: Scope, client: "TestClient[Any, Any]") -> None:
+        self.daemon = daemon
+        self.scope = scope
+        self.client = client
+
+    async def bulk(self, *lines: str, path: str = "/_bulk", **options: Any) -> ClientResponse:
+        body = "".join(f"{line}\n" for line in lines)
+        return await self.client.post(path, data=body, **options)
+
+    async def add(self, *messages: str, **fields: Any) -> list[int]:
+        lines = [t for m in messages for t in (ACTION, json.dumps({"message": m, **fields}))]
+        answer = await (await self.bulk(*lines)).json()
+        return [item["create"]["status"] for item in answer["items"]]
+
+    async def get(self, path: str, status: int = 200, **options: Any) -> Any:
+        answer = await self.client.get(path, **options)
+        assert answer.status == status, await answer.text()
+        return await answer.json()
+
+    async def found(self, **params: Any) -> list[str]:
+        return [hit["message"] for hit in (await self.get("/api/search", params=params))["hits"]]
+
+
+async def red(store: Store, name: str) -> bool:
+    checks = store.scope.health.report().checks
+    return any(check.name == name and not check.healthy for check in checks)
+
+
+async def green(store: Store) -> bool:
+    return store.scope.health.report().healthy
+
+
+Make = Callable[..., Awaitable[Store]]
+
+
+@pytest.fixture
+async def make(tmp_path: Path) -> AsyncIterator[Make]:
+    stores: list[Store] = []
+
+    async def start(**settings: Any) -> Store:
+        flags = {"logstore.min_free_bytes": "0", "host.state_dir": str(tmp_path)}
+        flags |= {f"logstore.{name}": str(value) for name, value in settings.items()}
+        config = load(Config, environment={}, flags=flags).value
+        scope = Scope("logstore", notify.Notifier())
+        daemon = Logstore(config, scope)
+        server = TestServer(scope.application)
+        await server.start_server(auto_decompress=False)
+        client = TestClient(server)
+        await daemon.start()
+        stores.append(Store(daemon, scope, client))
+        return stores[-1]
+
+    yield start
+    for store in stores:
+        store.scope.stopping.set()
+        await store.daemon.drain()
+        await store.client.close()
+        await store.scope.close()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/_bulk", "/x/_bulk", "/insert/elasticsearch/_bulk", "/_bulk?refresh=wait_for&pipeline=p"],
+)
+async def test_bulk_on_every_path(make: Make, path: str) -> None:
+    store = await make()
+    answer = await store.bulk(ACTION, '{"message":"hello"}', path=path)
+    assert answer.status == 200
+    assert answer.headers["X-Elastic-Product"] == "Elasticsearch"
+    assert answer.content_type == "application/json"
+    body = await answer.json()
+    assert body["errors"] is False
+    assert body["items"][0]["create"]["status"] == 201
+    assert await store.found(q="hello") == ["hello"]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/x-ndjson",
+        "application/x-www-form-urlencoded",  # curl's own
+        "multipart/form-data; boundary=x",
+        "text/plain; charset=utf-16",
+        "nonsense",
+        "",
+    ],
+)
+async def test_any_content_type(make: Make, content_type: str) -> None:
+    store = await make()
+    headers = {"Content-Type": content_type}
+    answer = await store.bulk(ACTION, '{"message":"a=b&c"}', headers=headers)
+    assert (await answer.json())["items"][0]["create"]["status"] == 201
+    assert await store.found() == ["a=b&c"]
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_gzip(make: Make, announced: bool) -> None:
+    store = await make()
+    half = f'{ACTION}\n{{"message":"packed"}}\n'.encode()
+    headers = {"Content-Encoding": "gzip"} if announced else {}
+    packed = gzip.compress(half) + (b"" if announced else gzip.compress(half))
+    answer = await store.client.post("/_bulk", data=packed, headers=headers)
+    assert answer.status == 200
+    assert (await store.found())[0] == "packed"
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b"\x1f\x8bnonsense" * 20, {}, 400),
+        (gzip.compress(b"{}" * 1000)[:-12], {}, 400),
+        (b"packed", {"Content-Encoding": "br"}, 415),
+    ],
+)
+async def test_a_body_that_cannot_be_read(
+    make: Make, body: bytes, headers: dict[str, str], status: int
+) -> None:
+    store = await make()
+    answer = await store.client.post("/_bulk", data=body, headers=headers)
+    assert answer.status == status
+    assert (await answer.json())["error"]["reason"]
+    assert await store.add("still here") == [201]
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_gzip_bomb_is_refused(
+    make: Make, announced: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "MAX_BODY_BYTES", 2**20)
+    store = await make()
+    bomb = gzip.compress(b"\n" * 50 * 2**20)
+    headers = {"Content-Encoding": "gzip"} if announced else {}
+    answer = await store.client.post("/_bulk", data=bomb, headers=headers)
+    assert answer.status == 413
+    plain = await store.client.post("/_bulk", data=io.BytesIO(b"x" * (2**20 + 1)))
+    assert plain.status == 413
+    assert await store.add("still here") == [201]
+
+
+async def test_bad_lines_cost_only_themselves(make: Make) -> None:
+    store = await make()
+    answer = await store.bulk(ACTION, '{"message":"1"}', ACTION, "{bad", ACTION, '{"message":"3"}')
+    body = await answer.json()
+    assert answer.status == 200
+    assert body["errors"] is True
+    assert [item["create"]["status"] for item in body["items"]] == [201, 400, 201]
+    assert sorted(await store.found()) == ["1", "3"]
+    assert store.scope.metrics.get_sample_value("wharfinger_logstore_rejected_lines_total") == 1
+
+
+async def test_the_same_id_again_is_done(make: Make) -> None:
+    store = await make()
+    lines = ('{"create":{"_id":"0123456789abcdef.0.1f"}}', '{"message":"once"}')
+    first, second = [(await (await store.bulk(*lines)).json()) for _ in range(2)]
+    assert first["items"][0]["create"]["status"] == 201
+    assert second["errors"] is False
+    assert second["items"][0]["create"] == {
+        "_index": "logs",
+        "_id": "0123456789abcdef.0.1f",
+        "result": "noop",
+        "status": 200,
+    }
+    assert await store.found() == ["once"]
+
+
+async def test_a_large_body(make: Make) -> None:
+    store = await make()
+    lines = [t for n in range(12_000) for t in (ACTION, json.dumps({"message": f"line {n}"}))]
+    body = await (await store.bulk(*lines)).json()
+    assert len(body["items"]) == 12_000
+    assert await store.found(q="11999") == ["line 11999"]
+
+
+async def test_overload_refuses_the_whole_request(make: Make) -> None:
+    store = await make(queue_bytes=2**20)
+    with store.daemon._intake.reserve(2**20):
+        answer = await store.bulk(ACTION, '{"message":"no"}')
+        assert answer.status == 429
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert (await answer.json())["status"] == 429
+    assert await store.add("yes") == [201]
+    assert await store.found() == ["yes"]
+    refused = store.scope.metrics.get_sample_value(
+        "wharfinger_logstore_refused_requests_total", {"reason": "queue"}
+    )
+    assert refused == 1
+
+
+async def test_a_disk_without_room_refuses_and_turns_red(make: Make) -> None:
+    store = await make(min_free_bytes=2**62)
+    answer = await store.bulk(ACTION, '{"message":"no"}')
+    assert answer.status == 429
+    async with asyncio.timeout(10):
+        while store.scope.health.report().healthy:  # noqa: ASYNC110 - told by no event
+            await asyncio.sleep(0.01)
+    assert "disk nearly full" in store.scope.health.report().why
+    assert "disk nearly full" in store.daemon.status()["refusing"]
+    assert await store.found() == []  # reading goes on
+
+
+async def test_what_clients_ask_first(make: Make) -> None:
+    store = await make()
+    for prefix in ("/", "/insert/elasticsearch", "/insert/elasticsearch/"):
+        answer = await store.client.get(prefix)
+        assert answer.headers["X-Elastic-Product"] == "Elasticsearch"
+        assert (await answer.json())["version"]["number"] == "8.9.0"
+    head = await store.client.head("/")
+    assert (head.status, await head.read()) == (200, b"")
+    assert (await store.get("/_license"))["license"]["status"] == "active"
+    template = await store.client.put("/_index_template/logs", json={"index_patterns": ["l"]})
+    assert await template.json() == {"acknowledged": True}
+
+
+async def test_search_parameters(make: Make) -> None:
+    store = await make()
+    lines: list[str] = []
+    for n in range(5):
+        fields = {"message": f"line {n}", "app": f"app{n % 2}", "host": "h", "level": "warn"}
+        lines += [ACTION, json.dumps(fields)]
+    await store.bulk(*lines)
+    answer = await store.get("/api/search", params={"limit": 2})
+    assert (len(answer["hits"]), answer["more"]) == (2, True)
+    hit = answer["hits"][0]
+    assert list(hit) == ["id", "time", "message", "app", "host", "level"]
+    rest = await store.get("/api/search", params={"limit": 3, "before": answer["hits"][1]["id"]})
+    assert (len(rest["hits"]), rest["more"]) == (3, False)
+    assert sorted(await store.found(app="app1")) == ["line 1", "line 3"]
+    assert len(await store.get("/api/search?app=app0&app=app1")) == 2
+    assert await store.found(level="error") == []
+    assert len(await store.found(level="warning", host="h", q="line")) == 5
+    assert await store.found(**{"from": "2999-01-01T00:00:00Z"}) == []
+    assert await store.found(to="2020-01-01T00:00:00+08:00") == []
+    assert len(await store.found(**{"from": "2020-01-01T00:00:00+08:00"})) == 5
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"q": '"open'},
+        {"q": "/(/"},
+        {"from": "yesterday"},
+        {"limit": "0"},
+        {"limit": "-1"},
+        {"limit": "many"},
+        {"level": "loud"},
+        {"before": "nothing"},
+        {"before": "20200101.0.0"},
+    ],
+)
+async def test_a_bad_query_names_the_fix(make: Make, params: dict[str, str]) -> None:
+    store = await make()
+    answer = await store.get("/api/search", 400, params=params)
+    assert answer["error"]
+    assert answer["fix"]
+
+
+@pytest.mark.parametrize("name", ["from", "to"])
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "99999999999"])
+async def test_times_beyond_what_a_file_can_hold(make: Make, name: str, text: str) -> None:
+    store = await make()
+    await store.add("x")
+    fits = text.startswith("0") == (name == "from")
+    for question in ({}, {"q": "x"}):
+        assert await store.found(**{name: text}, **question) == (["x"] if fits else [])
+
+
+async def test_fields_of_the_sender_never_hide_ours(make: Make) -> None:
+    store = await make()
+    await store.bulk(ACTION, '{"message":"m","id":"42","n":{"deep":1},"level":"odd"}')
+    (hit,) = (await store.get("/api/search"))["hits"]
+    assert hit["fields.id"] == "42"
+    assert hit["id"].count(".") == 2
+    assert (hit["n"], hit["level"]) == ({"deep": 1}, "odd")
+
+
+async def test_context_export_fields_histogram(make: Make) -> None:
+    store = await make()
+    await store.add(*[f"line {n}" for n in range(7)], app="shop", container="c1")
+    await store.add("elsewhere", app="web")
+    hit = (await store.get("/api/search", params={"q": '"line 3"'}))["hits"][0]
+    context = await store.get("/api/context", params={"id": hit["id"], "before": 2, "after": 10})
+    assert [h["message"] for h in context["before"]] == ["line 1", "line 2"]
+    assert context["hit"] == hit
+    assert [h["message"] for h in context["after"]] == ["line 4", "line 5", "line 6"]
+    export = await store.client.get("/api/export", params={"q": "line"})
+    assert export.content_type == "application/x-ndjson"
+    lines = [json.loads(line) for line in (await export.text()).splitlines()]
+    assert [line["message"] for line in lines] == [f"line {n}" for n in range(6, -1, -1)]
+    assert (await store.get("/api/fields"))["app"] == {"shop": 7, "web": 1}
+    buckets = (await store.get("/api/histogram"))["buckets"]
+    assert sum(n for bucket in buckets for n in bucket["levels"].values()) == 8
+    await store.get("/api/histogram?q=word", 400)
+    await store.get("/api/context?id=20260101.0.0", 400)
+
+
+async def test_export_goes_on_page_after_page(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logshipper.store.http.api._EXPORT_PAGE", 10)
+    store = await make()
+    await store.add(*[f"line {n}" for n in range(35)])
+    export = await store.client.get("/api/export")
+    assert len((await export.text()).splitlines()) == 35
+    bad = await store.client.get("/api/export", params={"q": "/(/"})
+    assert bad.status == 400
+
+
+@pytest.mark.parametrize("text", ["wanted app:shop", '"is wanted"', "/want.d/ -unwanted"])
+async def test_live_tail(make: Make, text: str) -> None:
+    store = await make()
+    await store.add("wanted before")
+    async with store.client.get("/api/tail", params={"q": text}) as tail:
+        assert tail.headers["X-Accel-Buffering"] == "no"
+        assert await tail.content.readline() == b": following\n"
+        await store.add("other", "this is wanted", "unwanted", app="shop")
+        async with asyncio.timeout(20):
+            while not (line := await tail.content.readline()).startswith(b"data:"):
+                pass
+        hit = json.loads(line.removeprefix(b"data:"))
+    assert hit["message"] == "this is wanted"
+    (same,) = (await store.get("/api/search", params={"q": '"is wanted"'}))["hits"]
+    assert same == hit
+    async with asyncio.timeout(20):
+        while store.daemon._tails._followers:  # noqa: ASYNC110 - told by no event
+            await asyncio.sleep(0.01)
+
+
+async def test_who_may(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("ingest-a team-a\ningest-b team-b\n")
+    (tmp_path / "out").write_text("reader-a team-a\nreader-b team-b\n")
+    store = await make(ingest_token_file=tmp_path / "in", read_token_file=tmp_path / "out")
+    lines = (ACTION, '{"message":"secret of a"}')
+    for header in ({}, {"Authorization": "Bearer reader-a"}, {"Authorization": "Bearer x"}):
+        refused = await store.bulk(*lines, headers=header)
+        assert refused.status == 401
+        assert refused.headers["WWW-Authenticate"].startswith("Basic")
+    taken = await store.bulk(
+        *lines, headers={"Authorization": encode_basic_auth("elastic", "ingest-a")}
+    )
+    assert taken.status == 200
+    for path in ("search", "context?id=1", "fields", "histogram", "export", "tail"):
+        await store.get(f"/api/{path}", 401)
+    await store.get("/api/search", 401, headers={"Authorization": "Bearer ingest-a"})
+    page = await store.client.get("/", headers={"Accept": "text/html"})
+    assert page.status == 401
+    a = await store.get("/api/search", headers={"Authorization": "Bearer reader-a"})
+    b = await store.get("/api/search", headers={"Authorization": "ApiKey reader-b"})
+    assert ([h["message"] for h in a["hits"]], b["hits"]) == (["secret of a"], [])
+    # Another tenant's header or id opens nothing.
+    await store.get(
+        f"/api/context?id={a['hits'][0]['id']}",
+        400,
+        headers={"Authorization": "Bearer reader-b", "X-Scope-OrgID": "team-a"},
+    )
+
+
+async def test_reload_takes_new_tokens_and_limits_or_keeps_the_old(
+    make: Make, tmp_path: Path
+) -> None:
+    store = await make()
+    await store.add("open")
+    (tmp_path / "out").write_text("reader-token\n")
+    flags = {"logstore.read_token_file": str(tmp_path / "out"), "logstore.retention_days": "2"}
+    changed = load(Config, environment={}, flags=flags).value
+    await store.daemon.reload(changed)
+    await store.get("/api/search", 401)
+    assert store.daemon._writer.limits.retention_days == 2
+    (tmp_path / "out").write_text("")
+    with pytest.raises(ConfigError):
+        await store.daemon.reload(changed)
+    assert await store.get("/api/search", headers={"Authorization": "Bearer reader-token"})
+
+
+async def test_a_day_that_cannot_be_read_is_said_not_hidden(make: Make, tmp_path: Path) -> None:
+    store = await make()
+    await store.add("x")
+    day = tmp_path / "logstore" / "default" / "2020-01-01.db"
+    day.write_bytes(b"rubbish " * 1000)
+    answer = await store.get("/api/search", 500)
+    assert f"{day} cannot be read" in answer["error"]
+    assert "from, to" in answer["fix"]
+    await until(lambda: red(store, "day files"), timeout_seconds=10, what="health is red")
+    day.unlink()
+    assert await store.found() == ["x"]
+    await until(lambda: green(store), timeout_seconds=10, what="health is green again")
+
+
+async def test_lines_that_rotted_on_disk_are_said_and_take_no_more(
+    make: Make, tmp_path: Path
+) -> None:
+    store = await make()
+    await store.add("x")
+    await store.daemon.drain()
+    (day,) = (tmp_path / "logstore" / "default").glob("*.db")
+    with contextlib.closing(sqlite3.connect(day)) as connection, connection:
+        connection.execute("UPDATE part SET body = x'00ff00ff'")
+    again = await make(data_dir=tmp_path / "copy")
+    (tmp_path / "copy" / "default").mkdir()
+    shutil.copy(day, tmp_path / "copy" / "default")
+    assert "damaged" in (await again.get("/api/search", 500))["error"]
+    assert (await again.bulk(ACTION, '{"message":"y"}')).status == 429
+    await until(lambda: red(again, "day files"), timeout_seconds=10, what="health is red")
+
+
+async def test_an_export_that_fails_on_the_way_never_looks_whole(
+    make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("logshipper.store.http.api._EXPORT_PAGE", 2)
+    store = await make()
+    await store.add("a", "b", "c")
+    (tmp_path / "logstore" / "default" / "2020-01-01.db").write_bytes(b"rubbish " * 1000)
+    answer = await store.client.get("/api/export")
+    assert answer.status == 200
+    with pytest.raises(ClientPayloadError):
+        await answer.read()
+
+
+async def test_a_writer_that_hangs_turns_health_red(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("logshipper.store.daemon._STUCK_SECONDS", 3.0)
+    entered, go_on = threading.Event(), threading.Event()
+
+    def hang(*_: object) -> list[int | None]:
+        entered.set()
+        go_on.wait(60)
+        return [1]
+
+    store = await make()
+    await until(lambda: green(store), timeout_seconds=10, what="health is green")
+    monkeypatch.setattr("logshipper.store.engine.day.DayWriter.write", hang)
+    sending = asyncio.create_task(store.add("x"))
+    try:
+        await until(lambda: red(store, "writer"), timeout_seconds=20, what="health is red")
+        assert entered.is_set()
+    finally:
+        go_on.set()
+    assert await sending == [201]
+    await until(lambda: green(store), timeout_seconds=10, what="health is green again")
+
+
+async def test_a_body_of_many_tiny_lines_is_refused_before_it_takes_memory(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "MAX_BODY_ROWS", 100)
+    store = await make()
+    assert (await store.bulk(*[ACTION, "{}"] * 50)).status == 200
+    answer = await store.client.post("/_bulk", data=gzip.compress(b"{}\n" * 100_000))
+    assert answer.status == 413
+    assert "100 lines" in (await answer.json())["error"]["reason"]
+    assert store.daemon._intake.held_bytes == 0
+
+
+async def test_drain_finishes_what_was_begun(make: Make) -> None:
+    store = await make()
+    sending = [asyncio.create_task(store.add(f"line {n}")) for n in range(20)]
+    async with asyncio.timeout(10):
+        while store.daemon._intake.held_bytes == 0:  # noqa: ASYNC110 - told by no event
+            await asyncio.sleep(0)
+    await store.daemon.drain()
+    acknowledged = 0
+    for task in sending:
+        try:
+            acknowledged += await task == [201]
+        except KeyError:  # a refusal has no items
+            continue
+    assert len(await store.found()) == acknowledged
+    assert (await store.bulk(ACTION, "{}")).status == 429

@@ -1,0 +1,119 @@
+"""`_bulk` bodies: one answer for each action, in order, whatever stands beside it."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logshipper.store.http import bulk
+
+NOW_NS = 1_795_417_140 * 10**9
+GOOD = '{"message":"m"}'
+
+
+def parsed(*lines: str | bytes) -> bulk.Body:
+    body = b"\n".join(line.encode() if isinstance(line, str) else line for line in lines)
+    return bulk.parse(body + b"\n", NOW_NS)
+
+
+def statuses(body: bulk.Body) -> list[int]:
+    answer = json.loads(bulk.answer(body, [True] * len(body.documents), 1))
+    assert answer["errors"] == (body.bad > 0)
+    return [next(iter(item.values()))["status"] for item in answer["items"]]
+
+
+def test_a_whole_answer() -> None:
+    body = parsed(
+        '{"create":{"_id":"c.1.0"}}', GOOD, '{"index":{"_index":"x","_id":7}}', GOOD, "{", GOOD
+    )
+    answer = json.loads(bulk.answer(body, [True, False], 12))
+    assert answer["took"] == 12
+    assert answer["errors"] is True
+    create, index, bad = answer["items"]
+    assert create == {
+        "create": {"_index": "logs", "_id": "c.1.0", "result": "created", "status": 201}
+    }
+    assert index == {"index": {"_index": "x", "_id": "7", "result": "noop", "status": 200}}
+    assert bad["index"]["status"] == 400
+    assert bad["index"]["error"]["type"] == "illegal_argument_exception"
+    assert bad["index"]["error"]["reason"]
+
+
+def test_duplicates_alone_are_no_error() -> None:
+    body = parsed('{"create":{"_id":"a"}}', GOOD)
+    assert json.loads(bulk.answer(body, [False], 0))["errors"] is False
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ((), []),
+        (("", " ", "\r"), []),
+        (('{"create":{}}', GOOD), [201]),
+        (('{"create":{}}\r', GOOD + "\r"), [201]),
+        (("", '{"create":{}}', GOOD, "", '{"create":{}}', GOOD), [201, 201]),
+        (('{"create":{}}', "{bad", '{"create":{}}', GOOD), [400, 201]),
+        (('{"create":{}}', GOOD, '{"create":{}}', "{torn", '{"create":{}}', GOOD), [201, 400, 201]),
+        # a blank line where a document belongs does not shift what follows
+        (('{"create":{}}', "", '{"create":{}}', GOOD), [400, 201]),
+        # a bad action takes its document with it, but never the next action
+        (("nonsense", GOOD, '{"create":{}}', GOOD), [400, 201]),
+        (("nonsense", '{"create":{}}', GOOD), [400, 201]),
+        (('{"create":{}}',), [400]),
+        (('{"delete":{"_id":"1"}}', '{"create":{}}', GOOD), [400, 201]),
+        (('{"update":{"_id":"1"}}', '{"doc":{}}', '{"create":{}}', GOOD), [400, 201]),
+        (('{"explode":{}}', GOOD, '{"create":{}}', GOOD), [400, 201]),
+        (('{"create":{},"index":{}}', GOOD), [400]),
+        (('{"create":[]}', GOOD), [400]),
+        (('{"create":{"_id":{}}}', GOOD), [400]),
+        (('{"create":{}}', "[1]"), [400]),
+        (('{"create":{}}', "null"), [400]),
+        (('{"create":{}}', '{"message":"m","time":"never"}'), [400]),
+        (('{"create":{"_id":"%s"}}' % ("x" * 600), GOOD), [400]),
+        (('{"create":{"_id":null}}', GOOD), [201]),
+        (('{"create":{}}', "{}"), [201]),
+        (('{"create":{"_routing":"r","dynamic_templates":{}}}', GOOD), [201]),
+        # two values on a line are one bad line, not two documents
+        (('{"create":{}}', GOOD + GOOD, '{"create":{}}', GOOD), [400, 201]),
+        (("[" * 100_000, GOOD), [400]),
+        (('{"create":{}}', '{"a":' * 100_000), [400]),
+        (('{"create":{}}', b'{"message":"\xff\xfe"}'), [201]),
+        ((b"\xff\xfe", GOOD), [400]),
+    ],
+)
+def test_one_status_for_each_action(lines: tuple[str | bytes, ...], expected: list[int]) -> None:
+    assert statuses(parsed(*lines)) == expected
+
+
+@given(st.binary(max_size=400))
+def test_garbage_never_fails(body: bytes) -> None:
+    statuses(bulk.parse(body, NOW_NS))
+
+
+LINE = st.one_of(
+    st.sampled_from(
+        ['{"create":{}}', '{"index":{"_id":"c.1.a"}}', '{"delete":{}}', GOOD, "", "{", "[]", "\0"]
+    ),
+    st.text(max_size=20),
+)
+
+
+@given(st.lists(LINE, max_size=12))
+def test_mixed_lines_never_fail(lines: list[str]) -> None:
+    body = bulk.parse("\n".join(lines).encode("utf-8", "surrogatepass"), NOW_NS)
+    assert len(statuses(body)) == len(body.items)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.text(max_size=10)), max_size=20))
+def test_good_lines_are_kept_in_order_beside_bad_ones(lines: list[tuple[bool, str]]) -> None:
+    rows: list[Any] = []
+    for good, text in lines:
+        rows += [
+            '{"create":{}}',
+            json.dumps({"message": text}) if good else "{!" + text.replace("\n", ""),
+        ]
+    body = bulk.parse("\n".join(rows).encode("utf-8", "surrogatepass"), NOW_NS)
+    wanted = [text for good, text in lines if good]
+    assert [d.line.message for d in body.documents][: len(wanted)] == wanted
