@@ -265,8 +265,10 @@ class Verdict:
         accepted: how many it holds now, those included that it had before (409).
         again: those to send again (429, 5xx).
         refused: those that it will never take.
+        why: what it said of the first of `again`.
     """
 
     accepted: int
     again: tuple[bytes, ...] = ()
     refused: tuple[Refusal, ...] = ()
+    why: str = ""

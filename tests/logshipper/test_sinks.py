@@ -211,6 +211,20 @@ async def test_what_is_older_than_loki_takes_is_found_by_its_time(tmp_path: Path
         await sending.delivery.close()
 
 
+async def test_more_metadata_than_loki_takes_is_buried_at_once(tmp_path: Path) -> None:
+    said = (
+        "stream '{app=\"shop\"}' has too many structured metadata labels: '150', limit: '128'. "
+        "Please see `limits_config.max_structured_metadata_entries_count`"
+    )
+    async with StrictLoki() as server:
+        sending = Sending(LokiConfig(url=server.url), tmp_path)
+        server.moods = [answering(400, said)]
+        await sending.deliver("one")
+        assert [letter["reason"] for letter in sending.buried] == [said]
+        assert len(server.headers) == 1
+        await sending.delivery.close()
+
+
 async def test_loki_s_complaint_about_a_proxy_buries_nothing(tmp_path: Path) -> None:
     async with StrictLoki() as server:
         sending = Sending(LokiConfig(url=server.url), tmp_path)
