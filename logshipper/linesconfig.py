@@ -31,6 +31,14 @@ class LinesConfig(Section, frozen=True, kw_only=True):
     columns: Annotated[
         tuple[str, ...], doc("For `parse`: the names of the columns.", restart=True)
     ] = ()
+    field_names: Annotated[
+        int,
+        doc(
+            "Names of parsed fields in one log; others go into `parsed_more`, as JSON text.",
+            ge=1,
+            le=100_000,
+        ),
+    ] = 400
     time: Annotated[
         str,
         doc(
@@ -94,6 +102,7 @@ class LinesConfig(Section, frozen=True, kw_only=True):
             parse=self.parse,
             delimiter=self.delimiter,
             columns=self.columns,
+            field_names=self.field_names,
             time=self.time,
             zone=self.zone,
             time_field=self.time_field,

@@ -1,11 +1,12 @@
 """What is done to each message, compiled once for each log; pure."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, Final
 
 from logshipper.lines.levels import of_text, take_level
-from logshipper.lines.names import clear
+from logshipper.lines.names import MORE, Vocabulary, clear
 from logshipper.lines.parsing import MESSAGE_KEYS, compile_parse
 from logshipper.lines.pattern import compile_pattern, compile_replacing
 from logshipper.lines.redaction import Redaction
@@ -33,6 +34,7 @@ class Rules:
         self._settings = settings
         self._tally = Tally()
         self._taken: tuple[str, ...] = ()
+        self._vocabulary = Vocabulary(settings.field_names)
         self._steps = tuple(self._compile(settings))
 
     def __bool__(self) -> bool:
@@ -82,12 +84,13 @@ class Rules:
             else None
         )
         self._time = compile_time(settings.time, settings.zone) if settings.time else None
-        if self._parse or self._time or settings.level not in {"", OFF}:
-            yield self._read
         self._redaction = None
         if settings.redact or settings.redact_patterns:
             own = [compile_replacing(text) for text in settings.redact_patterns]
             self._redaction = Redaction(settings.redact, own)
+        if self._parse or self._time or settings.level not in {"", OFF}:
+            yield self._read
+        if self._redaction is not None and self._parse is None:
             yield self.redact
 
     def _not_excluded(self, message: Message) -> bool:
@@ -116,11 +119,12 @@ class Rules:
         return False
 
     def _read(self, message: Message) -> bool:
-        """Takes fields, time and level out of the text."""
+        """Takes fields, time and level out of the text; of fields, secrets, too."""
         if message.piece:
-            return True
+            return self.redact(message)
         text = message.text
         fields = self._parse(text) if self._parse is not None else None
+        told = dict(fields) if fields is not None and self._redaction is not None else None
         if fields is None:
             if self._parse is not None:
                 self._tally.unread["parse"] += 1
@@ -132,14 +136,65 @@ class Rules:
                     break
         if self._time is not None:
             self._read_time(self._time, message, text, fields if fields is not None else {})
-        level = self._settings.level
-        if level != OFF:
-            key = "" if level in {"", AUTO} else level
-            message.level = take_level(fields, key) if fields else ""
-            if not message.level and level == AUTO:
-                message.level = of_text(text)
-        message.fields = clear(fields, self._taken) if fields else None
+        self._read_level(message, text, fields)
+        if told is not None and self._redaction is not None:
+            fields = self._redacted(self._redaction, message, text, told, fields or {})
+        elif self._parse is not None:
+            self.redact(message)
+        message.fields = self._named(fields) if fields else None
         return True
+
+    def _read_level(self, message: Message, text: str, fields: dict[str, Any] | None) -> None:
+        level = self._settings.level
+        if level == OFF:
+            return
+        key = "" if level in {"", AUTO} else level
+        message.level = take_level(fields, key) if fields else ""
+        if not message.level and level == AUTO:
+            message.level = of_text(text)
+
+    def _redacted(
+        self,
+        redaction: Redaction,
+        message: Message,
+        text: str,
+        told: dict[str, Any],
+        left: dict[str, Any],
+    ) -> dict[str, Any] | None:
+        """The fields that are left, without secrets; nothing leaves that the text would not let.
+
+        Args:
+            redaction: the rules.
+            message: its text is what parsing made of it.
+            text: the line.
+            told: all fields of it.
+            left: those that did not become text, time or level.
+        """
+        within: Counter[str] = Counter()
+        clean = redaction.text(text, within)
+        found: Counter[str] = Counter()
+        if within:
+            redaction.fields(told, found, named=True)
+        if any(found[rule] < count for rule, count in within.items()):
+            # A secret that stands across fields, or in the name of one.
+            message.text = clean
+            self._tally.redacted += within
+            self._tally.unread["parse"] += 1
+            return None
+        named = bool(within)
+        key = next((key for key in MESSAGE_KEYS if key in told and key not in left), "")
+        message.text = (
+            redaction.value(key, message.text, self._tally.redacted, named=named)
+            if key
+            else redaction.text(message.text, self._tally.redacted)
+        )
+        return redaction.fields(left, self._tally.redacted, named=named)
+
+    def _named(self, fields: dict[str, Any]) -> dict[str, Any]:
+        named = self._vocabulary.admit(clear(fields, self._taken))
+        if MORE in named:
+            self._tally.unread["names"] += 1
+        return named
 
     def _read_time(self, read: Reader, message: Message, text: str, fields: dict[str, Any]) -> None:
         docker_ns = _second_ns(message.time[:SECOND_CHARACTERS])

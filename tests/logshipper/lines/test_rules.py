@@ -149,6 +149,44 @@ def test_secrets_go_after_parsing_so_that_escapes_hide_none() -> None:
     assert tally.redacted == {"url": 1, "card": 1}
 
 
+@pytest.mark.parametrize(
+    ("parse", "text", "settings"),
+    [
+        ("json", '{"msg":"x","authorization":"Token s3cr3t-s3cr3t"}', {"redact": ("auth",)}),
+        ("json", '{"h":{"Authorization": "Bearer s3cr3t"}}', {"redact": ("auth",)}),
+        ("json", '{"aws_secret_access_key":"' + "s3cr3t+" * 5 + '12345"}', {"redact": ("aws",)}),
+        ("logfmt", "user=bob password=s3cr3t", {"redact_patterns": (r"password=\S+",)}),
+        ("logfmt", 'password="s3cr3t"', {"redact_patterns": ('password="(?P<secret>[^"]+)"',)}),
+        ("json", '{"pin":5345617}', {"redact_patterns": (r'"pin":(?P<secret>\d+)',)}),
+        ("json", '{"pw": "s3cr3t"}', {"redact_patterns": ('"pw": "(?P<secret>[^"]+)"',)}),
+        # Across fields, and in the name of one: what is left is the line as it would be unparsed.
+        ("logfmt", "user=bob pw=s3cr3t", {"redact_patterns": (r"user=\w+ pw=(?P<secret>\S+)",)}),
+        ("json", '{"bob@s3cr3t.example":1}', {"redact": ("email",)}),
+        ("json", '{"pw":"s3cr3t","pw":"s3cr3t2"}', {"redact_patterns": ('"pw":"[^"]+"',)}),
+        ("json", '{"msg":"pw=s3cr3t"}', {"redact_patterns": ('msg":"pw=(?P<secret>[^"]+)',)}),
+        ("json", '{"_pw":"s3cr3t"}', {"redact_patterns": ('"_pw":"(?P<secret>[^"]+)',)}),
+    ],
+)
+def test_what_is_taken_out_of_a_line_does_not_leave_in_a_field_of_it(
+    parse: str, text: str, settings: dict[str, tuple[str, ...]]
+) -> None:
+    found, tally = apply(text, parse=parse, **settings)
+    assert found is not None
+    said = f"{found.text} {found.fields}"
+    assert "[redacted" in said
+    assert "s3cr3t" not in said
+    assert "5345617" not in said
+    assert tally.redacted.total() >= 1
+
+
+def test_more_names_than_a_log_may_have_are_counted() -> None:
+    rules = Rules(LineSettings(parse="json", field_names=2, redact=("jwt",)))
+    found = [message(f'{{"msg":"x","f{n}":"eyJhbGciOi.eyJhbGciOi.x"}}') for n in range(3)]
+    assert all(map(rules.apply, found))
+    assert found[2].fields == {"parsed_more": '{"f2":"[redacted:jwt]"}'}
+    assert rules.tally().unread == {"names": 1}
+
+
 def test_sampling_keeps_the_same_lines_in_every_life() -> None:
     ids = [f"c.g.{n:x}" for n in range(4000)]
     kept = [each for each in ids if sampled(each, 0.25)]
