@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from logshipper.decode import Record
-from logshipper.encoding import beside
+from logshipper.encoding import beside, text_of
 from logshipper.model import Message
 from logshipper.sinks.encoding.times import SECOND_NS, nanoseconds
 
@@ -85,7 +85,8 @@ class SyslogEncoder:
     def message(self, message: Message) -> bytes:
         """Encodes a message that was joined, cut or rewritten."""
         said = beside(message, self._fields)
-        return self._line(message, "".join(_parameter(name, str(said[name])) for name in said))
+        more = (_parameter(name, text_of(value)) for name, value in said.items())
+        return self._line(message, "".join(more))
 
     def _line(self, message: Message, more: str) -> bytes:
         severity = _STREAMS.get(message.stream, INFO)
