@@ -4,7 +4,7 @@ import errno
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from math import inf
@@ -49,6 +49,9 @@ class Log:
         deleted_bytes: those of them that only this process keeps on the disk.
         read_since: Unix seconds: when the oldest line that was read last was written.
         has_deleted: it holds files that are deleted and not spooled, acknowledged or not.
+        offered_bytes: what was left of the deleted files when they were last offered to the spool.
+        parked: it was shipped, and is not now: its checkpoint stays, should it be once more.
+        opened_anew: makes the same log again, once it was let go.
     """
 
     container_id: str
@@ -67,6 +70,9 @@ class Log:
     _age: Age = field(default_factory=Age)
     _torn_bytes: int = 0
     has_deleted: bool = False
+    offered_bytes: int = 0
+    parked: bool = False
+    opened_anew: "Callable[[], Log] | None" = None
     _unopened: str = ""
     _unread: str = ""
     _losses: deque[Loss] = field(default_factory=deque)
@@ -117,6 +123,8 @@ class Log:
                 return self.tail.spool_deleted(store, acknowledged)
             finally:
                 self._note()
+                # Files that go from now on were not offered yet, however soon somebody looks.
+                self.offered_bytes = self.deleted_bytes
 
     def drop_spooled(self, segment: Segment) -> None:
         """Lets a segment go for which there is no room; what was unread in it is lost."""

@@ -13,6 +13,11 @@ NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 ADDRESS_PATTERN: Final = re.compile(
     r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):([1-9][0-9]{0,4})", re.ASCII
 )
+# RFC 9110, 5.6.2 and 5.5; beyond ASCII nobody agrees on what a value means.
+HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+HEADER_VALUE: Final = re.compile(r"[!-~](?:[\t -~]*[!-~])?")
+# What is said of a body, and of the connection, follows from it.
+OWN_HEADERS: Final = frozenset({"content-encoding", "content-length", "transfer-encoding", "host"})
 SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
 
 Compression: TypeAlias = Literal["gzip", "zstd", "none"]
@@ -30,19 +35,25 @@ class SinkConfig(Section, frozen=True, kw_only=True):
         doc(
             "Only what these patterns match is taken; all without any; `!` excludes.",
             shown='["shop", "pay-*", "!pay-test"]',
-            restart=True,
         ),
     ] = ()
-    envs: Annotated[
-        tuple[str, ...], doc("The same for the environment.", shown='["prod"]', restart=True)
+    envs: Annotated[tuple[str, ...], doc("The same for the environment.", shown='["prod"]')] = ()
+    names: Annotated[
+        tuple[str, ...], doc("The same for the container's name.", shown='["web-*"]')
+    ] = ()
+    images: Annotated[
+        tuple[str, ...], doc("The same for its image, as it was started.", shown='["*/shop:*"]')
     ] = ()
     labels: Annotated[
         tuple[str, ...],
         doc(
-            "The same for labels of the container: NAME=PATTERN, or NAME alone.",
+            "The same for its labels: NAME=PATTERN, or NAME alone.",
             shown='["com.example.team=pay*"]',
-            restart=True,
         ),
+    ] = ()
+    variables: Annotated[
+        tuple[str, ...],
+        doc("The same for its environment variables.", shown='["!DEBUG=1"]'),
     ] = ()
     request_timeout_seconds: Annotated[
         float, doc("For one request; a sink that hangs is tried again.", gt=0, restart=True)
@@ -130,8 +141,15 @@ class HttpConfig(TlsConfig, frozen=True, kw_only=True):
         if bool(self.user) != (self.password_file is not None):
             key = "user" if self.user else "password_file"
             yield Finding(key, "user and password_file go together", "write both")
-        for name in self.headers:
-            if name.lower() in SECRET_HEADERS:
+        if ":" in self.user or not self.user.isprintable():
+            yield Finding("user", "cannot stand before a colon (RFC 7617)", "use another name")
+        for name, value in self.headers.items():
+            if not HEADER_NAME.fullmatch(name) or not HEADER_VALUE.fullmatch(value):
+                why = f"{name[:80]!r} or its value cannot stand in a header"
+                yield Finding("headers", why, "use printable ASCII, on one line")
+            elif name.lower() in OWN_HEADERS:
+                yield Finding("headers", f"{name} follows from the body and the address", "drop it")
+            elif name.lower() in SECRET_HEADERS:
                 fix = "use token_file, api_key_file, or user and password_file"
                 yield Finding("headers", f"{name} holds a secret", fix)
 
@@ -141,6 +159,7 @@ def url_problems(url: str) -> Iterator[Finding]:
     try:
         parts = urlsplit(url)
         whole = bool(parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0)
+        whole = whole and url.isprintable() and " " not in url
     except ValueError:
         whole = False
     if not whole:

@@ -26,20 +26,36 @@ SECOND_CHARACTERS: Final = 19
 class Rules:
     """Rewrites or drops messages; what is not asked for costs nothing.
 
+    Attributes:
+        settings: what is done.
+        bucket: what a limit of lines has left; None without one.
+        vocabulary: the names that parsed fields have had.
+
     Args:
         settings: all of which have been checked.
     """
 
     def __init__(self, settings: LineSettings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._tally = Tally()
         self._taken: tuple[str, ...] = ()
-        self._vocabulary = Vocabulary(settings.field_names)
+        self.vocabulary = Vocabulary(settings.field_names)
+        self.bucket = Bucket(settings.rate, settings.bucket_lines) if settings.rate > 0 else None
         self._steps = tuple(self._compile(settings))
 
     def __bool__(self) -> bool:
         """Whether anything is done at all."""
         return bool(self._steps)
+
+    def succeed(self, old: "Rules") -> None:
+        """Takes over what others have let through, for limits that are the same as theirs."""
+        same = ("rate", "bucket_lines")
+        if self.bucket is not None and all(
+            getattr(self.settings, each) == getattr(old.settings, each) for each in same
+        ):
+            self.bucket = old.bucket
+        if self.settings.field_names == old.settings.field_names:
+            self.vocabulary = old.vocabulary
 
     def describe(self, names: Iterable[str]) -> None:
         """What the container's own fields are called, from now on."""
@@ -75,8 +91,7 @@ class Rules:
             yield self._included
         if settings.sample < 1:
             yield self._sampled
-        if settings.rate > 0:
-            self._bucket = Bucket(settings.rate, settings.bucket_lines)
+        if self.bucket is not None:
             yield self._within_rate
         self._parse = (
             compile_parse(settings.parse, delimiter=settings.delimiter, columns=settings.columns)
@@ -107,13 +122,13 @@ class Rules:
         return False
 
     def _sampled(self, message: Message) -> bool:
-        if sampled(message.base or message.id, self._settings.sample):
+        if sampled(message.base or message.id, self.settings.sample):
             return True
         self._tally.dropped["sample"] += 1
         return False
 
     def _within_rate(self, message: Message) -> bool:
-        if self._bucket.take(_docker_ns(message.time)):
+        if self.bucket is None or self.bucket.take(_docker_ns(message.time)):
             return True
         self._tally.dropped["rate"] += 1
         return False
@@ -145,7 +160,7 @@ class Rules:
         return True
 
     def _read_level(self, message: Message, text: str, fields: dict[str, Any] | None) -> None:
-        level = self._settings.level
+        level = self.settings.level
         if level == OFF:
             return
         key = "" if level in {"", AUTO} else level
@@ -191,14 +206,14 @@ class Rules:
         return redaction.fields(left, self._tally.redacted, named=named)
 
     def _named(self, fields: dict[str, Any]) -> dict[str, Any]:
-        named = self._vocabulary.admit(clear(fields, self._taken))
+        named = self.vocabulary.admit(clear(fields, self._taken))
         if MORE in named:
             self._tally.unread["names"] += 1
         return named
 
     def _read_time(self, read: Reader, message: Message, text: str, fields: dict[str, Any]) -> None:
         docker_ns = _second_ns(message.time[:SECOND_CHARACTERS])
-        key = self._settings.time_field
+        key = self.settings.time_field
         for name in (key,) if key else TIME_KEYS:
             value = fields.get(name)
             if not isinstance(value, str | int | float) or isinstance(value, bool):
