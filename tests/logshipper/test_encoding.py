@@ -298,6 +298,12 @@ def test_sinks_of_text_have_parsed_values_as_json() -> None:
     assert b' ok="true" none="null" n="1.5" list="[1,\\"a\\"\\]"]' in line
 
 
+def test_a_text_cannot_say_whose_it_is_in_syslog_either() -> None:
+    encoder = SyslogEncoding(1, "w").compile({"container_name": "web"})
+    message = Message("i", "t", "stdout", TIME, fields={"container name": "evil", "a=": 1})
+    assert b'container_name="web" parsed_container_name="evil" a_="1"]' in encoder.message(message)
+
+
 def test_syslog_without_anything_known_is_still_a_message() -> None:
     line = SyslogEncoding(1, "w").compile({}).message(Message("i", "t", "stdout", "never"))
     assert line == b'<14>1 - - - - stdout [w id="i"] t'
