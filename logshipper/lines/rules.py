@@ -39,6 +39,7 @@ class Rules:
         self.settings = settings
         self._tally = Tally()
         self._taken: tuple[str, ...] = ()
+        self._pieces: dict[str, bool] = {}
         self.vocabulary = Vocabulary(settings.field_names)
         self.bucket = Bucket(settings.rate, settings.bucket_lines) if settings.rate > 0 else None
         self._steps = tuple(self._compile(settings))
@@ -128,10 +129,15 @@ class Rules:
         return False
 
     def _within_rate(self, message: Message) -> bool:
-        if self.bucket is None or self.bucket.take(_docker_ns(message.time)):
-            return True
-        self._tally.dropped["rate"] += 1
-        return False
+        # A message in pieces counts as one, and is shipped whole or not at all.
+        within = self._pieces.pop(message.base, None) if message.piece else None
+        if within is None:
+            within = self.bucket is None or self.bucket.take(_docker_ns(message.time))
+        if message.piece and not message.last:
+            self._pieces[message.base] = within
+        if not within:
+            self._tally.dropped["rate"] += 1
+        return within
 
     def _read(self, message: Message) -> bool:
         """Takes fields, time and level out of the text; of fields, secrets, too."""

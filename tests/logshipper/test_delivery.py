@@ -166,6 +166,7 @@ SHARDS = "Validation Failed: 1: this action would add [2] shards, but this clust
         (403, "security_exception", "action [indices:data/write/bulk[s]] is unauthorized"),
         (403, "cluster_block_exception", "index [logs] blocked by: [FORBIDDEN/8/index write]"),
         (404, "index_not_found_exception", "no such index [logs]"),
+        (408, "timeout_exception", "took too long"),
         (400, "index_closed_exception", "closed"),
         (400, "validation_exception", SHARDS),
         (400, "illegal_argument_exception", SHARDS),

@@ -18,7 +18,7 @@ from logshipper.sinkconfig import (
     OtlpConfig,
     SlsConfig,
 )
-from tests.logshipper.sending import CONTAINER, FIELDS, PREFIX, Sending
+from tests.logshipper.sending import CONTAINER, FIELDS, PREFIX, Sending, encoded
 from tests.stack.strict import (
     StrictJsonline,
     StrictLoki,
@@ -208,6 +208,21 @@ async def test_what_is_older_than_loki_takes_is_found_by_its_time(tmp_path: Path
         assert server.messages == ["young"]
         assert len(sending.buried) == 500
         assert len(server.headers) == 2
+        await sending.delivery.close()
+
+
+async def test_what_loki_ignored_of_one_stream_buries_nothing_of_another(tmp_path: Path) -> None:
+    said = (
+        "entry with timestamp x ignored, reason: 'entry too far behind', total ignored: 1 out of 1"
+    )
+    async with StrictLoki() as server:
+        sending = Sending(LokiConfig(url=server.url), tmp_path)
+        others = sending.sink.encoding.compile({**FIELDS, "app": "bank"})
+        documents = [*sending.documents("one"), *encoded(others, ["two"], begin=9)]
+        server.moods = [answering(400, said)]
+        await sending.delivery.deliver(documents)
+        assert sorted(server.messages) == ["one", "two"]
+        assert sending.buried == []
         await sending.delivery.close()
 
 

@@ -100,6 +100,7 @@ def test_the_level_of_a_field_by_name_or_none() -> None:
         (None, ""),
         ({"a": 1}, ""),
         ("loud", ""),
+        ("9" * 5000, ""),
     ],
 )
 def test_levels_have_one_spelling(value: object, level: str) -> None:
@@ -199,12 +200,35 @@ def test_sampling_keeps_the_same_lines_in_every_life() -> None:
     assert rules.tally().dropped == {"sample": 4000 - len(kept)}
 
 
+def test_the_pieces_of_a_message_are_sampled_as_one() -> None:
+    rules = Rules(LineSettings(sample=0.5))
+    for base in range(50):
+        pieces = [
+            Message(f"c.{base}.{n}", "x", "stdout", TIME, base=f"c.{base}", piece=n)
+            for n in range(1, 9)
+        ]
+        assert len({rules.apply(piece) for piece in pieces}) == 1
+
+
 def test_a_rate_limits_by_the_times_of_the_lines() -> None:
     rules = Rules(LineSettings(rate=10, burst=5))
     at = [f"2026-07-01T10:00:{second:02d}.000000000Z" for second in (0, 1, 2)]
     shipped = [sum(rules.apply(message("x", time=time)) for _ in range(50)) for time in at]
     assert shipped == [5, 5, 5]
     assert rules.tally().dropped == {"rate": 135}
+
+
+def test_a_message_in_pieces_is_one_to_a_limit() -> None:
+    rules = Rules(LineSettings(rate=0.001, burst=1.0))
+    shipped = []
+    for base in ("a", "b"):
+        for n in range(1, 4):
+            piece = Message(f"{base}.{n}", "x", "stdout", TIME, base=base, piece=n, last=n == 3)
+            if rules.apply(piece):
+                shipped.append(piece.id)
+    assert shipped == ["a.1", "a.2", "a.3"]
+    assert rules.tally().dropped == {"rate": 3}
+    assert rules._pieces == {}
 
 
 def test_a_clock_that_was_set_back_starves_nobody() -> None:
