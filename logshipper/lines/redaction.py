@@ -111,6 +111,37 @@ def fixed_rules(names: Iterable[str]) -> tuple[str, ...]:
     return chosen
 
 
+# A key of 16,384 bits has some 200 lines; who prints none of its end has these lines searched.
+KEY_LINES: Final = 250
+_KEY_BEGINS: Final = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_KEY_ENDS: Final = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_KEY_LINE: Final = re.compile(r"[A-Za-z0-9+/=]+|(?:Proc-Type|DEK-Info|Version|Comment): .*")
+_KEY_MARK: Final = "[redacted:private-key]"
+
+
+class PrivateKeys:
+    """Private keys that are printed line by line: what follows the first one, for each stream."""
+
+    def __init__(self) -> None:
+        self._left: dict[str, int] = {}
+
+    def text(self, stream: str, text: str) -> str:
+        """The line, or what may leave of it; to be asked of every line, before the rules."""
+        left = self._left.pop(stream, 0)
+        if "-----BEGIN " in text and (begins := [*_KEY_BEGINS.finditer(text)]):
+            if _KEY_ENDS.search(text, begins[-1].end()) is None:
+                self._left[stream] = KEY_LINES
+            return text
+        if not left:
+            return text
+        if ends := _KEY_ENDS.search(text):
+            return f"{_KEY_MARK}{text[ends.end() :]}"
+        if left > 1:
+            self._left[stream] = left - 1
+        # Another thread's lines may stand between.
+        return _KEY_MARK if _KEY_LINE.fullmatch(text.strip()) else text
+
+
 MIN_CARD_DIGITS: Final = 13
 _CARD_MARK: Final = "[redacted:card]"
 # ISO/IEC 7812: 13 to 19 digits, together or in groups as they are printed. Looked for at each

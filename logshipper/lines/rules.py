@@ -9,7 +9,7 @@ from logshipper.lines.levels import of_text, take_level
 from logshipper.lines.names import MORE, Vocabulary, clear
 from logshipper.lines.parsing import MESSAGE_KEYS, compile_parse
 from logshipper.lines.pattern import compile_pattern, compile_replacing
-from logshipper.lines.redaction import Redaction
+from logshipper.lines.redaction import PrivateKeys, Redaction
 from logshipper.lines.thinning import Bucket, sampled
 from logshipper.lines.times import Reader, compile_time, rfc3339
 from logshipper.linesettings import LineSettings
@@ -30,6 +30,7 @@ class Rules:
         settings: what is done.
         bucket: what a limit of lines has left; None without one.
         vocabulary: the names that parsed fields have had.
+        keys: the private keys that are being printed.
 
     Args:
         settings: all of which have been checked.
@@ -38,6 +39,7 @@ class Rules:
     def __init__(self, settings: LineSettings) -> None:
         self.settings = settings
         self._tally = Tally()
+        self.keys = PrivateKeys()
         self._taken: tuple[str, ...] = ()
         self._pieces: dict[str, bool] = {}
         self.vocabulary = Vocabulary(settings.field_names)
@@ -55,6 +57,7 @@ class Rules:
             getattr(self.settings, each) == getattr(old.settings, each) for each in same
         ):
             self.bucket = old.bucket
+        self.keys = old.keys
         if self.settings.field_names == old.settings.field_names:
             self.vocabulary = old.vocabulary
 
@@ -83,6 +86,9 @@ class Rules:
         return tally
 
     def _compile(self, settings: LineSettings) -> Iterable[Callable[[Message], bool]]:
+        if "private-key" in settings.redact:
+            # Before any line is dropped: it may be the one that a key begins with.
+            yield self._without_key
         # A pattern of a label was held to a label's limit when it was read.
         self._include = [compile_pattern(text) for text in settings.include]
         self._exclude = [compile_pattern(text) for text in settings.exclude]
@@ -108,6 +114,13 @@ class Rules:
             yield self._read
         if self._redaction is not None and self._parse is None:
             yield self.redact
+
+    def _without_key(self, message: Message) -> bool:
+        text = self.keys.text(message.stream, message.text)
+        if text is not message.text:
+            message.text = text
+            self._tally.redacted["private-key"] += 1
+        return True
 
     def _not_excluded(self, message: Message) -> bool:
         # A piece of a message shares the fate of the whole, which nobody has seen whole.

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from logshipper.lines.charset import CHARSETS, compile_charset
 from logshipper.lines.levels import normalised, of_text
 from logshipper.lines.pattern import compile_pattern
+from logshipper.lines.redaction import KEY_LINES
 from logshipper.lines.rules import Rules, _docker_ns
 from logshipper.lines.thinning import Bucket, sampled
 from logshipper.linesettings import LineSettings
@@ -198,6 +199,52 @@ def test_sampling_keeps_the_same_lines_in_every_life() -> None:
     rules = Rules(LineSettings(sample=0.25))
     assert [i for n, i in enumerate(ids) if rules.apply(message("x", number=n))] == kept
     assert rules.tally().dropped == {"sample": 4000 - len(kept)}
+
+
+KEY = (
+    "-----BEGIN RSA PRIVATE KEY-----",
+    "Proc-Type: 4,ENCRYPTED",
+    "DEK-Info: AES-128-CBC,0123456789ABCDEF",
+    "",
+    "MIIEpAIBAAKCAQEA75+qv/sCIWK",
+    "q3oCgYEAzKqm",
+    "bA==",
+    "-----END RSA PRIVATE KEY----- loaded",
+)
+
+
+def test_a_key_that_is_printed_line_by_line_goes_whole() -> None:
+    rules = Rules(LineSettings(redact=("private-key",), exclude=("BEGIN",)))
+
+    def through(text: str, stream: str = "stdout") -> str:
+        given = Message("c.g.0", text, stream, TIME)
+        return given.text if rules.apply(given) else "-"
+
+    assert through("MIIEpAIBAAKCAQEA75") == "MIIEpAIBAAKCAQEA75"
+    mark = "[redacted:private-key]"
+    found = [through(text) for text in KEY[:5]]
+    assert found == ["-", mark, mark, "", mark]
+    # Of another thread, and of the other stream.
+    assert through("GET / 200") == "GET / 200"
+    assert through("MIIEpAIBAAKCAQEA75", "stderr") == "MIIEpAIBAAKCAQEA75"
+    assert [through(text) for text in KEY[5:]] == [mark, mark, f"{mark} loaded"]
+    assert through("MIIEpAIBAAKCAQEA75") == "MIIEpAIBAAKCAQEA75"
+    assert rules.tally().redacted == {"private-key": 6}
+
+
+def test_a_key_without_an_end_does_not_take_the_rest_of_the_log() -> None:
+    rules = Rules(LineSettings(redact=("private-key",)))
+    assert rules.apply(message(KEY[0]))
+    lines = [message("x" * 20) for _ in range(KEY_LINES + 1)]
+    assert all(map(rules.apply, lines))
+    assert {each.text for each in lines[:-1]} == {"[redacted:private-key]"}
+    assert lines[-1].text == "x" * 20
+    whole = message(f"{KEY[0]} x {KEY[-1]}")
+    assert rules.apply(whole)
+    assert whole.text == "[redacted:private-key] loaded"
+    after = message("x" * 20)
+    assert rules.apply(after)
+    assert after.text == "x" * 20
 
 
 def test_the_pieces_of_a_message_are_sampled_as_one() -> None:
