@@ -18,7 +18,9 @@ HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 HEADER_VALUE: Final = re.compile(r"[!-~](?:[\t -~]*[!-~])?")
 # What is said of a body, and of the connection, follows from it.
 OWN_HEADERS: Final = frozenset({"content-encoding", "content-length", "transfer-encoding", "host"})
-SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
+SECRET_HEADERS: Final = re.compile(
+    r"(?i)authorization|cookie|passw|secret|(?:^|[-_])(?:auth|token|(?:api-?)?key)(?:$|[-_])"
+)
 
 Compression: TypeAlias = Literal["gzip", "zstd", "none"]
 
@@ -121,6 +123,14 @@ class HttpConfig(TlsConfig, frozen=True, kw_only=True):
         dict[str, str],
         doc("Further headers, none secret.", shown='{ X-Scope-OrgID = "tenant" }', restart=True),
     ] = {}  # noqa: RUF012 - msgspec copies an empty dict for each
+    header_files: Annotated[
+        dict[str, Path],
+        doc(
+            "Headers that are secret: each in a file.",
+            shown='{ X-Api-Key = "/path" }',
+            restart=True,
+        ),
+    ] = {}  # noqa: RUF012
     parameters: Annotated[
         dict[str, str],
         doc("What stands behind the `?` of the address.", shown='{ name = "value" }', restart=True),
@@ -143,14 +153,17 @@ class HttpConfig(TlsConfig, frozen=True, kw_only=True):
             yield Finding(key, "user and password_file go together", "write both")
         if ":" in self.user or not self.user.isprintable():
             yield Finding("user", "cannot stand before a colon (RFC 7617)", "use another name")
+        for name in self.header_files:
+            if not HEADER_NAME.fullmatch(name) or name.lower() in OWN_HEADERS:
+                yield Finding("header_files", f"{name[:80]!r} is no header that can be set")
         for name, value in self.headers.items():
             if not HEADER_NAME.fullmatch(name) or not HEADER_VALUE.fullmatch(value):
                 why = f"{name[:80]!r} or its value cannot stand in a header"
                 yield Finding("headers", why, "use printable ASCII, on one line")
             elif name.lower() in OWN_HEADERS:
                 yield Finding("headers", f"{name} follows from the body and the address", "drop it")
-            elif name.lower() in SECRET_HEADERS:
-                fix = "use token_file, api_key_file, or user and password_file"
+            elif SECRET_HEADERS.search(name):
+                fix = "use token_file, api_key_file, user and password_file, or header_files"
                 yield Finding("headers", f"{name} holds a secret", fix)
 
 

@@ -329,6 +329,20 @@ async def test_each_way_to_say_who_one_is(tmp_path: Path, key: str, expected: st
         await sending.delivery.close()
 
 
+async def test_a_header_of_ones_own_may_be_secret_and_is_read_again(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("old\n")
+    async with StrictJsonline() as server:
+        url = f"{server.url}/insert/jsonline"
+        sending = Sending(JsonlineConfig(url=url, header_files={"X-Api-Key": secret}), tmp_path)
+        await sending.deliver("one")
+        secret.write_text("new\n")
+        server.moods = [answering(401, "who?")]
+        await sending.delivery.deliver(sending.documents("two", begin=9))
+        assert [each["X-Api-Key"] for each in server.headers] == ["old", "old", "new"]
+        await sending.delivery.close()
+
+
 async def test_both_sides_show_certificates(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "ca")
     ours, stranger = authority.issue("shipper", "shipper"), Authority(tmp_path / "other", "other")
