@@ -5,6 +5,7 @@ it takes to be a name of its own. Nothing is dropped for its name.
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -32,14 +33,19 @@ def clear(fields: Mapping[str, Any], also: Iterable[str] = ()) -> dict[str, Any]
         also: names that are taken beside the usual ones.
     """
     taken = TAKEN.union(also)
-    odd = [name for name in fields if not is_free(name, taken)]
-    named = {name: value for name, value in fields.items() if name not in odd} if odd else fields
+    odd = [
+        name
+        for name in fields
+        if name in taken or not _usable(name) or ("." in name and _head(name) in taken)
+    ]
     cleared = {
         name: _within(value) if isinstance(value, dict | list) else value
-        for name, value in named.items()
+        for name, value in fields.items()
     }
-    for name in odd:
-        _put(cleared, name, _within(fields[name]), taken.union(fields))
+    if odd:
+        values = {name: cleared.pop(name) for name in odd}
+        for name, value in values.items():
+            _put(cleared, name, value, taken.union(fields))
     return cleared
 
 
@@ -70,15 +76,28 @@ class Vocabulary:
 
     def admit(self, fields: dict[str, Any]) -> dict[str, Any]:
         """The fields; those under names that are too many stand in `MORE`."""
-        if self._known.issuperset(fields) and not any(
-            isinstance(value, dict | list) for value in fields.values()
-        ):
+        known = self._known.issuperset(fields)
+        for name, value in fields.items():
+            if isinstance(value, dict | list):
+                known = known and self._knows(name, value)
+        if known:
             return fields
         more = {name: value for name, value in fields.items() if not self._learned(name, value)}
         if not more:
             return fields
         kept = {name: value for name, value in fields.items() if name not in more}
         return {**kept, MORE: msgspec.json.encode(more).decode()}
+
+    def _knows(self, path: str, value: dict[str, Any] | list[Any]) -> bool:
+        if isinstance(value, list):
+            return all(self._knows(path, each) for each in value if isinstance(each, dict | list))
+        for name, inner in value.items():
+            below = f"{path}.{name}"
+            if below not in self._known or (
+                isinstance(inner, dict | list) and not self._knows(below, inner)
+            ):
+                return False
+        return True
 
     def _learned(self, name: str, value: object) -> bool:
         new = set(_paths(name, value)) - self._known
@@ -101,13 +120,16 @@ def _paths(path: str, value: object) -> Iterator[str]:
 def _within(value: Any) -> Any:
     """The same with names that no store refuses."""
     if isinstance(value, list):
-        return [_within(each) for each in value]
-    if not isinstance(value, dict):
-        return value
-    cleared = {name: _within(each) for name, each in value.items() if _usable(name)}
-    for name in value:
-        if not _usable(name):
-            _put(cleared, name, _within(value[name]), value)
+        return [_within(each) if isinstance(each, dict | list) else each for each in value]
+    odd = [name for name in value if not _usable(name)]
+    cleared = {
+        name: _within(each) if isinstance(each, dict | list) else each
+        for name, each in value.items()
+    }
+    if odd:
+        values = {name: cleared.pop(name) for name in odd}
+        for name, each in values.items():
+            _put(cleared, name, each, value)
     return cleared
 
 
@@ -122,6 +144,7 @@ def _head(name: str) -> str:
     return name.partition(".")[0]
 
 
+@lru_cache(maxsize=4096)
 def _usable(name: str) -> bool:
     # Elasticsearch keeps names with an underscore for itself, and makes paths of dots.
     if not name or name[0] in "_." or name[-1] == "." or ".." in name or "\0" in name:
