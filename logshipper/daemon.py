@@ -207,7 +207,7 @@ class Logshipper:
         delivery = Delivery(
             sink.name,
             made,
-            DeadLetters(keeper.folder / FILE_NAME, sink.type),
+            DeadLetters(keeper.folder / FILE_NAME, sink.type, limit_bytes=sink.dead_letter_bytes),
             metrics=self._metrics,
             events=scope.events,
             check=scope.health.check(f"sink {sink.name}"),

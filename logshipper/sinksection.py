@@ -66,6 +66,12 @@ class SinkConfig(Section, frozen=True, kw_only=True):
     batch_seconds: Annotated[
         float, doc("Longest wait for a body to fill.", gt=0, le=60, restart=True)
     ] = 0.2
+    dead_letter_bytes: Annotated[
+        int,
+        doc(
+            "Disk for what the sink refused; the older half goes for more.", ge=2**20, restart=True
+        ),
+    ] = 128 * 2**20
     requests: Annotated[int, doc("Requests at the same time.", ge=1, le=64, restart=True)] = 4
 
     def problems(self) -> Iterator[Finding]:
