@@ -106,6 +106,7 @@ class Snapshot:
         raw: what stands at the keys of instances and of their metadata, good or bad; for
             resources that ask for it.
         rejected: what was left out, sorted by key.
+        listing: which of etcd's lists it builds on.
     """
 
     revision: int = 0
@@ -113,3 +114,4 @@ class Snapshot:
     values: Mapping[str, str] = field(default_factory=dict)
     raw: Mapping[str, str] = field(default_factory=dict)
     rejected: tuple[Rejection, ...] = ()
+    listing: int = 0

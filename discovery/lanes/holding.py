@@ -3,7 +3,8 @@
 from discovery.builtin.nginxfile import Site
 from discovery.model import Snapshot
 from discovery.publish.history import History
-from discovery.resources.render import Rendered, render
+from discovery.resources.render import render
+from discovery.resources.views import Rendered
 from discovery.state import State
 
 

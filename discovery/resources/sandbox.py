@@ -52,6 +52,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
     """Templates from one folder: everything that can repeat or grow is counted.
 
     Whatever a template does that is too much raises LimitExceeded.
+
+    Attributes:
+        names: that its templates speak of, those that were included so far, too.
     """
 
     intercepted_binops = frozenset({"*", "**", "+", "%"})
@@ -67,6 +70,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             auto_reload=False,
             finalize=_written,
         )
+        self.names: set[str] = set()
         del self.globals["lipsum"]
         for name in _LEFT_OUT:
             del self.filters[name]
@@ -128,6 +132,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super()._load_template(*args, **kwargs)
 
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
+        self.names.update(name.name for name in source.find_all(nodes.Name))
         return super()._generate(_Counted().visit(source), *args, **kwargs)
 
 

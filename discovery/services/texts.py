@@ -26,6 +26,11 @@ class Joined(Mapping[str, str]):
     def __len__(self) -> int:
         return sum(map(len, self._parts))
 
+    @property
+    def parts(self) -> tuple[Mapping[str, str], ...]:
+        """What it is made of."""
+        return tuple(self._parts)
+
     def _joined(self) -> dict[str, str]:
         if self._whole is None:
             self._whole = {key: text for part in self._parts for key, text in part.items()}
@@ -62,6 +67,20 @@ class Texts:
         if self._others_told is None:
             self._others_told = dict(self._others)
         return Joined((self._others_told, *self._plain.values())), Joined((*self._raw.values(),))
+
+
+def differing(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
+    """The keys whose text is not the same in both, or that are in one only."""
+    first, second = _parts(before), _parts(after)
+    # What did not change is the very same part, which need not be looked at.
+    kept = {id(part) for part in first} & {id(part) for part in second}
+    was = {key: text for part in first if id(part) not in kept for key, text in part.items()}
+    now = {key: text for part in second if id(part) not in kept for key, text in part.items()}
+    return {key for key in was.keys() | now.keys() if was.get(key) != now.get(key)}
+
+
+def _parts(texts: Mapping[str, str]) -> tuple[Mapping[str, str], ...]:
+    return texts.parts if isinstance(texts, Joined) else (texts,)
 
 
 def _keep(held: dict[str, dict[str, str]], name: str, texts: dict[str, str]) -> None:

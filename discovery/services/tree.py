@@ -63,6 +63,7 @@ class Tree:
         self._touched: set[str] = set()
         self._revision = 0
         self._store_revision = 0
+        self._listings = 0
 
     @property
     def revision(self) -> int:
@@ -97,7 +98,7 @@ class Tree:
         self._touched.clear()
         services, rejected = self._roll.told()
         values, raw = self._texts.told()
-        return Snapshot(self._revision, services, values, raw, rejected)
+        return Snapshot(self._revision, services, values, raw, rejected, self._listings)
 
     def instances(self) -> kv.Snapshot:
         """What stands at the keys of instances and their metadata, to be heard in a next life."""
@@ -125,6 +126,7 @@ class Tree:
         changed = [self._set(key, None) for key in gone]
         changed += [self._set(key, entry) for key, entry in snapshot.items.items()]
         self._revision = self._store_revision = snapshot.revision
+        self._listings += 1
         return Heard(changed=any(changed), backwards=backwards, lost=tuple(lost))
 
     def _set(self, key: str, entry: kv.KeyValue | None) -> bool:

@@ -16,5 +16,7 @@ def test_no_name_of_a_mount_passes_for_the_end_of_a_line(tmp_path: Path) -> None
 
 def test_blanks_in_names_are_what_they_were(tmp_path: Path) -> None:
     table = tmp_path / "mountinfo"
-    table.write_bytes(LINE.format("/x/a\\040b\\012c").encode() + b"36 35 0:40 / /\xff rw - t n rw\n")
+    table.write_bytes(
+        LINE.format("/x/a\\040b\\012c").encode() + b"36 35 0:40 / /\xff rw - t n rw\n"
+    )
     assert mounts_below(Path("/x"), table) == [Path("/x/a b\nc")]

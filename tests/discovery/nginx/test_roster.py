@@ -5,8 +5,9 @@ from pathlib import Path
 from discovery.builtin.config import NginxConfig
 from discovery.model import Instance, Route, Service, Snapshot
 from discovery.nginx.roster import Noted, Roster
-from discovery.resources.render import Template, View, compile_template, render
+from discovery.resources.render import Template, compile_template, render
 from discovery.resources.resources import BUILTIN_TEMPLATE, Resource
+from discovery.resources.views import View
 
 NGINX = NginxConfig()
 RESOURCE = Resource("nginx", BUILTIN_TEMPLATE, Path("/x.conf"), nginx=NGINX)
