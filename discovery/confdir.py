@@ -85,7 +85,7 @@ class Confdir:
                 await lanes.reconfigure(self._config, seen.found.resources, seen.fingerprints)
                 changed(seen.found.resources)
             elif seen.held != before.held:
-                lanes.changed()
+                lanes.renew()
 
     async def reload(self, config: Config) -> Seen:
         """Reads everything for another configuration.

@@ -127,7 +127,7 @@ class Discovery:
         return {**self._observer.status(), **self._lanes.status(), **child}
 
     async def reload(self, config: Config) -> None:
-        """Takes other resources and settle times.
+        """Takes other resources and settle times, and renders everything anew.
 
         Raises:
             ConfigError: a resource file has a fault; everything stays as it was.
@@ -137,6 +137,8 @@ class Discovery:
         self._publisher.keep_staged = config.discovery.keep_stage_file
         await self._lanes.reconfigure(config, seen.found.resources, seen.fingerprints)
         self._watch(seen.found.resources)
+        # Whoever asks for that has changed something; not all that a template reads is watched.
+        self._observer.relist()
 
     async def _listed(self) -> None:
         """Waits for etcd's list; who rolls a file back meanwhile does not."""

@@ -30,12 +30,12 @@ VALUES = (
     b'{"weight": 0}',
 )  # fmt: skip
 TEMPLATES = {
-    "values.tmpl": '{{range gets "/*/*"}}{{.Key}}={{.Value}} {{end}}{{range gets "/*"}}{{.}}{{end}}',
+    "values.tmpl": '{{range gets "/*/*"}}{{.Key}}={{.Value}} {{end}}{{gets "/*"}}',
     "lists.tmpl": '{{range ls "/"}}{{.}}({{range lsdir (print "/" .)}}{{.}}{{end}}) {{end}}',
     "one.tmpl": '{{getv "/shop_prod/10.0.0.1-80"}}',
     "all.j2": "{% for s in services %}{{ s.name }}{{ s.instances }}{{ s.routes }}{% endfor %}",
     "named.j2": '{% for i in instances("shop_prod") %}{{ i.address }} {{ i.weight }}{% endfor %}',
-    "chosen.j2": '{% for one in ls("/") %}{% for i in instances(one) %}{{ i }}{% endfor %}{% endfor %}',
+    "chosen.j2": '{% for one in ls("/") %}{{ instances(one) }}{% endfor %}',
     "including.j2": '{% include "all.j2" %}',
     "lazy.j2": '{% if exists("/top") %}{% include "all.j2" %}{% endif %}',
     "importing.j2": '{% from "macro.j2" import told with context %}{{ told() }}',
