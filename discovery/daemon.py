@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import gc
 import sys
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -63,16 +63,17 @@ class Discovery:
             on_change=self._changed,
         )
         self._pushing = Pushing(scope, config.host.runtime_dir, self._changed)
-        self._lanes = Lanes(
-            config,
-            resources,
-            snapshot=self._observer.served,
-            publisher=self._publisher,
-            pushing=self._pushing,
-            history=history,
-            scope=scope,
-            fingerprints=self._confdir.seen.fingerprints,
-        )
+        with nothing_collected():
+            self._lanes = Lanes(
+                config,
+                resources,
+                snapshot=self._observer.served,
+                publisher=self._publisher,
+                pushing=self._pushing,
+                history=history,
+                scope=scope,
+                fingerprints=self._confdir.seen.fingerprints,
+            )
         self._announcer = Announcer(
             self._etcd,
             key=keys.host_key(config.host.name, self.name),
@@ -99,7 +100,8 @@ class Discovery:
         await self._scope.enter(closing(self._etcd))
         self._scope.spawn("watch", self._observer.run())
         await self._listed()
-        await self._lanes.apply()
+        with nothing_collected():
+            await self._lanes.apply()
         # What was listed stays, most of it: a collection that went through all of it again would
         # hold up a push for tens of milliseconds.
         gc.collect()
@@ -211,6 +213,16 @@ def state_dir_of(config: Config) -> Path:
         why, fix = f"{path} cannot be made: {error.strerror}", "run as root, or name another"
         raise ConfigError([Finding("host.state_dir", why, fix)]) from error
     return path
+
+
+@contextmanager
+def nothing_collected() -> Iterator[None]:
+    """For a while in which nearly all that is made stays, and is gone through again and again."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @asynccontextmanager
