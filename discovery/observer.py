@@ -179,7 +179,9 @@ class Observer:
             self._unsaved = False
             held, kept = self._tree.instances(), [one.lost for one in self._kept.values()]
             write = partial(self._memory.keep, held, kept)
-            self._unsaved |= not await asyncio.to_thread(self._saved, write)
+            saved = await asyncio.to_thread(self._saved, write)
+            # As it is by now: what came meanwhile is not written yet.
+            self._unsaved = self._unsaved or not saved
 
     async def _release(self) -> None:
         async with self._hearing:
