@@ -131,9 +131,7 @@ class Confdir:
         for finding in found.passed_over:
             if (said := str(finding)) not in self._mentioned:
                 self._mentioned.add(said)
-                self._scope.events.emit(
-                    "resource file has more than confd reads", "warning", what=said
-                )
+                self._scope.events.emit("resource file is taken as by confd", "warning", what=said)
         if told:
             check.fail("; ".join(told))
         else:

@@ -56,9 +56,7 @@ async def publish_once(config: Config) -> tuple[Exit, list[str]]:
             return snapshot
 
         for finding in found.passed_over:
-            scope.events.emit(
-                "resource file has more than confd reads", "warning", what=str(finding)
-            )
+            scope.events.emit("resource file is taken as by confd", "warning", what=str(finding))
         history = History(state_dir)
         holds.renew(history, holds.fingerprints(resources, config.discovery.confdir / "templates"))
         lanes = Lanes(

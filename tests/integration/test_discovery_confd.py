@@ -222,7 +222,7 @@ async def test_what_confd_does_not_know_is_told_once_and_passed_over(confd: Disc
     assert dest.read_text() == "[]"
     write(confd, "app", 'Keys = ["/app"]\nowner_of = "x"\nuid = -1', "{{ls `/app`}}")
     await until_holds(confd, dest, "[key]")
-    (told,) = await confd.events("resource file has more than confd reads")
+    (told,) = await confd.events("resource file is taken as by confd")
     assert "template.owner_of" in told["line"]
     where = f"-confdir {confd.confdir} -node {endpoint(confd)}"
     code, said = await ran(confd, where, verb="check")
