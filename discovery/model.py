@@ -1,6 +1,6 @@
 """What discovery knows: services, their instances, and what was refused; all of it typed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from wharfinger.metadata import TCP
@@ -85,6 +85,15 @@ class Service:
     env: str
     instances: tuple[Instance, ...] = ()
     routes: tuple[Route, ...] = ()
+
+
+def others(before: Iterable[Service], after: Iterable[Service]) -> list[Service]:
+    """Those after that are not the very same objects as any before, which is quick to see.
+
+    Of a thousand services one changes: to look into each would take longer than to serve it.
+    """
+    same = set(map(id, before))
+    return [service for service in after if id(service) not in same]
 
 
 @dataclass(frozen=True, slots=True, order=True)
