@@ -1,23 +1,26 @@
 """The keys of etcd as text, for templates; joined only when one of them asks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, ValuesView
+from typing import TypeVar
 
 from discovery.services.instances import Group, Keys
 from wharfinger import kv
 
+Value = TypeVar("Value")
 
-class Joined(Mapping[str, str]):
+
+class Joined(Mapping[str, Value]):
     """Several mappings as one; a pushed change never looks at them, and must not wait for them.
 
     Args:
         parts: what will not change any more; no key is in two of them.
     """
 
-    def __init__(self, parts: Sequence[Mapping[str, str]]) -> None:
+    def __init__(self, parts: Sequence[Mapping[str, Value]]) -> None:
         self._parts = parts
-        self._whole: dict[str, str] | None = None
+        self._whole: dict[str, Value] | None = None
 
-    def __getitem__(self, key: str) -> str:
+    def __getitem__(self, key: str) -> Value:
         return self._joined()[key]
 
     def __iter__(self) -> Iterator[str]:
@@ -27,11 +30,15 @@ class Joined(Mapping[str, str]):
         return sum(map(len, self._parts))
 
     @property
-    def parts(self) -> tuple[Mapping[str, str], ...]:
+    def parts(self) -> tuple[Mapping[str, Value], ...]:
         """What it is made of."""
         return tuple(self._parts)
 
-    def _joined(self) -> dict[str, str]:
+    def values(self) -> ValuesView[Value]:
+        """All values."""
+        return self._joined().values()
+
+    def _joined(self) -> dict[str, Value]:
         if self._whole is None:
             self._whole = {key: text for part in self._parts for key, text in part.items()}
         return self._whole
