@@ -178,7 +178,8 @@ class Observer:
             # What is served now must not wait for a disk.
             self._news.set()
         served = guard.served(snapshot, self._kept, known, self._whole)
-        self._whole = snapshot.services if served is snapshot else ()
+        if served is snapshot:
+            self._whole = snapshot.services
         return served
 
     async def save(self) -> None:

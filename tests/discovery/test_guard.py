@@ -151,4 +151,6 @@ def test_who_is_looked_at_once_need_not_be_again(
         assert known == every
         found = guard.served(snapshot, {}, known, whole)
         assert found == guard.served(snapshot, {}, every)
-        looked, whole = snapshot.services, snapshot.services if found is snapshot else ()
+        looked = snapshot.services
+        if found is snapshot:
+            whole = snapshot.services
