@@ -20,7 +20,7 @@ from logshipper.sinks.encoding.otlp import OtlpEncoding
 from logshipper.sinks.encoding.sls import SlsEncoding
 from logshipper.sinks.encoding.syslog import SyslogEncoding, framed
 from logshipper.sinks.encoding.times import day, nanoseconds
-from logshipper.sinks.encoding.wire import read
+from wharfinger.wire import read
 from tests.stack.strict import LogGroup
 
 FIELDS = {"app": "shop", "env": "", "host": "h1", "container": "c" * 64}

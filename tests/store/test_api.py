@@ -18,7 +18,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from logshipper.store.config import Config
 from logshipper.store.daemon import Logstore
-from logshipper.store.http import ingest
+from logshipper.store.http.protocols import understood
 from wharfinger import notify
 from wharfinger.config import load
 from wharfinger.errors import ConfigError
@@ -159,7 +159,7 @@ async def test_a_body_that_cannot_be_read(
 async def test_a_gzip_bomb_is_refused(
     make: Make, announced: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "MAX_BODY_BYTES", 2**20)
+    monkeypatch.setattr(understood, "MAX_BODY_BYTES", 2**20)
     store = await make()
     bomb = gzip.compress(b"\n" * 50 * 2**20)
     headers = {"Content-Encoding": "gzip"} if announced else {}
@@ -473,7 +473,7 @@ async def test_a_writer_that_hangs_turns_health_red(
 async def test_a_body_of_many_tiny_lines_is_refused_before_it_takes_memory(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "MAX_BODY_ROWS", 100)
+    monkeypatch.setattr(understood, "MAX_BODY_ROWS", 100)
     store = await make()
     assert (await store.bulk(*[ACTION, "{}"] * 50)).status == 200
     answer = await store.client.post("/_bulk", data=gzip.compress(b"{}\n" * 100_000))
