@@ -8,50 +8,17 @@ import json
 import shutil
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aiohttp import ClientPayloadError, ClientResponse, encode_basic_auth
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp import ClientPayloadError, encode_basic_auth
 
 from logshipper.store.config import Config
-from logshipper.store.daemon import Logstore
 from logshipper.store.http.protocols import understood
-from wharfinger import notify
+from tests.store.running import ACTION, Make, Store
 from wharfinger.config import load
 from wharfinger.errors import ConfigError
-from wharfinger.lifecycle import Scope
 from wharfinger.operator.parts.process import until
-
-ACTION = '{"create":{}}'
-
-
-class Store:
-    """A log store and a client of it."""
-
-    def __init__(self, daemon: Logstore, scope: Scope, client: "TestClient[Any, Any]") -> None:
-        self.daemon = daemon
-        self.scope = scope
-        self.client = client
-
-    async def bulk(self, *lines: str, path: str = "/_bulk", **options: Any) -> ClientResponse:
-        body = "".join(f"{line}\n" for line in lines)
-        return await self.client.post(path, data=body, **options)
-
-    async def add(self, *messages: str, **fields: Any) -> list[int]:
-        lines = [t for m in messages for t in (ACTION, json.dumps({"message": m, **fields}))]
-        answer = await (await self.bulk(*lines)).json()
-        return [item["create"]["status"] for item in answer["items"]]
-
-    async def get(self, path: str, status: int = 200, **options: Any) -> Any:
-        answer = await self.client.get(path, **options)
-        assert answer.status == status, await answer.text()
-        return await answer.json()
-
-    async def found(self, **params: Any) -> list[str]:
-        return [hit["message"] for hit in (await self.get("/api/search", params=params))["hits"]]
 
 
 async def red(store: Store, name: str) -> bool:
@@ -61,34 +28,6 @@ async def red(store: Store, name: str) -> bool:
 
 async def green(store: Store) -> bool:
     return store.scope.health.report().healthy
-
-
-Make = Callable[..., Awaitable[Store]]
-
-
-@pytest.fixture
-async def make(tmp_path: Path) -> AsyncIterator[Make]:
-    stores: list[Store] = []
-
-    async def start(**settings: Any) -> Store:
-        flags = {"logstore.min_free_bytes": "0", "host.state_dir": str(tmp_path)}
-        flags |= {f"logstore.{name}": str(value) for name, value in settings.items()}
-        config = load(Config, environment={}, flags=flags).value
-        scope = Scope("logstore", notify.Notifier())
-        daemon = Logstore(config, scope)
-        server = TestServer(scope.application)
-        await server.start_server(auto_decompress=False)
-        client = TestClient(server)
-        await daemon.start()
-        stores.append(Store(daemon, scope, client))
-        return stores[-1]
-
-    yield start
-    for store in stores:
-        store.scope.stopping.set()
-        await store.daemon.drain()
-        await store.client.close()
-        await store.scope.close()
 
 
 @pytest.mark.parametrize(

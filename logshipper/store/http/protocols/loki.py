@@ -169,6 +169,8 @@ def _take_stream(found: Lines, data: memoryview, arrival_ns: int) -> None:
             found.take(stream.document(*_entry(bytes(entry))))
         except Rejected as error:
             found.refuse(str(error))
+        except ValueError as error:
+            found.refuse(f"is {error}")
 
 
 def _entry(data: bytes) -> tuple[int, str, dict[str, Any]]:

@@ -104,9 +104,10 @@ def _record(told: _Record) -> Record:
 
 def _time(told: int | str | None, name: str) -> int:
     time_ns = _integer(told or 0)
-    if time_ns not in _TIMES_NS:
+    # Of anything but a number a range would look at each of its own.
+    if time_ns is None or time_ns not in _TIMES_NS:
         raise Rejected(f"has a {name} {str(told)[:64]!r} that is no nanoseconds since 1970")
-    return time_ns or 0
+    return time_ns
 
 
 def _integer(told: object) -> int | None:
@@ -134,9 +135,10 @@ def _severity(told: int | str | None) -> int:
 def _attributes(told: list[Any] | None, depth: int = 0) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for pair in told or ():
-        if type(pair) is not dict or type(pair.get("key")) is not str:
+        key = pair.get("key", "") if type(pair) is dict else None
+        if type(key) is not str:
             raise Rejected("has an attribute that is no pair of key and value")
-        found[pair["key"]] = _any(pair.get("value"), depth)
+        found[key] = _any(pair.get("value"), depth)
     return found
 
 

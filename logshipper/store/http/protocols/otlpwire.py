@@ -96,8 +96,10 @@ def _take_scope(found: Lines, data: memoryview, made_by: dict[str, Any], arrival
     for record in _blocks(data, _RECORD):
         try:
             found.take(source.document(_record(bytes(record))))
-        except (Rejected, ValueError) as error:
-            found.refuse(str(error) if isinstance(error, Rejected) else f"is {error}")
+        except Rejected as error:
+            found.refuse(str(error))
+        except ValueError as error:
+            found.refuse(f"is {error}")
 
 
 def _record(data: bytes) -> Record:
@@ -145,7 +147,7 @@ def _attributes(pairs: Iterable[memoryview]) -> dict[str, Any]:
     return dict(_pair(bytes(pair), 0) for pair in pairs)
 
 
-def _blocks(data: wire.Data, wanted: int) -> Iterator[wire.Data]:
+def _blocks(data: Any, wanted: int) -> Iterator[Any]:
     for tag, value in wire.read_keys(data):
         if tag == wanted and not isinstance(value, int):
             yield value
