@@ -152,8 +152,13 @@ def test_what_loki_would_not_take_and_can_be_kept(value: Any) -> None:
     assert one({"app": "a"}, value).bad == 0
 
 
-@pytest.mark.parametrize("stream", [5, {"values": []}, {"stream": {}}, {"stream": "{", "values": [1]},
-                                    {"stream": [], "values": []}, None])  # fmt: skip
+@pytest.mark.parametrize(
+    "stream",
+    [
+        5, {"values": []}, {"stream": {}}, {"stream": "{", "values": [1]},
+        {"stream": [], "values": []}, None,
+    ],
+)  # fmt: skip
 def test_a_bad_stream_costs_only_itself(stream: Any) -> None:
     good = {"stream": {"app": "a"}, "values": [[str(AT_NS), "good"]]}
     found = loki.parse_json(body(stream, good), NOW_NS)

@@ -132,14 +132,14 @@ def test_the_scope_is_kept_unless_it_is_the_shippers() -> None:
 
 def test_times() -> None:
     seen = NOW_NS - 5
-    for given, time_ns in (
+    for said, time_ns in (
         ({"time_unix_nano": AT_NS, "observed_time_unix_nano": seen}, AT_NS),
         ({"time_unix_nano": 0, "observed_time_unix_nano": seen}, seen),
         ({"time_unix_nano": 0}, NOW_NS),
         ({"time_unix_nano": 1}, 1),
         ({"time_unix_nano": 2**64 - 1}, NOW_NS),
     ):
-        document = one({}, body="x", **given)
+        document = one({}, body="x", **said)
         assert document.line.time_ns == time_ns
     assert extra(one({}, time_unix_nano=2**64 - 1)) == {
         "original_time": "2554-07-21T23:34:33.709551615Z"
@@ -243,11 +243,17 @@ def test_answers() -> None:
 
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8) | st.binary(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8)
+    | st.binary(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
     max_leaves=8,
-)  # fmt: skip
+)
 
 
 @given(VALUES, st.dictionaries(st.text(max_size=6), VALUES, max_size=4), st.integers(0, 24))
