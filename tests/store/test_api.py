@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import zstandard
 from aiohttp import ClientPayloadError, encode_basic_auth
 
 from logshipper.store.config import Config
@@ -66,11 +67,13 @@ async def test_any_content_type(make: Make, content_type: str) -> None:
 
 
 @pytest.mark.parametrize("announced", [True, False])
-async def test_gzip(make: Make, announced: bool) -> None:
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+async def test_packed(make: Make, encoding: str, announced: bool) -> None:
     store = await make()
     half = f'{ACTION}\n{{"message":"packed"}}\n'.encode()
-    headers = {"Content-Encoding": "gzip"} if announced else {}
-    packed = gzip.compress(half) + (b"" if announced else gzip.compress(half))
+    headers = {"Content-Encoding": encoding} if announced else {}
+    pack = gzip.compress if encoding == "gzip" else zstandard.ZstdCompressor().compress
+    packed = pack(half) + (b"" if announced else pack(half))
     answer = await store.client.post("/_bulk", data=packed, headers=headers)
     assert answer.status == 200
     assert (await store.found())[0] == "packed"
@@ -81,6 +84,7 @@ async def test_gzip(make: Make, announced: bool) -> None:
     [
         (b"\x1f\x8bnonsense" * 20, {}, 400),
         (gzip.compress(b"{}" * 1000)[:-12], {}, 400),
+        (b"\x28\xb5\x2f\xfdnonsense", {"Content-Encoding": "zstd"}, 400),
         (b"packed", {"Content-Encoding": "br"}, 415),
     ],
 )
@@ -181,6 +185,42 @@ async def test_what_clients_ask_first(make: Make) -> None:
     assert (await store.get("/_license"))["license"]["status"] == "active"
     template = await store.client.put("/_index_template/logs", json={"index_patterns": ["l"]})
     assert await template.json() == {"acknowledged": True}
+
+
+SETTINGS = (
+    "_index_template/x", "_component_template/x", "_template/x", "_ilm/policy/x",
+    "_ingest/pipeline/x", "_data_stream/x",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("prefix", ["", "/insert/elasticsearch"])
+async def test_what_clients_set_up_before_they_send(make: Make, prefix: str) -> None:
+    store = await make()
+    assert (await store.client.get(f"{prefix}/_cat/health")).status == 200
+    assert (await store.client.get(f"{prefix}/_xpack")).status == 200
+    for path in (f"{prefix}/{setting}" for setting in SETTINGS):
+        # A sender that is told that it is there does not put it, and one that is told so must.
+        for method, status in (("HEAD", 404), ("GET", 404), ("PUT", 200), ("POST", 200)):
+            answer = await store.client.request(method, path)
+            assert answer.status == status, (method, path)
+            assert answer.headers["X-Elastic-Product"] == "Elasticsearch"
+    for method, path, status in (
+        ("HEAD", "/logs-x", 200), ("PUT", "/logs-x", 200), ("GET", "/logs-x", 404),
+        ("HEAD", "/_unknown", 404), ("PUT", "/_unknown", 404), ("GET", "/_unknown", 404),
+    ):  # fmt: skip
+        assert (await store.client.request(method, prefix + path)).status == status, (method, path)
+    for path in ("/healthz", "/metrics", "/status", "/readyz"):
+        assert (await store.client.get(path)).status in {200, 404}
+
+
+async def test_who_may_set_up_what_clients_set_up(make: Make, tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("token-of-a-writer\n")
+    store = await make(ingest_token_file=tokens)
+    for path in ("/logs-x", *(f"/{setting}" for setting in SETTINGS)):
+        assert (await store.client.put(path)).status == 401
+        headers = {"Authorization": "ApiKey token-of-a-writer"}
+        assert (await store.client.put(path, headers=headers)).status == 200
 
 
 async def test_search_parameters(make: Make) -> None:

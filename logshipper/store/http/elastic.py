@@ -60,6 +60,8 @@ class Elastic:
                 web.get(f"{start}/_cluster/health", self._cluster),
                 web.get(f"{start}/_cat/health", self._cat_health),
                 web.head(f"{start}/{{index}}", self._index),
+                # Or a path that nobody serves would be answered with 405.
+                web.get(f"{start}/{{name}}", self._unknown, allow_head=False),
                 web.put(f"{start}/{{index}}", self._index),
             ]
         return routes
