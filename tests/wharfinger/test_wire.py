@@ -37,7 +37,7 @@ def test_of_a_view_nothing_is_copied() -> None:
 )  # fmt: skip
 def test_what_is_none(data: bytes) -> None:
     for read in (data, memoryview(data)):
-        with pytest.raises(ValueError, match="number|message"):
+        with pytest.raises(ValueError, match=r"number|message"):
             list(wire.read_keys(read))
 
 
