@@ -18,7 +18,8 @@ from tests.logshipper.sending import FIELDS, PREFIX
 
 NOW_NS = 1_795_417_140 * 10**9
 TEXTS = (
-    "plain", 'say "hi" \\ \t', "数据库连接超时", "", "ERROR at once", "x" * 100_000, "nul \0 \x1b[31mred",
+    "plain", 'say "hi" \\ \t', "数据库连接超时", "", "ERROR at once", "x" * 100_000,
+    "nul \0 and \x1b[31mred",
 )  # fmt: skip
 RECORDS = [
     Record(f"{text}\n", "stderr" if number % 2 else "stdout", f"2026-11-20T10:00:07.{number:09}Z")
