@@ -84,6 +84,35 @@ async def test_the_shipper_s_sinks(
         assert set(line) - {"level"} == {"id", "time", "message", "container_name", "image", *OURS}
 
 
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_store_that_is_killed_has_each_line_once(
+    store: Server, tmp_path: Path, way: str
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(f"{TOKEN}\n")
+    sending = Sending(WAYS[way](store.url, token_file=secret), tmp_path)
+    texts = [f"{way} {n}" for n in range(8_000)]
+
+    async def send() -> None:
+        for begin in range(0, len(texts), 200):
+            documents = sending.documents(*texts[begin : begin + 200], begin=begin)
+            await sending.delivery.deliver(documents)
+
+    running = asyncio.create_task(send())
+    for share in (4, 2):
+        await until(
+            lambda share=share: arrived(store, len(texts) // share),  # type: ignore[misc]
+            timeout_seconds=60,
+            what="some of it is stored",
+        )
+        await store.process.kill()
+        await store.start()
+    await running
+    await sending.delivery.close()
+    assert sending.buried == []
+    assert Counter(line["message"] for line in await lines(store)) == Counter(texts)
+
+
 async def test_a_line_is_one_line_whichever_way_it_came(store: Server, tmp_path: Path) -> None:
     """A sink may be changed for another: what was sent by the first is known to the second."""
     secret = tmp_path / "secret"
