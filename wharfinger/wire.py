@@ -62,6 +62,23 @@ def double(field: int, value: float) -> bytes:
     return key(field, FIXED64) + struct.pack("<d", value)
 
 
+class TooManyFields(Exception):
+    """A message has more fields than are looked at; unlike any other fault, all of it ends here."""
+
+
+class Budget:
+    """How many fields may still be read, of a message and of those inside: they cost time each.
+
+    Attributes:
+        left: so many.
+    """
+
+    __slots__ = ("left",)
+
+    def __init__(self, fields: int) -> None:
+        self.left = fields
+
+
 def read(data: Data) -> Iterator[tuple[int, int | Data]]:
     """The fields of a message: number and value; groups are not known.
 
@@ -72,7 +89,7 @@ def read(data: Data) -> Iterator[tuple[int, int | Data]]:
         yield tag >> 3, value
 
 
-def read_keys(data: Data) -> Iterator[tuple[int, int | Data]]:
+def read_keys(data: Data, budget: Budget | None = None) -> Iterator[tuple[int, int | Data]]:
     """The fields of a message: their keys as a number (field << 3 | kind), and their values.
 
     A value that is no varint is a slice of `data`, and of its type: of a memoryview nothing is
@@ -80,9 +97,13 @@ def read_keys(data: Data) -> Iterator[tuple[int, int | Data]]:
 
     Raises:
         ValueError: it is none, or a part of one.
+        TooManyFields: the budget is spent.
     """
-    at, end = 0, len(data)
+    at, end, count = 0, len(data), 0
+    most = end if budget is None else budget.left
     while at < end:
+        if (count := count + 1) > most:
+            raise TooManyFields
         tag = data[at]
         at += 1
         if tag >= 0x80:  # noqa: PLR2004 - the last byte of a varint has no such bit
@@ -104,6 +125,8 @@ def read_keys(data: Data) -> Iterator[tuple[int, int | Data]]:
             raise ValueError("a message that is cut off")
         yield tag, data[at : at + size]
         at += size
+    if budget is not None:
+        budget.left -= count
 
 
 def signed(value: int) -> int:

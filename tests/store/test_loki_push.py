@@ -227,6 +227,16 @@ def test_more_lines_than_memory_are_refused_before_they_take_it() -> None:
         )
 
 
+def test_what_costs_time_or_memory_and_is_no_line_is_refused() -> None:
+    """A few hundred kilobytes, packed, of what is looked at one by one."""
+    metadata = wire.block(1, wire.block(2, b"\x1a\x00" * 4_000_001))
+    with pytest.raises(TooLarge):
+        loki.parse_protobuf(metadata, NOW_NS)
+    for text in (b'{"streams":[', b'{"streams":[{"stream":{},"values":[', b'{"streams":["\xff",'):
+        with pytest.raises(TooLarge):
+            loki.parse_json(text + b"1," * 2_000_001, NOW_NS)
+
+
 @given(st.binary(max_size=200))
 def test_garbage_never_fails(data: bytes) -> None:
     for read in (

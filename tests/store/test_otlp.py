@@ -229,6 +229,18 @@ def test_more_records_than_memory_are_refused_before_they_take_it() -> None:
         otlpwire.weigh(b"\x0a\x00" * (most + 1))
 
 
+def test_what_costs_time_or_memory_and_is_no_record_is_refused() -> None:
+    def record(data: bytes) -> bytes:
+        return wire.block(1, wire.block(2, wire.block(2, data)))
+
+    for data in (b"\x70\x00" * 4_000_001, wire.block(5, wire.block(5, b"\x0a\x00" * 4_000_001))):
+        with pytest.raises(TooLarge):
+            otlpwire.parse(record(data), NOW_NS)
+    for text in (b'{"resourceLogs":[', b'{"resourceLogs":[{"scopeLogs":[{"logRecords":['):
+        with pytest.raises(TooLarge):
+            otlpjson.parse(text + b"1," * 2_000_001, NOW_NS)
+
+
 def test_answers() -> None:
     found = Lines()
     assert (otlp.answer(found, as_json=False), otlp.answer(found, as_json=True)) == (b"", b"{}")

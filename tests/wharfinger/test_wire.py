@@ -41,6 +41,17 @@ def test_what_is_none(data: bytes) -> None:
             list(wire.read_keys(read))
 
 
+def test_a_budget_is_for_all_that_is_inside() -> None:
+    data = wire.block(1, b"\x08\x01" * 5) + wire.block(1, b"\x08\x01" * 5)
+    budget = wire.Budget(12)
+    for _, value in wire.read_keys(data, budget):
+        assert isinstance(value, bytes)
+        assert len(list(wire.read_keys(value, budget))) == 5
+    assert budget.left == 0
+    with pytest.raises(wire.TooManyFields):
+        list(wire.read_keys(data, wire.Budget(1)))
+
+
 @given(st.binary(max_size=100))
 def test_garbage_ends(data: bytes) -> None:
     try:

@@ -30,6 +30,7 @@ MAX_AHEAD_NS: Final = times.DAY_NS
 _SOURCE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\.[A-Za-z0-9_-]{1,64}", re.ASCII)
 _OFFSET_DIGITS: Final = 15  # below 2**60: fits SQLite's integer
 _MAX_DEPTH: Final = 32
+_MAX_PARTS: Final = 1_000_000
 _UNUSABLE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -80,6 +81,9 @@ def decode(raw: bytes) -> dict[str, Any]:
     Raises:
         Rejected: it is no JSON object.
     """
+    # A list of nothing takes three bytes there and eighty here.
+    if len(raw) > _MAX_PARTS and raw.count(b"[") + raw.count(b"{") > _MAX_PARTS:
+        raise Rejected(f"holds more than {_MAX_PARTS} lists and objects")
     fields = parsed(raw, _decoder)
     if type(fields) is not dict:
         raise Rejected("is not a JSON object")

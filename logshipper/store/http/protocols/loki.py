@@ -1,7 +1,7 @@
 """Loki's push API (its HTTP API, POST /loki/api/v1/push), in JSON and in protobuf."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -11,8 +11,11 @@ from logshipper.store.http.protocols import lokilabels, names
 from logshipper.store.http.protocols.understood import (
     MAX_BODY_ROWS,
     Lines,
+    budget,
     check_rows,
+    check_values,
     count_fields,
+    too_large,
 )
 from logshipper.store.lines import documents, times
 from logshipper.store.model import Document
@@ -40,24 +43,34 @@ _NAME: Final = 1 << 3 | wire.LENGTH
 _VALUE: Final = 2 << 3 | wire.LENGTH
 
 
-class _Push(msgspec.Struct, gc=False):
-    streams: list[msgspec.Raw]
-
-
-class _Values(msgspec.Struct, gc=False):
-    stream: Any
-    values: list[msgspec.Raw]
-
-
 class _Entry(msgspec.Struct, array_like=True, gc=False):
     time: str | int
     line: str
     metadata: dict[str, Any] | None = None
 
 
-_push_decoder = msgspec.json.Decoder(_Push)
-_values_decoder = msgspec.json.Decoder(_Values)
+class _Values(msgspec.Struct, gc=False):
+    stream: Any
+    values: list[_Entry]
+
+
+class _Push(msgspec.Struct, gc=False):
+    streams: list[_Values]
+
+
+class _RawValues(msgspec.Struct, gc=False):
+    stream: Any
+    values: list[msgspec.Raw]
+
+
+class _RawPush(msgspec.Struct, gc=False):
+    streams: list[msgspec.Raw]
+
+
 _entry_decoder = msgspec.json.Decoder(_Entry)
+_push_decoder = msgspec.json.Decoder(_Push)
+_raw_values_decoder = msgspec.json.Decoder(_RawValues)
+_raw_push_decoder = msgspec.json.Decoder(_RawPush)
 _encoder = msgspec.json.Encoder(order="sorted")
 
 
@@ -98,21 +111,48 @@ def parse_json(body: bytes, arrival_ns: int) -> Lines:
         TooLarge: it holds too many lines.
     """
     found = Lines()
-    for raw in documents.parsed(body, _push_decoder).streams:
-        try:
-            told = documents.parsed(raw, _values_decoder)
-            stream = _Stream(_labels(told.stream), arrival_ns)
-        except Rejected as error:
-            found.refuse(f"stands in a stream that {error}")
-            continue
-        for entry in told.values:
-            try:
-                line = documents.parsed(entry, _entry_decoder)
-                at_ns = _nanoseconds(line.time)
-                found.take(stream.document(at_ns, line.line, line.metadata or {}))
-            except Rejected as error:
-                found.refuse(str(error))
+    try:
+        streams = _push_decoder.decode(body).streams
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        check_values(body)
+        for raw in documents.parsed(body, _raw_push_decoder).streams:
+            _take_raw(found, raw, arrival_ns)
+        return found
+    for told in streams:
+        _take_values(found, told.stream, told.values, arrival_ns)
     return found
+
+
+def _take_raw(found: Lines, raw: msgspec.Raw, arrival_ns: int) -> None:
+    """Takes a stream of a request that is not as it should be: something in it may be."""
+    try:
+        told = documents.parsed(raw, _raw_values_decoder)
+    except Rejected as error:
+        found.refuse(f"stands in a stream that {error}")
+        return
+    _take_values(found, told.stream, told.values, arrival_ns)
+
+
+def _take_values(
+    found: Lines, labels: object, values: Sequence[_Entry | msgspec.Raw], arrival_ns: int
+) -> None:
+    try:
+        stream = _Stream(_labels(labels), arrival_ns)
+    except Rejected as error:
+        for _ in values or (None,):
+            found.refuse(f"stands in a stream that {error}")
+        return
+    for value in values:
+        try:
+            entry = _read(value)
+            at_ns = _nanoseconds(entry.time)
+            found.take(stream.document(at_ns, entry.line, entry.metadata or {}))
+        except Rejected as error:
+            found.refuse(str(error))
+
+
+def _read(value: _Entry | msgspec.Raw) -> _Entry:
+    return value if isinstance(value, _Entry) else documents.parsed(value, _entry_decoder)
 
 
 def parse_protobuf(body: bytes, arrival_ns: int) -> Lines:
@@ -122,13 +162,15 @@ def parse_protobuf(body: bytes, arrival_ns: int) -> Lines:
         Rejected: it is none.
         TooLarge: it holds too many lines.
     """
-    found = Lines()
+    found, fields = Lines(), budget()
     try:
-        for tag, data in wire.read_keys(memoryview(body)):
+        for tag, data in wire.read_keys(memoryview(body), fields):
             if tag == _STREAM and isinstance(data, memoryview):
-                _take_stream(found, data, arrival_ns)
+                _take_stream(found, data, arrival_ns, fields)
     except ValueError as error:
         raise Rejected(f"it is no push request: {error}") from None
+    except wire.TooManyFields:
+        raise too_large() from None
     return found
 
 
@@ -151,9 +193,9 @@ def weigh_protobuf(body: bytes) -> int:
     return check_rows(rows)
 
 
-def _take_stream(found: Lines, data: memoryview, arrival_ns: int) -> None:
+def _take_stream(found: Lines, data: memoryview, arrival_ns: int, fields: wire.Budget) -> None:
     labels, entries = "", []
-    for tag, value in wire.read_keys(data):
+    for tag, value in wire.read_keys(data, fields):
         if tag == _ENTRY and isinstance(value, memoryview):
             entries.append(value)
         elif tag == _LABELS and isinstance(value, memoryview):
@@ -166,31 +208,32 @@ def _take_stream(found: Lines, data: memoryview, arrival_ns: int) -> None:
         return
     for entry in entries:
         try:
-            found.take(stream.document(*_entry(bytes(entry))))
+            found.take(stream.document(*_entry(bytes(entry), fields)))
         except Rejected as error:
             found.refuse(str(error))
         except ValueError as error:
             found.refuse(f"is {error}")
 
 
-def _entry(data: bytes) -> tuple[int, str, dict[str, Any]]:
+def _entry(data: bytes, fields: wire.Budget) -> tuple[int, str, dict[str, Any]]:
     time_ns, line = 0, ""
     metadata: dict[str, Any] = {}
-    for tag, value in wire.read_keys(data):
+    for tag, value in wire.read_keys(data, fields):
         if not isinstance(value, bytes):
             continue
         if tag == _TIMESTAMP:
-            time_ns = _timestamp(value)
+            time_ns = _timestamp(value, fields)
         elif tag == _LINE:
             line = _text(value)
         elif tag == _METADATA:
-            pair = {inner: text for inner, text in wire.read_keys(value) if type(text) is bytes}
+            inside = wire.read_keys(value, fields)
+            pair = {inner: text for inner, text in inside if type(text) is bytes}
             metadata[_text(pair.get(_NAME, b""))] = _text(pair.get(_VALUE, b""))
     return time_ns, line, metadata
 
 
-def _timestamp(data: bytes) -> int:
-    parts = {tag: value for tag, value in wire.read_keys(data) if isinstance(value, int)}
+def _timestamp(data: bytes, fields: wire.Budget) -> int:
+    parts = {tag: value for tag, value in wire.read_keys(data, fields) if isinstance(value, int)}
     seconds, nanos = wire.signed(parts.get(_SECONDS, 0)), wire.signed(parts.get(_NANOS, 0))
     return _in_range(seconds * times.SECOND_NS + nanos)
 

@@ -1,11 +1,12 @@
 """An ExportLogsServiceRequest in JSON (OTLP Specification, JSON Protobuf Encoding)."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
 from logshipper.store.http.protocols.otlp import Record, Source
-from logshipper.store.http.protocols.understood import Lines
+from logshipper.store.http.protocols.understood import Lines, check_values
 from logshipper.store.lines import documents
 from wharfinger.errors import Rejected
 
@@ -28,20 +29,6 @@ class _Attributed(_Struct, gc=False):
     version: str | None = None
 
 
-class _Scope(_Struct, gc=False):
-    scope: _Attributed | None = None
-    log_records: list[msgspec.Raw] | None = None
-
-
-class _Resource(_Struct, gc=False):
-    resource: _Attributed | None = None
-    scope_logs: list[_Scope] | None = None
-
-
-class _Request(_Struct, gc=False):
-    resource_logs: list[_Resource] | None = None
-
-
 class _Record(_Struct, gc=False):
     time_unix_nano: int | str | None = None
     observed_time_unix_nano: int | str | None = None
@@ -55,8 +42,37 @@ class _Record(_Struct, gc=False):
     event_name: str | None = None
 
 
-_request_decoder = msgspec.json.Decoder(_Request)
+class _Scope(_Struct, gc=False):
+    scope: _Attributed | None = None
+    log_records: list[_Record] | None = None
+
+
+class _Resource(_Struct, gc=False):
+    resource: _Attributed | None = None
+    scope_logs: list[_Scope] | None = None
+
+
+class _Request(_Struct, gc=False):
+    resource_logs: list[_Resource] | None = None
+
+
+class _RawScope(_Struct, gc=False):
+    scope: _Attributed | None = None
+    log_records: list[msgspec.Raw] | None = None
+
+
+class _RawResource(_Struct, gc=False):
+    resource: _Attributed | None = None
+    scope_logs: list[_RawScope] | None = None
+
+
+class _RawRequest(_Struct, gc=False):
+    resource_logs: list[_RawResource] | None = None
+
+
 _record_decoder = msgspec.json.Decoder(_Record)
+_request_decoder = msgspec.json.Decoder(_Request)
+_raw_request_decoder = msgspec.json.Decoder(_RawRequest)
 
 
 def parse(body: bytes, arrival_ns: int) -> Lines:
@@ -67,7 +83,7 @@ def parse(body: bytes, arrival_ns: int) -> Lines:
         TooLarge: it holds too many records.
     """
     found = Lines()
-    for resource in documents.parsed(body, _request_decoder).resource_logs or ():
+    for resource in _resources(body):
         made_by = resource.resource or _Attributed()
         for scope in resource.scope_logs or ():
             made_in = scope.scope or _Attributed()
@@ -78,13 +94,25 @@ def parse(body: bytes, arrival_ns: int) -> Lines:
                 made_in.version or "",
                 arrival_ns,
             )
-            for raw in scope.log_records or ():
+            for told in scope.log_records or ():
                 try:
-                    record = _record(documents.parsed(raw, _record_decoder))
-                    found.take(source.document(record))
+                    found.take(source.document(_record(_read(told))))
                 except Rejected as error:
                     found.refuse(str(error))
     return found
+
+
+def _resources(body: bytes) -> Sequence[_Resource | _RawResource]:
+    try:
+        return _request_decoder.decode(body).resource_logs or ()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # Something in it is not as it should be: records are read one by one.
+        check_values(body)
+        return documents.parsed(body, _raw_request_decoder).resource_logs or ()
+
+
+def _read(told: _Record | msgspec.Raw) -> _Record:
+    return told if isinstance(told, _Record) else documents.parsed(told, _record_decoder)
 
 
 def _record(told: _Record) -> Record:

@@ -2,15 +2,17 @@
 
 import base64
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from logshipper.store.http.protocols.otlp import Record, Source
 from logshipper.store.http.protocols.understood import (
     MAX_BODY_ROWS,
     Lines,
+    budget,
     check_rows,
     count_fields,
+    too_large,
 )
 from wharfinger import wire
 from wharfinger.errors import Rejected
@@ -50,16 +52,18 @@ def parse(body: bytes, arrival_ns: int) -> Lines:
         Rejected: it is none.
         TooLarge: it holds too many records.
     """
-    found = Lines()
+    found, fields = Lines(), budget()
     try:
-        for resource in _blocks(memoryview(body), _RESOURCE_LOGS):
+        for resource in _blocks(memoryview(body), _RESOURCE_LOGS, fields):
             made_by: dict[str, Any] = {}
-            for part in _blocks(resource, _RESOURCE):
-                made_by |= _attributes(_blocks(part, _RESOURCE_ATTRIBUTE))
-            for scope in _blocks(resource, _SCOPE_LOGS):
-                _take_scope(found, scope, made_by, arrival_ns)
+            for part in _blocks(resource, _RESOURCE, fields):
+                made_by |= _attributes(part, _RESOURCE_ATTRIBUTE, fields)
+            for scope in _blocks(resource, _SCOPE_LOGS, fields):
+                _take_scope(found, scope, made_by, arrival_ns, fields)
     except ValueError as error:
         raise Rejected(f"it is no request of OTLP's: {error}") from None
+    except wire.TooManyFields:
+        raise too_large() from None
     return found
 
 
@@ -72,9 +76,9 @@ def weigh(body: bytes) -> int:
     """
     rows = 0
     try:
-        for resource in _blocks(memoryview(body), _RESOURCE_LOGS):
+        for resource in _blocks(memoryview(body), _RESOURCE_LOGS, None):
             check_rows(rows := rows + 1)
-            for scope in _blocks(resource, _SCOPE_LOGS):
+            for scope in _blocks(resource, _SCOPE_LOGS, None):
                 rows += 1 + count_fields(scope, MAX_BODY_ROWS - rows)
                 check_rows(rows)
     except ValueError as error:
@@ -82,74 +86,77 @@ def weigh(body: bytes) -> int:
     return check_rows(rows)
 
 
-def _take_scope(found: Lines, data: memoryview, made_by: dict[str, Any], arrival_ns: int) -> None:
-    name = version = ""
+def _take_scope(
+    found: Lines,
+    data: memoryview,
+    made_by: dict[str, Any],
+    arrival_ns: int,
+    fields: wire.Budget,
+) -> None:
+    told = {_SCOPE_NAME: "", _SCOPE_VERSION: ""}
     attributes: dict[str, Any] = {}
-    for part in _blocks(data, _SCOPE):
-        for tag, value in wire.read_keys(part):
-            if tag == _SCOPE_NAME and isinstance(value, memoryview):
-                name = _text(bytes(value))
-            elif tag == _SCOPE_VERSION and isinstance(value, memoryview):
-                version = _text(bytes(value))
-        attributes |= _attributes(_blocks(part, _SCOPE_ATTRIBUTE))
-    source = Source(made_by, attributes, name, version, arrival_ns)
-    for record in _blocks(data, _RECORD):
+    for part in _blocks(data, _SCOPE, fields):
+        texts = {tag: value for tag, value in wire.read_keys(part, fields) if tag in told}
+        told |= {tag: _text(value) for tag, value in texts.items()}
+        attributes |= _attributes(part, _SCOPE_ATTRIBUTE, fields)
+    source = Source(made_by, attributes, told[_SCOPE_NAME], told[_SCOPE_VERSION], arrival_ns)
+    for record in _blocks(data, _RECORD, fields):
         try:
-            found.take(source.document(_record(bytes(record))))
+            found.take(source.document(_record(bytes(record), fields)))
         except Rejected as error:
             found.refuse(str(error))
         except ValueError as error:
             found.refuse(f"is {error}")
 
 
-def _record(data: bytes) -> Record:
+def _record(data: bytes, fields: wire.Budget) -> Record:
     told = Record(attributes={})
-    for tag, value in wire.read_keys(data):
+    for tag, value in wire.read_keys(data, fields):
         if tag == _ATTRIBUTE:
-            key, inner = _pair(value, 0)
+            key, inner = _pair(value, 0, fields)
             told.attributes[key] = inner
         elif tag == _BODY:
-            told.body = _any(value, 0)
+            told.body = _any(value, 0, fields)
         elif (place := _PLACES.get(tag)) is not None:
             name, read = place
             setattr(told, name, read(value))
     return told
 
 
-def _pair(data: Any, depth: int) -> tuple[str, Any]:
+def _pair(data: Any, depth: int, fields: wire.Budget) -> tuple[str, Any]:
     key, told = "", None
-    for tag, value in wire.read_keys(data):
+    for tag, value in wire.read_keys(data, fields):
         if tag == _VALUE:
-            told = _any(value, depth)
+            told = _any(value, depth, fields)
         elif tag == _KEY:
             key = _text(value)
     return key, told
 
 
-def _any(data: Any, depth: int) -> Any:
+def _any(data: Any, depth: int, fields: wire.Budget) -> Any:
     """An AnyValue; bytes become base64, as in its JSON form."""
     if depth > _MAX_DEPTH:
         raise Rejected("is nested too deeply")
     told: Any = None
-    for tag, value in wire.read_keys(data):
+    for tag, value in wire.read_keys(data, fields):
         if tag == _STRING:
             told = _text(value)
         elif tag == _ARRAY:
-            told = [_any(item, depth + 1) for item in _blocks(value, _ITEM)]
+            told = [_any(item, depth + 1, fields) for item in _blocks(value, _ITEM, fields)]
         elif tag == _PAIRS:
-            told = dict(_pair(pair, depth + 1) for pair in _blocks(value, _ITEM))
+            told = dict(_pair(pair, depth + 1, fields) for pair in _blocks(value, _ITEM, fields))
         elif (read := _VALUES.get(tag)) is not None:
             told = read(value)
     return told
 
 
-def _attributes(pairs: Iterable[memoryview]) -> dict[str, Any]:
-    return dict(_pair(bytes(pair), 0) for pair in pairs)
+def _attributes(data: memoryview, wanted: int, fields: wire.Budget) -> dict[str, Any]:
+    return dict(_pair(bytes(pair), 0, fields) for pair in _blocks(data, wanted, fields))
 
 
-def _blocks(data: Any, wanted: int) -> Iterator[Any]:
-    for tag, value in wire.read_keys(data):
-        if tag == wanted and not isinstance(value, int):
+def _blocks(data: Any, wanted: int, fields: wire.Budget | None) -> Iterator[Any]:
+    for tag, value in wire.read_keys(data, fields):
+        if tag == wanted:
             yield value
 
 

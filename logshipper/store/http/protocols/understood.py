@@ -15,6 +15,10 @@ ROW_BYTES: Final = 256
 # The same for the lists and objects of one JSON text, which is understood as a whole.
 _MAX_PARTS: Final = 1_000_000
 _PART_BYTES: Final = 64
+# And for what is looked at one by one: fields of protocol buffers (a microsecond each), and the
+# values of a JSON text that is not as it should be.
+_MAX_FIELDS: Final = 4_000_000
+_MAX_VALUES: Final = 2_000_000
 _TOLD: Final = 20
 _REASON_CHARACTERS: Final = 300
 
@@ -102,6 +106,21 @@ def weigh_json(body: bytes) -> int:
     if parts > _MAX_PARTS:
         raise too_large()
     return parts * _PART_BYTES
+
+
+def budget() -> wire.Budget:
+    """For the fields of one body of protocol buffers."""
+    return wire.Budget(_MAX_FIELDS)
+
+
+def check_values(body: bytes) -> None:
+    """Looks whether a JSON text can be taken apart value by value.
+
+    Raises:
+        TooLarge: it may have too many.
+    """
+    if body.count(b",") > _MAX_VALUES:
+        raise too_large()
 
 
 def count_fields(message: memoryview, enough: int) -> int:
