@@ -227,14 +227,18 @@ def test_more_lines_than_memory_are_refused_before_they_take_it() -> None:
         )
 
 
-def test_what_costs_time_or_memory_and_is_no_line_is_refused() -> None:
+def test_what_costs_time_or_memory_and_is_no_line_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A few hundred kilobytes, packed, of what is looked at one by one."""
-    metadata = wire.block(1, wire.block(2, b"\x1a\x00" * 4_000_001))
+    monkeypatch.setattr(understood, "_MAX_FIELDS", 10_000)
+    monkeypatch.setattr(understood, "_MAX_VALUES", 10_000)
+    metadata = wire.block(1, wire.block(2, b"\x1a\x00" * 10_001))
     with pytest.raises(TooLarge):
         loki.parse_protobuf(metadata, NOW_NS)
     for text in (b'{"streams":[', b'{"streams":[{"stream":{},"values":[', b'{"streams":["\xff",'):
         with pytest.raises(TooLarge):
-            loki.parse_json(text + b"1," * 2_000_001, NOW_NS)
+            loki.parse_json(text + b"1," * 10_001, NOW_NS)
 
 
 @given(st.binary(max_size=200))

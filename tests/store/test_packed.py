@@ -58,7 +58,7 @@ def test_a_bomb_goes_off_in_no_memory(name: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(understood, "MAX_BODY_BYTES", LIMIT)
     whole = b"\0" * LIMIT
     assert packed.unpacked(PACKERS[name](whole), name) == whole
-    for bomb in (PACKERS[name](b"\0" * (LIMIT + 1)), PACKERS[name](b"\0" * 200 * LIMIT)):
+    for bomb in (PACKERS[name](b"\0" * (LIMIT + 1)), PACKERS[name](b"\0" * 30 * LIMIT)):
         with pytest.raises(TooLarge):
             packed.unpacked(bomb, name)
 
