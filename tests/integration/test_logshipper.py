@@ -368,6 +368,11 @@ class Reloading(Shipper):
         self.config.write_text(config)
         self.process.signal(signal.SIGHUP)
 
+    async def settled(self) -> bool:
+        """Whether all that was read is acknowledged; what is not is read again, by its ids."""
+        told = json.loads((await self.ask("status"))[1])
+        return not any(log["in_flight_bytes"] for each in told["sinks"] for log in each["logs"])
+
     def told(self, event: str) -> int:
         return self.process.log.read_text().count(event)
 
@@ -403,6 +408,7 @@ async def test_a_reload_changes_what_is_done_to_lines_and_what_a_sink_takes(
 
         shipper.reload(before.replace('"!late"', '"late"'))
         await sink.until(lambda: shipper.told("log left out") >= 2)
+        await until(shipper.settled, timeout_seconds=60, what="what was read is acknowledged")
         await docker_daemon.run("kill", early)
         with file.open("a") as opened:
             opened.write("host bob@x.example 3\n")
