@@ -110,8 +110,13 @@ class DeadLetters:
                 size = os.fstat(file.fileno()).st_size
                 if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
                     lines = b"\n" + lines  # a life ended in the middle of a letter
-                _write(file.fileno(), lines)
-                os.fsync(file.fileno())
+                try:
+                    _write(file.fileno(), lines)
+                    os.fsync(file.fileno())
+                except OSError:
+                    # They are written again: halves of them must not push others out meanwhile.
+                    os.ftruncate(file.fileno(), size)
+                    raise
         return dropped
 
     def files(self) -> list[Path]:

@@ -1,7 +1,9 @@
 """Every document ends in the sink or in the dead letters, whatever the sink does."""
 
 import asyncio
+import errno
 import json
+import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -267,6 +269,28 @@ def test_a_file_without_a_token_is_a_finding(tmp_path: Path, text: str) -> None:
     path.write_bytes(text.encode())
     with pytest.raises(ConfigError):
         Bulk(BulkConfig(token_file=path))
+
+
+def test_dead_letters_that_were_written_in_part_leave_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are written again each second: halves of them would push whole ones out."""
+    letters = DeadLetters(tmp_path / "letters")
+    letters.write([Refusal(document(0), 400, "no")])
+    before = letters.path.read_bytes()
+    write = os.write
+
+    def short(fd: int, data: bytes) -> int:
+        if len(data) < 100:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(fd, data[: len(data) // 2])
+
+    with monkeypatch.context() as patched:
+        patched.setattr("logshipper.deadletter.os.write", short)
+        for _ in range(3):
+            with pytest.raises(OSError, match="No space"):
+                letters.write([Refusal(document(n), 400, "no") for n in range(9)])
+    assert letters.path.read_bytes() == before
 
 
 def test_old_dead_letters_that_go_are_counted(tmp_path: Path) -> None:
