@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import errno
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -104,7 +105,11 @@ class Spool:
             finally:
                 with contextlib.suppress(OSError):
                     staged.unlink(missing_ok=True)
-            segment = Segment(path)
+            try:
+                segment = Segment(path)
+            except Rejected as refusal:
+                # Its source is still held: such a disk shall be said, and tried again.
+                raise OSError(errno.EIO, f"{path.name} {refusal} as soon as written") from refusal
             self._sequence += 1
             self._segments.append(segment)
             return segment

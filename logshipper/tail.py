@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from logshipper.arrivals import drop_held, drop_known, drop_older
+from logshipper.arrivals import compressed_of, drop_held, drop_known, drop_older
 from logshipper.folder import LogFolder, close_from, describe
 from logshipper.held import Held, Store
 from logshipper.logfile import CorruptLogError, LogFile, first_line, identify
 from logshipper.model import Chunk, Loss, Position, Progress, SavedLog
-from logshipper.rotation import resume, unique_token
+from logshipper.rotation import Resumption, resume, unique_token
 from logshipper.segment import Segment
 
 KEPT_GENERATIONS: Final = 8
@@ -64,7 +64,8 @@ class Tail:
     @property
     def newest_fd(self) -> int | None:
         """The file that dockerd writes, for a watch on it."""
-        return self._held[-1].file.fd if self._held else None
+        # In one step: a thread may let the last file go meanwhile.
+        return next((held.file.fd for held in self._held[-1:]), None)
 
     @property
     def unread_bytes(self) -> int:
@@ -112,15 +113,26 @@ class Tail:
         # What is acknowledged never goes back: older ones are not asked for again.
         self._generations = [g for g in self._generations if g.ordinal >= first]
         kept = tuple(g for g in self._generations if g.ordinal <= last)
-        while self._done and self._done[0].passed_by(progress.resume):
-            self._done.pop(0).file.close()
-        mark, waiting_bytes = "", 0
-        for held in self._held:
-            done = progress.read.offset if held.ordinal == last else 0
-            waiting_bytes += max(0, held.file.size() - done)
-            if held.ordinal == last:
-                mark = held.mark(done)
-        return SavedLog(progress, kept, waiting_bytes, mark)
+        try:
+            while self._done and self._done[0].passed_by(progress.resume):
+                self._done.pop(0).file.close()
+            return SavedLog(progress, kept, *self._waiting(progress.read))
+        except OSError:
+            # The sink has the lines, whatever a failing disk says of their file.
+            return SavedLog(progress, kept)
+
+    def _waiting(self, read: Position) -> tuple[int, str]:
+        """How much is there behind a position, and what stands before it."""
+        waiting_bytes, mark = 0, ""
+        ends = [(held, held.offset) for held in self._done]
+        ends += [(held, held.file.size()) for held in self._held]
+        for held, end in ends:
+            if held.ordinal >= read.generation:
+                at = read.offset if held.ordinal == read.generation else 0
+                waiting_bytes += max(0, end - at)
+            if held.ordinal == read.generation:
+                mark = held.mark(read.offset)
+        return waiting_bytes, mark
 
     def close(self) -> None:
         """Lets every file go."""
@@ -145,6 +157,7 @@ class Tail:
                     self._begin(self._folder.open_newest_first(descriptor, None))
                 elif not self._folder.is_base(descriptor, newest):
                     self._append(self._folder.open_newest_first(descriptor, newest))
+                self._folder_gone = False  # its disk may have been away for a while
         except (FileNotFoundError, NotADirectoryError):
             if not begun:
                 self._begin([])
@@ -153,7 +166,13 @@ class Tail:
             self.ended = self.ended or not self._held
 
     def hold_at_most(self, limit_bytes: int) -> None:
-        """Lets the oldest deleted files go when they keep more of the disk from being freed."""
+        """Lets the oldest deleted files go when they keep more of the disk from being freed.
+
+        Raises:
+            OSError: nobody can say now what Docker still has of them; all are still held.
+        """
+        if self.deleted_bytes > limit_bytes:
+            self._change_to_compressed()
         deleted = [held for held in self._deleted() if held.unread_bytes]
         total = sum(h.unread_bytes for h in deleted)
         while deleted and total > limit_bytes:
@@ -172,15 +191,14 @@ class Tail:
         Raises:
             OSError: one could not be copied; it and those after it are still held.
         """
-        deleted = list(self._unspooled())
-        kept = self._compressed_prints() if deleted and not self._folder_gone else set()
+        self._change_to_compressed()
         stored = 0
-        for held in deleted:
+        for held in list(self._unspooled()):
             start = 0
             if acknowledged is not None and acknowledged.generation >= held.ordinal:
                 same = acknowledged.generation == held.ordinal
                 start = acknowledged.offset if same else held.file.size()
-            if start >= held.file.size() or describe(held.file).fingerprint in kept:
+            if start >= held.file.size():
                 continue
             segment = held.spool(store, start)
             if segment is not None:
@@ -258,41 +276,58 @@ class Tail:
             each.ordinal += 1
         held.begin_anew()
 
-    def _compressed_prints(self) -> set[str]:
-        """What Docker still has of deleted files: compressing one deletes it, too."""
+    def _change_to_compressed(self) -> None:
+        """Reads on from what Docker has compressed, which deletes the file that was held."""
+        deleted = [held for held in self._unspooled() if not held.file.compressed]
+        if not deleted or self._folder_gone:
+            return
         try:
             with self._folder.opened() as descriptor:
                 files = self._folder.open_newest_first(descriptor, None)
         except (FileNotFoundError, NotADirectoryError):
-            return set()
-        prints = {describe(file).fingerprint for file in files if file.compressed}
-        close_from(files, 0)
-        return prints - {""}
+            return
+        try:
+            for held in deleted:
+                if (file := compressed_of(held, files)) is not None:
+                    files.remove(file)
+                    held.file.close()
+                    held.file = file
+        finally:
+            close_from(files, 0)
 
-    def _begin(self, newest_first: list[LogFile]) -> None:
-        newest_first += self._spooled[::-1]
-        self._spooled.clear()
+    def _begin(self, opened: list[LogFile]) -> None:
+        newest_first = [*opened, *self._spooled[::-1]]
         if not newest_first:
             return
-        plan = resume(self._saved, [describe(file) for file in newest_first])
-        chosen = {index for index, _ in plan.files}
-        for index, file in enumerate(newest_first):
-            if index not in chosen:
-                file.close()
-                if isinstance(file, Segment):
-                    file.let_go()
-        for step, (index, offset) in enumerate(plan.files):
-            self._held.append(Held.resumed(newest_first[index], plan.ordinal + step, offset))
-        first = self._held[0]
-        first.gap = first.gap or plan.gap
-        if self._saved is not None:
-            if plan.ordinal > self._saved.progress.read.generation:
-                self._lose_unseen("rotated")
-            elif plan.gap:
-                self._lose("rotated", 0, "the file with the head of a message that goes on is gone")
-            else:
-                self._take_up(first, self._saved)
+        try:
+            plan = resume(self._saved, [describe(file) for file in newest_first])
+            for step, (index, offset) in enumerate(plan.files):
+                self._held.append(Held.resumed(newest_first[index], plan.ordinal + step, offset))
+            self._go_on(plan, self._held[0])
+        except (OSError, CorruptLogError):
+            # All is begun once more: nothing of it may stay, and no segment be forgotten.
+            self._held.clear()
+            close_from(opened, 0)
+            raise
+        self._spooled.clear()
         self._begun = True
+        chosen = {index for index, _ in plan.files}
+        for file in (file for index, file in enumerate(newest_first) if index not in chosen):
+            file.close()
+            if isinstance(file, Segment):
+                file.let_go()
+
+    def _go_on(self, plan: Resumption, first: Held) -> None:
+        """Says what is missing since an earlier life, and goes on where it stopped."""
+        first.gap = first.gap or plan.gap
+        if self._saved is None:
+            return
+        if plan.ordinal > self._saved.progress.read.generation:
+            self._lose_unseen("rotated")
+        elif plan.gap:
+            self._lose("rotated", 0, "the file with the head of a message that goes on is gone")
+        else:
+            self._take_up(first, self._saved)
 
     def _take_up(self, first: Held, saved: SavedLog) -> None:
         """Goes on with a file that an earlier life left, if it is still what it was."""
@@ -309,6 +344,20 @@ class Tail:
 
     def _append(self, opened: list[LogFile]) -> None:
         newest = self._held[-1] if self._held else None
+        try:
+            ordinal, seen = self._drop_read(newest, opened)
+        except OSError:
+            close_from(opened, 0)
+            raise
+        for step, file in enumerate(reversed(opened)):
+            self._held.append(Held(file, ordinal + step, gap=step == 0 and not seen))
+        if opened and not seen and self._misses(newest, opened):
+            why = f"{self.base} rotated faster than it was looked at; files may be missing"
+            self._lose("rotated", 0, why)
+        self.ended = False
+
+    def _drop_read(self, newest: Held | None, opened: list[LogFile]) -> tuple[int, bool]:
+        """Closes what was read before; the next ordinal, and whether the last file was seen."""
         last = max(self._generations, key=lambda g: g.ordinal, default=None)
         if newest is not None:
             ordinal, seen = newest.ordinal + 1, drop_held(newest, opened)
@@ -318,12 +367,7 @@ class Tail:
         if not seen:
             # Those that were read before must not come again, under other ids.
             drop_older(self._generations, opened)
-        for step, file in enumerate(reversed(opened)):
-            self._held.append(Held(file, ordinal + step, gap=step == 0 and not seen))
-        if opened and not seen and self._misses(newest, opened):
-            why = f"{self.base} rotated faster than it was looked at; files may be missing"
-            self._lose("rotated", 0, why)
-        self.ended = False
+        return ordinal, seen
 
     def _misses(self, newest: Held | None, opened: list[LogFile]) -> bool:
         """Whether files may be missing between the newest that was held and those now."""
