@@ -135,7 +135,7 @@ class GzipFile:
             self._start += passed
             try:
                 more = self._stream.read(READ_BYTES)
-            except (OSError, EOFError, IsalError) as error:  # type: ignore[misc] - its stub errs
+            except (OSError, EOFError, IsalError) as error:  # type: ignore[misc]  # its stub errs
                 if self._start + len(self._window) > offset:
                     break  # what came before the damage is whole; the next read tells
                 raise CorruptLogError(f"{self.name} cannot be decompressed: {error}") from error

@@ -194,7 +194,7 @@ class Segment:
             raise CorruptLogError(f"{self.path.name} is damaged")
         try:
             data = isal_zlib.decompress(payload)
-        except IsalError as error:  # type: ignore[misc] - its stub errs
+        except IsalError as error:  # type: ignore[misc]  # its stub errs
             raise CorruptLogError(f"{self.path.name} is damaged: {error}") from error
         if len(data) != size:
             raise CorruptLogError(f"{self.path.name} is damaged")
