@@ -91,6 +91,7 @@ class Shipment:
         yield f"{self.name} reader", self._read()
         yield f"{self.name} checkpoint", self._keeper.keep()
         yield f"{self.name} retention", self._retention.keep()
+        yield from self._delivery.loops()
         for number in range(self._requests):
             yield f"{self.name} sender {number}", self._send()
 
