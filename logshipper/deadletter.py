@@ -172,6 +172,19 @@ class DeadLetters:
         return dropped
 
 
+def offset_of(path: Path) -> int:
+    """How much of a claimed file an earlier replay has done."""
+    try:
+        return int(mark_of(path).read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+def mark_of(path: Path) -> Path:
+    """Where a replay notes how much of a claimed file it has done."""
+    return path.with_name(f"{path.name}.offset")
+
+
 def _write(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:

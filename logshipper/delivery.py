@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final, Protocol
 
+from logshipper.census import Census
 from logshipper.deadletter import DeadLetters
 from logshipper.metrics import Metrics
 from logshipper.model import Refusal, Verdict
@@ -52,6 +53,11 @@ class Delivery:
         letters_check: red while the dead letters cannot be written.
         backoff: between attempts, unless the sink says when.
         clock: monotonic seconds.
+
+    Attributes:
+        name: the sink's.
+        census: of its dead letters.
+        trouble: why it takes nothing now; empty while it does.
     """
 
     def __init__(
@@ -70,6 +76,9 @@ class Delivery:
         self.name = name
         self._sink = sink
         self._letters = letters
+        self.census = Census(letters)
+        metrics.dead_letters.labels(name).set_function(lambda: self.census.letters)
+        metrics.dead_letter_bytes.labels(name).set_function(lambda: self.census.size_bytes)
         self._metrics = metrics
         self._events = events
         self._check = check
@@ -79,7 +88,7 @@ class Delivery:
         self._failing_since: float | None = None
         self._told, self._told_at = False, -math.inf
         self._answered = 0
-        self._known = False
+        self._known = not sink.remote
         self.trouble = ""
         self._letters_check = letters_check
         self._under_way = 0
@@ -90,6 +99,7 @@ class Delivery:
 
     def loops(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """What must run for its whole life, by name."""
+        yield f"{self.name} dead letters", self.census.keep()
         if self._sink.remote:
             yield f"{self.name} probe", keep_probing(self)
 
@@ -114,8 +124,6 @@ class Delivery:
             self._recovered()
             return True
         self._trouble(why, asked_at)
-        if not self._known:
-            self._check.fail(f"{why}; {FIX}")
         return False
 
     async def deliver(self, documents: Sequence[bytes], told: Consignor | None = None) -> None:
@@ -202,6 +210,7 @@ class Delivery:
                 await asyncio.sleep(LETTERS_SECONDS)
                 continue
             self._letters_check.ok()
+            self.census.stir()
             self._metrics.rejected_documents.labels(self.name).inc(len(refusals))
             first = refusals[0]
             self._events.emit(
@@ -248,7 +257,9 @@ class Delivery:
 
     def _alarm(self) -> None:
         since = self._failing_since
-        if since is not None and self._clock() - since >= ALARM_SECONDS:
+        # One that was never there is red already, and can say why.
+        patience_seconds = ALARM_SECONDS if self._known else 0.0
+        if since is not None and self._clock() - since >= patience_seconds:
             self._check.fail(f"{self.trouble}; {FIX}")
 
     def _recovered(self) -> None:

@@ -222,6 +222,7 @@ class Shipment:
             "sink": self.name,
             "trouble": self._delivery.trouble,
             "in_flight_bytes": self._in_flight_bytes,
+            "dead_letters": self._delivery.census.told(),
             "logs": [self._told(log) for log in self.logs.values()],
             "ended": [
                 {"container": container_id, "name": account.name, **account.told()}

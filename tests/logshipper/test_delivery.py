@@ -207,6 +207,7 @@ async def test_a_sink_that_digests_nothing_buries_nothing(sending: Sending) -> N
 
 async def test_a_dead_sink_is_red_and_a_living_one_green(sending: Sending) -> None:
     port = sending.sink.port
+    await sending.delivery.deliver([document(0)])
     await sending.sink.stop()
     clock = [100.0]
     sending.delivery._clock = lambda: clock[0]
@@ -227,7 +228,7 @@ async def test_a_dead_sink_is_red_and_a_living_one_green(sending: Sending) -> No
 
     await sending.sink.until(done)
     assert sending.health.report().healthy
-    assert len(sending.sink.documents) == 1
+    assert len(sending.sink.documents) == 2
 
 
 async def test_a_full_disk_under_the_dead_letters_holds_the_acknowledgement(
@@ -388,6 +389,7 @@ async def test_a_sink_that_is_not_there_is_red_before_the_next_attempt(
     monkeypatch.setattr("logshipper.delivery.LOOK_SECONDS", 0.02)
     sending = Sending(sink, tmp_path)
     sending.delivery._backoff = Backoff(3600.0, 3600.0)
+    await sending.delivery.deliver([document(0)])
     await sink.stop()
     delivering = asyncio.create_task(sending.delivery.deliver([document(1)]))
     await sink.until(lambda: not sending.health.report().healthy)

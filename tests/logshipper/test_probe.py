@@ -223,7 +223,7 @@ async def test_only_sinks_that_a_connection_tells_of_are_probed(
     sending = Sending(config, tmp_path)
     assert make(config).remote is remote
     loops = dict(sending.delivery.loops())
-    assert set(loops) == ({"main probe"} if remote else set())
+    assert ("main probe" in loops) is remote
     for loop in loops.values():
         loop.close()
     assert reported(sending)[0] is not remote
