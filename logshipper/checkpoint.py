@@ -75,6 +75,11 @@ class Checkpoint:
         self._latest_data = b""
         self._synced_data = b""
 
+    @property
+    def size_bytes(self) -> int:
+        """Of what was last written."""
+        return len(self._latest_data)
+
     def load(self) -> dict[str, SavedLog]:
         """Reads the later of the copies that are whole; `refused` tells of those that are not.
 
