@@ -176,10 +176,11 @@ class Tail(Holding):
         held.begin_anew()
 
     def _begin(self, opened: list[LogFile]) -> None:
-        newest_first = [*opened, *self._spooled[::-1]]
-        if not newest_first:
-            return
         try:
+            self._drop_passed()
+            newest_first = [*opened, *self._spooled[::-1]]
+            if not newest_first:
+                return
             plan = resume(self._saved, [describe(file) for file in newest_first])
             for step, (index, offset) in enumerate(plan.files):
                 self._held.append(Held.resumed(newest_first[index], plan.ordinal + step, offset))
@@ -196,6 +197,22 @@ class Tail(Holding):
             file.close()
             if isinstance(file, Segment):
                 file.let_go()
+
+    def _drop_passed(self) -> None:
+        """Lets segments go that an earlier life could not delete: all of them is acknowledged."""
+        if self._saved is None:
+            return
+        first = self._saved.progress.resume.generation
+        passed = {
+            (each.fingerprint, each.device, each.inode)
+            for each in self._saved.generations
+            if each.ordinal < first
+        }
+        for segment in tuple(self._spooled):
+            found = describe(segment)
+            if (found.fingerprint, found.device, found.inode) in passed:
+                self._spooled.remove(segment)
+                segment.let_go()
 
     def _go_on(self, plan: Resumption, first: Held) -> None:
         """Says what is missing since an earlier life, and goes on where it stopped."""

@@ -88,6 +88,34 @@ def test_a_copy_begins_at_what_is_acknowledged_and_ends_at_the_files_end(
     again.close()
 
 
+def test_a_segment_that_is_acknowledged_does_not_come_again_under_another_id(
+    log: DockerLog, spool: Spool
+) -> None:
+    """A life that ends before it could delete it, when the file behind it is gone as well."""
+    log.max_files = 2
+    reader = Reader(log)
+    for _ in range(2):
+        log.write("one")
+        log.rotate()
+        reader.tail.look()
+    assert spooled(spool, reader, None) > 0
+    assert reader.step() is not None
+    assert reader.step() is not None
+    saved = reader.saved()
+    log.write("two")
+    log.rotate()
+    reader.tail.close()
+    spool.close()
+    again = Spool(spool._folder, 2**30)
+    later = Reader(log, saved)
+    later.tail = Tail(str(log.folder), log.base, saved=saved, spooled=again.of(CONTAINER))
+    assert later.read() == ["two"]
+    again.release({CONTAINER: later.saved()})  # type: ignore[dict-item]
+    assert again.of(CONTAINER) == []
+    later.tail.close()
+    again.close()
+
+
 def test_what_was_read_and_not_acknowledged_waits_as_well(log: DockerLog) -> None:
     """Docker may delete it while nobody reads: then it is lost, and must be counted."""
     log.write_numbered(100)
