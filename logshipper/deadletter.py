@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from logshipper.model import Refusal
+from wharfinger.files import sync_folder
 
 LIMIT_BYTES: Final = 64 * 2**20
 FILE_NAME: Final = "dead-letters.ndjson"
@@ -113,6 +114,8 @@ class DeadLetters:
                 try:
                     _write(file.fileno(), lines)
                     os.fsync(file.fileno())
+                    if not size:
+                        sync_folder(self.path.parent)  # it is new: its name is not on the disk
                 except OSError:
                     # They are written again: halves of them must not push others out meanwhile.
                     os.ftruncate(file.fileno(), size)

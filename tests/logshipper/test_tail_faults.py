@@ -274,6 +274,19 @@ def test_nothing_is_let_go_while_nobody_can_say_what_docker_has(
     assert reader.read() == log.written
 
 
+def test_what_comes_after_all_was_read_is_a_later_file(log: DockerLog) -> None:
+    log.write("one")
+    reader = Reader(log)
+    assert reader.read() == ["one"]
+    log.remove()
+    assert reader.read() == []
+    assert reader.tail.ended
+    log.folder.mkdir()
+    log.write("two")
+    assert reader.read() == ["two"]
+    assert [chunk.generation.ordinal for chunk in reader.chunks] == [0, 1]
+
+
 def test_a_disk_that_was_away_for_a_while_ends_no_log(log: DockerLog) -> None:
     log.write("one")
     reader = Reader(log)
