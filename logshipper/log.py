@@ -25,6 +25,8 @@ from logshipper.tail import Tail
 # killed within a line, or one that ends its output at exactly 16,384 bytes without a newline.
 JOIN_SECONDS: Final = 30.0
 PATIENCE_SECONDS: Final = 0.05
+# Then whoever reads waits for it, and all other logs with them: that must not look well.
+STUCK_SECONDS: Final = 30.0
 _FIXES: Final = {
     errno.EMFILE: "raise the limit of open files (LimitNOFILE)",
     errno.ENFILE: "raise fs.file-max",
@@ -80,6 +82,7 @@ class Log:
     _losses: deque[Loss] = field(default_factory=deque)
     _files: list[dict[str, object]] = field(default_factory=list)
     _at: Position | None = None
+    _asked_at: float | None = None
     _grown_at: float = 0.0
     _mutex: threading.Lock = field(default_factory=threading.Lock)
 
@@ -93,11 +96,24 @@ class Log:
     @property
     def trouble(self) -> str:
         """Why it cannot be opened or read now; empty when it can."""
+        asked_at = self._asked_at
+        if asked_at is not None and (seconds := time.monotonic() - asked_at) >= STUCK_SECONDS:
+            return f"its disk has not answered for {seconds:.0f} s: does a mount hang?"
         return self._unopened or self._unread or self._unseen
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        """What is short, as long as the disk answers."""
+        with self._mutex:
+            self._asked_at = time.monotonic()
+            try:
+                yield
+            finally:
+                self._asked_at = None
 
     def look(self) -> bool:
         """Opens files that have appeared; whether there is something to read."""
-        with self._mutex:
+        with self._asking():
             if self.finished:
                 return False
             try:
@@ -142,7 +158,7 @@ class Log:
 
     def step(self) -> Slice | None:
         """Reads and encodes the next piece; None when there is nothing now, or `trouble`."""
-        with self._mutex:
+        with self._asking():
             if self.finished or self.pipeline is None:
                 return None
             waited = self._age.since
@@ -221,7 +237,7 @@ class Log:
 
     def saved_at(self, progress: Progress) -> SavedLog:
         """What the checkpoint shall hold once `progress` is acknowledged."""
-        with self._mutex:
+        with self._asking():
             return self.tail.saved(progress)
 
     def close(self) -> None:

@@ -140,6 +140,31 @@ async def test_a_file_system_that_went_away_under_a_log_is_trouble_and_no_end(
     assert life.troubles() == {}
 
 
+@pytest.mark.parametrize("what", ["look", "read", "saved"])
+async def test_a_mount_that_hangs_is_trouble(
+    begin: Begin, sink: StrictSink, log: DockerLog, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """A file of text may be on a network's disk; all that waits for it is deaf, and must be red."""
+    monkeypatch.setattr("logshipper.log.STUCK_SECONDS", 0.1)
+    ended = threading.Event()
+    real = getattr(Tail, what)
+
+    def hanging(*arguments: object) -> Any:
+        ended.wait(30)
+        return real(*arguments)
+
+    life = begin()
+    log.write("one")
+    with monkeypatch.context() as patched:
+        patched.setattr(Tail, what, hanging)
+        following = asyncio.create_task(life.follow(log))
+        await sink.until(lambda: "does a mount hang" in life.troubles().get(CONTAINER, ""))
+        ended.set()
+        await following
+    await sink.until(complete(sink, log))
+    await sink.until(lambda: life.troubles() == {})
+
+
 async def test_what_a_healthy_sink_has_not_taken_yet_is_spooled_before_it_is_let_go(
     begin: Begin, sink: StrictSink, log: DockerLog
 ) -> None:
