@@ -44,3 +44,26 @@ async def test_a_large_checkpoint_is_not_written_at_each_acknowledgement(
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+async def test_only_what_is_on_the_disk_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Segments go by it: an acknowledgement that comes while the disk works is not there yet."""
+    keeper = Keeper(Checkpoint(tmp_path), Health(Events()).check("checkpoint"))
+    told: list[set[str]] = []
+    keeper.on_synced = lambda logs: told.append(set(logs))
+    sync = Checkpoint.sync
+
+    def slow(checkpoint: Checkpoint) -> None:
+        sync(checkpoint)
+        keeper.put("later", saved(2))
+
+    monkeypatch.setattr(Checkpoint, "sync", slow)
+    keeper.put("first", saved(1))
+    await keeper.write(sync=True)
+    assert told == [{"first"}]
+    await keeper.write(sync=False)
+    assert told == [{"first"}]
+    await keeper.write(sync=True)
+    assert told == [{"first"}, {"first", "later"}]

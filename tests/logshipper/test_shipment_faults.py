@@ -180,6 +180,32 @@ async def test_what_a_healthy_sink_has_not_taken_yet_is_spooled_before_it_is_let
     assert life.losses == []
 
 
+@pytest.mark.parametrize(("hold", "room"), [(0, 12_000), (0, 0), (100_000, 12_000)])
+async def test_what_has_no_room_is_lost_oldest_first_and_counted_to_the_byte(
+    begin: Begin, sink: StrictSink, log: DockerLog, hold: int, room: int
+) -> None:
+    life = begin(spool_bytes=room, hold_limit_bytes=hold, size_bytes=500)
+    log.max_files = 2
+    sink.mood = status(503)
+    log.write_numbered(500)
+    await life.follow(log)
+    await sink.until(lambda: sink.requests > 1)
+    entry, spool = life.shipment.logs[CONTAINER], life.shipment._retention.spool
+    for _ in range(12):
+        log.rotate()
+        log.write_numbered(500)
+        await life.stir()
+        if room:
+            await sink.until(lambda: not entry.has_deleted)
+    await sink.until(lambda: spool.stored_bytes <= room and entry.deleted_bytes <= hold)
+    assert {loss.reason for loss in life.losses} == {"spool" if room else "rotated"}
+    sink.mood = None
+    await sink.until(lambda: entry.lag_bytes == 0)
+    missing = set(log.written) - set(sink.messages)
+    assert sum(loss.size_bytes for loss in life.losses) == log.sizes(missing) > 0
+    assert set(log.written[-1000:]) <= set(sink.messages)
+
+
 async def test_the_spool_is_green_again_when_it_can_be_written_or_need_not_be(
     begin: Begin, sink: StrictSink, log: DockerLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:

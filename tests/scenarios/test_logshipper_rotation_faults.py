@@ -156,7 +156,6 @@ async def test_row_10_rotation_beyond_retention_and_no_room_for_it(
     faults.sink.mood = None
 
     async def accounted() -> bool:
-        # A lag of nothing may be told between a read and its request: only the account is settled.
         told = await faults.lost_bytes()
         return told > 0 and told == log.sizes(faults.missing())
 
