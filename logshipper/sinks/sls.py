@@ -113,7 +113,7 @@ class Sls:
         """Its documentation, Common error codes: the code says more than the status."""
         try:
             code = msgspec.json.decode(answer.body).get("errorCode", "")
-        except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, AttributeError, RecursionError):
             code = ""
         if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or code in _TOO_LARGE:
             return TooLarge(answer.why)

@@ -22,6 +22,7 @@ from logshipper.sinks.reply import retry_after_seconds
 from tests.logshipper.strict_sink import (
     StrictSink,
     busy_items,
+    deep_reply,
     empty_200,
     hang,
     portal,
@@ -97,6 +98,7 @@ async def test_documents_arrive_once_and_compressed(sending: Sending) -> None:
 @pytest.mark.parametrize(
     "mood",
     [
+        deep_reply,
         status(429),
         status(503),
         status(500),
