@@ -67,3 +67,13 @@ async def test_only_what_is_on_the_disk_is_said_to_be(
     assert told == [{"first"}]
     await keeper.write(sync=True)
     assert told == [{"first"}, {"first", "later"}]
+
+
+async def test_what_is_forgotten_is_gone_from_the_disk(tmp_path: Path) -> None:
+    keeper = Keeper(Checkpoint(tmp_path), Health(Events()).check("checkpoint"))
+    keeper.put("c", saved(1))
+    await keeper.write(sync=True)
+    assert keeper.forget("c")
+    assert not keeper.forget("c")
+    await keeper.write(sync=True)
+    assert Checkpoint(tmp_path).load() == {}

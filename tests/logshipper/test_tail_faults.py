@@ -14,7 +14,7 @@ from logshipper.logfile import PlainFile
 from logshipper.model import Position, Progress
 from logshipper.spool import Spool
 from logshipper.tail import Tail
-from tests.logshipper.dockerlog import CONTAINER, DockerLog
+from tests.logshipper.dockerlog import CONTAINER, DockerLog, records
 from tests.logshipper.test_tail import READERS, Reader
 
 
@@ -272,6 +272,34 @@ def test_nothing_is_let_go_while_nobody_can_say_what_docker_has(
         with pytest.raises(OSError, match="Too many open files"):
             reader.tail.hold_at_most(0)
     assert reader.read() == log.written
+
+
+@pytest.mark.parametrize("how", ["hold", "spool"])
+def test_what_goes_on_behind_a_file_that_was_lost_is_not_joined(
+    log: DockerLog, spool: Spool, how: str
+) -> None:
+    log.max_files = 2
+    parts = records("a" * 16_384 + "b" * 16_384 + "c\n", number=1)
+    log.append(parts[0])
+    reader = Reader(log)
+    reader.tail.look()
+    assert reader.step() is not None
+    for part in parts[1:]:
+        log.rotate()
+        log.append(part)
+        reader.tail.look()
+    log.rotate()
+    log.write("next")
+    reader.tail.look()
+    lost = len(parts[1])
+    if how == "hold":
+        reader.tail.hold_at_most(0)
+    else:
+        assert spooled(spool, reader, None) > 0
+        [*_, middle] = spool.of(CONTAINER)
+        reader.tail.drop_spooled(middle)
+    assert reader.read() == ["a" * 16_384, "c", "next"]
+    assert sum(loss.size_bytes for loss in reader.losses) == lost
 
 
 def test_what_comes_after_all_was_read_is_a_later_file(log: DockerLog) -> None:
