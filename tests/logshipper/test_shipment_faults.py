@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from logshipper import retention
-from logshipper.model import Route
+from logshipper.log import Log
+from logshipper.model import Progress, Route, SavedLog
 from logshipper.spool import Spool
 from logshipper.tail import Tail
 from tests.logshipper.dockerlog import CONTAINER, DockerLog
@@ -178,6 +179,78 @@ async def test_what_a_healthy_sink_has_not_taken_yet_is_spooled_before_it_is_let
     life.shipment.direct(CONTAINER, SHIPPED)
     await sink.until(complete(sink, log))
     assert life.losses == []
+
+
+async def test_what_was_deleted_while_others_were_copied_comes_to_the_spool_first(
+    begin: Begin, sink: StrictSink, log: DockerLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life = begin(spool_bytes=2**20, hold_limit_bytes=0, size_bytes=500)
+    other = DockerLog(log.root, container_id="a" * 64)
+    sink.mood = status(503)
+    for each in (other, log):
+        each.write_numbered(500)
+        await life.follow(each)
+    await sink.until(lambda: sink.requests > 1)
+    entry, real = life.shipment.logs[other.container_id], Spool.store
+
+    def store(spool: Spool, container_id: str, *arguments: Any, **more: Any) -> Any:
+        if container_id == CONTAINER:
+            other.remove()
+            entry.look()
+        return real(spool, container_id, *arguments, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Spool, "store", store)
+        log.remove()
+        await life.stir()
+        await sink.until(lambda: not life.shipment.logs[CONTAINER].has_deleted)
+    await sink.until(lambda: entry.has_deleted)
+    await life.stir()
+    await sink.until(lambda: not entry.has_deleted)
+    assert life.losses == []
+
+
+async def test_answers_that_overtake_each_other_take_no_checkpoint_back(
+    begin: Begin, sink: StrictSink, log: DockerLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life = begin()
+    log.path.touch()
+    await life.follow(log)
+    life.shipment._draining = True  # nobody else reads
+    entry = life.shipment.logs[CONTAINER]
+    tickets = []
+    for text in ("one", "two"):
+        log.write(text)
+        piece = await asyncio.to_thread(entry.step)
+        assert piece is not None
+        tickets.append(entry.issue(piece))
+    first, second, real = threading.Event(), threading.Event(), Log.saved_at
+
+    def slow(entry: Log, progress: Progress) -> SavedLog:
+        if first.is_set():
+            second.set()
+        else:
+            first.set()
+            second.wait(0.3)  # in vain, where one waits for the other
+        return real(entry, progress)
+
+    monkeypatch.setattr(Log, "saved_at", slow)
+    await asyncio.gather(*(life.shipment._settle([(CONTAINER, each)]) for each in tickets))
+    saved = life.shipment.saved(CONTAINER)
+    assert saved is not None
+    assert saved.progress == tickets[1].progress
+
+
+async def test_bytes_that_are_zeroed_are_a_counted_loss(
+    begin: Begin, sink: StrictSink, log: DockerLog
+) -> None:
+    life = begin()
+    log.write("before")
+    log.append(bytes(4096))
+    log.write("after")
+    await life.follow(log)
+    await sink.until(complete(sink, log))
+    assert [(loss.reason, loss.size_bytes) for loss in life.losses] == [("zeroed", 4096)]
 
 
 @pytest.mark.parametrize(("hold", "room"), [(0, 12_000), (0, 0), (100_000, 12_000)])

@@ -302,6 +302,32 @@ def test_what_goes_on_behind_a_file_that_was_lost_is_not_joined(
     assert sum(loss.size_bytes for loss in reader.losses) == lost
 
 
+def test_a_copy_remembers_that_something_before_it_was_lost(log: DockerLog, spool: Spool) -> None:
+    log.max_files = 2
+    reader = Reader(log)
+    for part in records("a" * 16_384 + "b" * 16_384 + "c\n", number=1):
+        log.append(part)
+        reader.tail.look()
+        log.rotate()
+        reader.tail.look()
+    spooled(spool, reader, None)
+    reader.tail.drop_spooled(spool.of(CONTAINER)[1])
+    spool.drop(spool.of(CONTAINER)[1])
+    log.write("next")
+    log.rotate()
+    reader.tail.look()
+    spooled(spool, reader, None)
+    assert [segment.header.gap for segment in spool.of(CONTAINER)] == [False, True]
+    reader.tail.close()
+    spool.close()
+    again = Spool(spool._folder, 2**30)
+    later = Reader(log)
+    later.tail = Tail(str(log.folder), log.base, spooled=again.of(CONTAINER))
+    assert later.read() == ["a" * 16_384, "c", "next"]
+    later.tail.close()
+    again.close()
+
+
 def test_what_comes_after_all_was_read_is_a_later_file(log: DockerLog) -> None:
     log.write("one")
     reader = Reader(log)
