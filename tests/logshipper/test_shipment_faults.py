@@ -227,15 +227,15 @@ async def test_answers_that_overtake_each_other_take_no_checkpoint_back(
     first, second, real = threading.Event(), threading.Event(), Log.saved_at
 
     def slow(entry: Log, progress: Progress) -> SavedLog:
-        if first.is_set():
-            second.set()
-        else:
+        if not first.is_set():
             first.set()
             second.wait(0.3)  # in vain, where one waits for the other
         return real(entry, progress)
 
     monkeypatch.setattr(Log, "saved_at", slow)
-    await asyncio.gather(*(life.shipment._settle([(CONTAINER, each)]) for each in tickets))
+    tasks = [asyncio.create_task(life.shipment._settle([(CONTAINER, each)])) for each in tickets]
+    tasks[1].add_done_callback(lambda _: second.set())
+    await asyncio.gather(*tasks)
     saved = life.shipment.saved(CONTAINER)
     assert saved is not None
     assert saved.progress == tickets[1].progress
