@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from logshipper import logfile
+from logshipper.folder import LogFolder
 from logshipper.logfile import PlainFile
 from logshipper.model import Position, Progress
 from logshipper.spool import Spool
@@ -326,6 +327,32 @@ def test_a_copy_remembers_that_something_before_it_was_lost(log: DockerLog, spoo
     assert later.read() == ["a" * 16_384, "c", "next"]
     later.tail.close()
     again.close()
+
+
+@pytest.mark.parametrize("rotations", [1, 2, 3])
+def test_rotations_while_files_are_opened_change_no_order(
+    log: DockerLog, monkeypatch: pytest.MonkeyPatch, rotations: int
+) -> None:
+    """A name that stood for an older file stands for a newer one by the time it is opened."""
+    log.max_files = 20
+    for number in range(2):
+        log.write(f"before {number}")
+        log.rotate()
+    log.write("before")
+    reader, real = Reader(log), LogFolder._open
+    turns = [rotations]
+
+    def opening(folder: LogFolder, descriptor: int, name: str) -> object:
+        file = real(folder, descriptor, name)
+        if name == log.base and turns:
+            for number in range(turns.pop()):
+                log.rotate()
+                log.write(f"meanwhile {number}")
+        return file
+
+    monkeypatch.setattr(LogFolder, "_open", opening)
+    assert reader.read() + reader.read() == log.written
+    assert reader.losses == []
 
 
 def test_what_comes_after_all_was_read_is_a_later_file(log: DockerLog) -> None:

@@ -170,8 +170,9 @@ async def test_row_10_rotation_beyond_retention_and_no_room_for_it(
 
 
 async def test_row_11_down_while_files_rotate_and_are_compressed(faults: Faults) -> None:
-    options = ("--log-opt=max-size=100k", "--log-opt=max-file=25", "--log-opt=compress=true")
-    container = await faults.write("line", 16_000, *options, pause="usleep 60000")
+    # So much that a slow machine's three lives are over before it is written.
+    options = ("--log-opt=max-size=100k", "--log-opt=max-file=50", "--log-opt=compress=true")
+    container = await faults.write("line", 32_000, *options, pause="usleep 60000")
     for number in range(3):
         await faults.start()
         goal = len(faults.sink.documents) + 300
