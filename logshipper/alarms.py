@@ -55,6 +55,10 @@ class Alarms:
         self._clock = clock
         self._recent: dict[tuple[str, str], tuple[float, str]] = {}
 
+    def reload(self, config: LogshipperConfig) -> None:
+        """Takes other limits."""
+        self._config = config
+
     def lose(self, sink: str, container_id: str, called: str, loss: Loss) -> None:
         """Counts and tells a loss, and is red from now on.
 

@@ -43,9 +43,7 @@ class LogshipperConfig(Section, frozen=True, kw_only=True):
     listen: Annotated[str, doc("Address of /healthz, /metrics, /status.", restart=True)] = (
         "127.0.0.1:7203"
     )
-    sinks: Annotated[tuple[AnySink, ...], doc("Where logs go; each on its own.", restart=True)] = (
-        BulkConfig(),
-    )
+    sinks: Annotated[tuple[AnySink, ...], doc("Where logs go; each on its own.")] = (BulkConfig(),)
     poll_seconds: Annotated[
         float,
         doc("Look at every log so often, should inotify miss something.", gt=0, restart=True),
@@ -71,14 +69,14 @@ class LogshipperConfig(Section, frozen=True, kw_only=True):
         ),
     ] = 2**30
     lag_alarm_bytes: Annotated[
-        int, doc("Unhealthy when one log has so much that no sink holds yet.", ge=1, restart=True)
+        int, doc("Unhealthy when one log has so much that no sink holds yet.", ge=1)
     ] = 64 * 2**20
     lag_alarm_seconds: Annotated[
         float,
-        doc("Unhealthy when a line has waited so long for a sink to hold it.", gt=0, restart=True),
+        doc("Unhealthy when a line has waited so long for a sink to hold it.", gt=0),
     ] = 300.0
     loss_alarm_seconds: Annotated[
-        float, doc("Unhealthy for so long after bytes were lost.", ge=0, restart=True)
+        float, doc("Unhealthy for so long after bytes were lost.", ge=0)
     ] = 300.0
 
     lines: Annotated[

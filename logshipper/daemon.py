@@ -15,6 +15,7 @@ from logshipper.batch import Limits
 from logshipper.checkpoint import Checkpoint
 from logshipper.config import Config
 from logshipper.deadletter import FILE_NAME, DeadLetters
+from logshipper.decisions import Decisions
 from logshipper.delivery import Delivery
 from logshipper.encoding import Encoding
 from logshipper.files.text import TextLines
@@ -24,7 +25,6 @@ from logshipper.keeper import Keeper
 from logshipper.metrics import LogCollector, Metrics
 from logshipper.model import Loss, Progress, Route
 from logshipper.pipeline import Pipeline, Typed
-from logshipper.planning import decide
 from logshipper.retention import Retention
 from logshipper.shipment import Shipment
 from logshipper.sinkconfig import AnySink
@@ -61,6 +61,7 @@ class Logshipper:
         self._sinks: dict[str, Sink] = {}
         self._sources: Sources | None = None
         self._files: FileShipping | None = None
+        self._decisions: Decisions | None = None
 
     async def start(self) -> None:
         """Opens the checkpoints and every log; waits for Docker as long as it takes."""
@@ -78,6 +79,7 @@ class Logshipper:
             events=self._scope.events,
             watches=Watches(self._scope.health.check("inotify of files")),
         )
+        self._decisions = Decisions(self._config, self._shipments, files, self._scope.events)
         sources = Sources(
             docker,
             self,
@@ -116,7 +118,10 @@ class Logshipper:
         return told
 
     async def reload(self, config: Config) -> None:
-        """Takes the new configuration, and reads the secrets again that it names."""
+        """Takes the new configuration, and reads the secrets again that it names.
+
+        What is done to lines and which sink takes which container changes without a restart.
+        """
         findings: list[Finding] = []
         for sink in self._sinks.values():
             try:
@@ -126,6 +131,10 @@ class Logshipper:
         if findings:
             raise ConfigError(findings)
         self._config = config
+        self._alarms.reload(config.logshipper)
+        if self._decisions is not None:
+            self._decisions.reload(config)
+            await self.look()
 
     # What the sources tell; each shipment has files and positions of its own.
 
@@ -146,19 +155,8 @@ class Logshipper:
 
     def learn(self, container: Container) -> None:
         """Decides what happens to a container's log."""
-        decisions = decide(self._config, container)
-        for shipment in self._shipments:
-            decided = decisions[shipment.name]
-            if shipment.direct(container.id, decided):
-                self._scope.events.emit(
-                    "log shipped" if decided.ship else "log left out",
-                    sink=shipment.name,
-                    container=container.id,
-                    name=container.name,
-                    why=decided.reason,
-                )
-        if self._files is not None:
-            self._files.learn(container)
+        if self._decisions is not None:
+            self._decisions.learn(container)
 
     def gone(self, container_id: str) -> None:
         """Lets a log end in every shipment."""
@@ -209,7 +207,7 @@ class Logshipper:
         delivery = Delivery(
             sink.name,
             made,
-            DeadLetters(keeper.folder / FILE_NAME, sink.type),
+            DeadLetters(keeper.folder / FILE_NAME, sink.type, limit_bytes=sink.dead_letter_bytes),
             metrics=self._metrics,
             events=scope.events,
             check=scope.health.check(f"sink {sink.name}"),
@@ -268,6 +266,8 @@ class Logshipper:
         while True:
             troubles = {each.name: each.trouble for each in self._shipments if each.trouble}
             self._alarms.look(tuple(self._standings()), troubles)
+            if self._decisions is not None:
+                self._decisions.forget_ended()
             await asyncio.sleep(WATCH_SECONDS)
 
 

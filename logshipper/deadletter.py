@@ -14,7 +14,7 @@ import msgspec
 from logshipper.model import Refusal
 from wharfinger.files import sync_folder
 
-LIMIT_BYTES: Final = 64 * 2**20
+LIMIT_BYTES: Final = 128 * 2**20
 FILE_NAME: Final = "dead-letters.ndjson"
 
 
@@ -80,14 +80,15 @@ class DeadLetters:
     """An append-only NDJSON file, synced before anybody counts on it.
 
     Args:
-        path: of the file; at `limit_bytes` it becomes `<path>.1`, and an older `.1` goes.
+        path: of the file; at half of the limit it becomes `<path>.1`, and an older `.1` goes.
         kind: the sink's type.
+        limit_bytes: of both.
     """
 
     def __init__(self, path: Path, kind: str = "bulk", *, limit_bytes: int = LIMIT_BYTES) -> None:
         self.path = path
         self.kind = kind
-        self._limit_bytes = limit_bytes
+        self._limit_bytes = limit_bytes // 2
 
     def write(self, refusals: Sequence[Refusal]) -> int:
         """Keeps the documents; gives how many bytes of older ones had to go for them.

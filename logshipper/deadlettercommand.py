@@ -52,7 +52,8 @@ async def _run(parsed: argparse.Namespace, config: Config) -> Exit:
 
 def letters_of(config: Config, sink: AnySink) -> DeadLetters:
     """The dead letters of a sink."""
-    return DeadLetters(config.folder_of(sink) / FILE_NAME, sink.type)
+    path = config.folder_of(sink) / FILE_NAME
+    return DeadLetters(path, sink.type, limit_bytes=sink.dead_letter_bytes)
 
 
 def _list(parsed: argparse.Namespace, config: Config, sinks: list[AnySink]) -> Exit:

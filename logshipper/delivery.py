@@ -182,6 +182,8 @@ class Delivery:
         await self._bury(verdict.refused, told)
         if verdict.again:
             why = f"{len(verdict.again)} documents refused for now"
+            if verdict.why:
+                why += f": {verdict.why}"
             if verdict.accepted:
                 self._backoff.reset()
             self._retry(told)

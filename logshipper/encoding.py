@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, runtime_checkable
 
+import msgspec
+
 from logshipper.decode import Record
-from logshipper.model import Message
+from logshipper.model import PREFIX, Message
 
 # What a document says by itself; a parsed field of that name gets out of its way.
 OWN: Final = frozenset({"@timestamp", "message", "stream"})
@@ -72,5 +74,10 @@ def beside(message: Message, fields: Mapping[str, str]) -> dict[str, Any]:
     for key, value in (message.fields or {}).items():
         # Whose container it is, is not for its text to say; nor is a value to be dropped for that.
         taken = key in OWN or key in fields or key in said
-        said[f"parsed_{key}" if taken else key] = value
+        said[f"{PREFIX}{key}" if taken else key] = value
     return said
+
+
+def text_of(value: object) -> str:
+    """A parsed value for a sink that knows only text: JSON for what is none."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -82,7 +82,8 @@ class FileShipping:
         if not label or not (container.upper_dir or container.mounts):
             return
         decided = decide_files(self._config, container)
-        if not any(each.ship for each in decided.values()):
+        known = container.id in self._routes
+        if not known and not any(each.ship for each in decided.values()):
             return
         self._routes[container.id] = decided
         globs, wrong = parse_globs(label.split(","))
@@ -90,6 +91,21 @@ class FileShipping:
         problems = [f"label {FILES_LABEL}: {why}" for why in wrong]
         asked = [why for why in unread if globs.parts]
         self._sources.want(Wanted(container.id, globs, places, tuple(problems + asked)))
+
+    def reload(self, config: Config) -> None:
+        """Takes another configuration; `direct` follows when every container was told again."""
+        self._config = config
+        for number, table in enumerate(config.logshipper.files):
+            self._want_on_host(f"files {number}", table)
+
+    def direct(self) -> None:
+        """Has the files that are open read by what is decided for them now."""
+        for key, who in self._whose.items():
+            for shipment in self._shipments:
+                log, common = shipment.logs.get(key), self._routes.get(who)
+                if log is not None and log.route is not None and common is not None:
+                    path = log.route.fields["file"]
+                    shipment.direct(key, of_file(common[shipment.name], log.route.owner, path))
 
     def gone(self, container_id: str) -> None:
         """A container is no more."""
@@ -133,7 +149,7 @@ class FileShipping:
             if log is not None and isinstance(log.tail, TextTail):
                 log.tail.left = True
                 await shipment.look(key)
-                shipment.wake(key)
+                shipment.gone(key)
                 self._events.emit("file left", sink=shipment.name, file=key)
 
     def follows(self, key: str) -> bool:
@@ -156,7 +172,7 @@ class FileShipping:
         fields = {"app": table.app, "env": table.env, "host": host}
         lines = replace(self._config.logshipper.lines.settings(), charset=table.charset)
         common = Route(ship=True, fields={k: v for k, v in fields.items() if v}, lines=lines)
-        self._routes[who] = into_sinks(self._config, common, {})
+        self._routes[who] = into_sinks(self._config, common)
         globs, _ = parse_globs(table.paths)
         self._sources.want(Wanted(who, globs, host_places(host, globs)))
 

@@ -19,6 +19,7 @@ class LineSettings:
         parse: json, logfmt, nginx, cri, delimiter, or a pattern with named groups.
         delimiter: what stands between columns, for `parse = delimiter`.
         columns: their names.
+        field_names: so many names may the parsed fields of a log have; the others go together.
         time: how to read a line's own time: auto, iso, epoch, ..., or a format; empty for Docker's.
         zone: of times that name none.
         time_field: parsed field that holds it; without one, the usual names and the line's head.
@@ -40,6 +41,7 @@ class LineSettings:
     parse: str = ""
     delimiter: str = ""
     columns: tuple[str, ...] = ()
+    field_names: int = 400
     time: str = ""
     zone: str = "UTC"
     time_field: str = ""

@@ -5,7 +5,7 @@ import errno
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from math import inf
@@ -56,6 +56,9 @@ class Log:
         taken_bytes: read, and not on their way yet.
         gone: its container's folder is no more.
         has_deleted: it holds files that are deleted and not spooled, acknowledged or not.
+        offered_bytes: what was left of the deleted files when they were last offered to the spool.
+        parked: it was shipped, and is not now: its checkpoint stays, should it be once more.
+        opened_anew: makes the same log again, once it was let go.
     """
 
     container_id: str
@@ -76,6 +79,9 @@ class Log:
     _age: Age = field(default_factory=Age)
     _torn_bytes: int = 0
     has_deleted: bool = False
+    offered_bytes: int = 0
+    parked: bool = False
+    opened_anew: "Callable[[], Log] | None" = None
     _unopened: str = ""
     _unread: str = ""
     _unseen: str = ""
@@ -149,6 +155,8 @@ class Log:
                 return self.tail.spool_deleted(store, acknowledged)
             finally:
                 self._note()
+                # Files that go from now on were not offered yet, however soon somebody looks.
+                self.offered_bytes = self.deleted_bytes
 
     def drop_spooled(self, segment: Segment) -> None:
         """Lets a segment go for which there is no room; what was unread in it is lost."""

@@ -3,11 +3,14 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from logshipper.linesettings import LineSettings
+
+# Stands before a parsed field's name that is taken.
+PREFIX: Final = "parsed_"
 
 
 class Position(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -188,7 +191,7 @@ class Tally:
     Attributes:
         dropped: lines that were not to be shipped, by reason: include, exclude, sample, rate.
         unread: lines that are shipped as they are, because what was asked (parse, time) does not
-            fit them.
+            fit them, or whose fields have too many names.
         redacted: secrets, by the rule that found them.
     """
 
@@ -265,8 +268,10 @@ class Verdict:
         accepted: how many it holds now, those included that it had before (409).
         again: those to send again (429, 5xx).
         refused: those that it will never take.
+        why: what it said of the first of `again`.
     """
 
     accepted: int
     again: tuple[bytes, ...] = ()
     refused: tuple[Refusal, ...] = ()
+    why: str = ""

@@ -35,8 +35,11 @@ class Pipeline(Protocol):
     def finish(self, at: Position) -> Slice:
         """Gives what it still holds: nothing follows."""
 
-    def describe(self, fields: Mapping[str, str]) -> None:
-        """What the documents carry from now on beside the message (the container was renamed)."""
+    def describe(self, fields: Mapping[str, str], lines: LineSettings) -> None:
+        """What documents carry beside the message, and what is done to it, from the next on.
+
+        May be called while another thread is in one of the others.
+        """
 
 
 class Typed:
@@ -67,14 +70,14 @@ class Typed:
         self._limit_bytes = limit_bytes
         self._time = fallback_time
         self._encoding = encoding
-        stages = Stages(lines or LineSettings(), limit_bytes=limit_bytes)
-        self._stages = stages or None
+        self._stages: Stages | None = None
         self._joiner = Joiner(limit_bytes, progress.open if progress else ())
         # Between `resume` and `read` lie records that were shipped and parts that were not.
         self._resumed = progress
         self._replay_until = progress.read if progress else None
         self._replayed = {m.stream: m.start for m in progress.open} if progress else {}
-        self.describe(fields)
+        self._asked = self._given = (fields, lines or LineSettings())
+        self._compile()
 
     @property
     def waits(self) -> bool:
@@ -88,18 +91,33 @@ class Typed:
             return inf
         return self._stages.patience_seconds(self._joiner.streams)
 
-    def describe(self, fields: Mapping[str, str]) -> None:
-        """What the documents carry from now on beside the message."""
+    def describe(self, fields: Mapping[str, str], lines: LineSettings) -> None:
+        """What documents carry beside the message, and what is done to it, from the next on."""
+        self._asked = (fields, lines)
+
+    def _described(self) -> list[bytes]:
+        """Takes up what was asked for meanwhile; gives the events that are over by that."""
+        if self._asked is self._given:
+            return []
+        self._given = self._asked
+        return [self._encoder.message(message) for message in self._compile()]
+
+    def _compile(self) -> list[Message]:
+        fields, lines = self._given
+        before, stages = self._stages, Stages(lines, limit_bytes=self._limit_bytes)
+        stages.describe(fields)
+        ready = stages.succeed(before) if before is not None else []
+        self._stages = stages or None
         self._encoder = self._encoding.compile(fields)
         self._splicer: Splicer | None = None
         if self._stages is None and isinstance(self._encoder, Splicer):
             self._splicer = self._encoder
-        if self._stages is not None:
-            self._stages.describe(fields)
+        return ready
 
     def take(self, chunk: Chunk) -> Slice:
         """Takes the next bytes of the log."""
-        documents = self._flushed() if chunk.gap else []
+        documents = self._described()
+        documents += self._flushed() if chunk.gap else []
         if (spliced := self._spliced(chunk)) is not None:
             return self._slice(documents + spliced, chunk.end, len(chunk.data))
         lengths = [len(line) for line in chunk.data.split(b"\n")]
@@ -124,16 +142,17 @@ class Typed:
 
     def settle(self, at: Position) -> Slice:
         """Gives the events that nothing has come to for `patience_seconds`."""
+        documents = self._described()
         # A message that is incomplete may go on with the event before it.
         joining = self._joiner.streams
         ready: list[Message] = []
         if self._stages is not None:
             ready = self._stages.flush(s for s in self._stages.streams if s not in joining)
-        return self._slice([self._encoder.message(m) for m in ready], at)
+        return self._slice(documents + [self._encoder.message(m) for m in ready], at)
 
     def finish(self, at: Position) -> Slice:
         """Gives what it still holds: nothing follows."""
-        return self._slice(self._flushed(), at)
+        return self._slice(self._described() + self._flushed(), at)
 
     def _slice(
         self,

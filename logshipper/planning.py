@@ -25,17 +25,21 @@ def decide_files(config: Config, container: Container) -> dict[str, Route]:
     return _decided(config, container, file_route)
 
 
-def into_sinks(config: Config, common: Route, labels: Mapping[str, str]) -> dict[str, Route]:
+def into_sinks(
+    config: Config, common: Route, container: Container | None = None
+) -> dict[str, Route]:
     """The route into each sink, by the sinks' names.
 
     Args:
         config: whole.
         common: what holds for every sink.
-        labels: the container's; none for files of the host.
+        container: none for files of the host.
     """
     sinks = config.logshipper.sinks
     names = [sink.name for sink in sinks]
-    return {sink.name: selected(sink, common, labels, names) for sink in sinks}
+    labels = container.labels if container else {}
+    variables = container.env if container else {}
+    return {sink.name: selected(sink, common, labels, names, variables=variables) for sink in sinks}
 
 
 def _decided(config: Config, container: Container, rule: Callable[..., Route]) -> dict[str, Route]:
@@ -47,7 +51,7 @@ def _decided(config: Config, container: Container, rule: Callable[..., Route]) -
         labels=lines.labels,
         variables=lines.variables,
     )
-    return into_sinks(config, common, container.labels)
+    return into_sinks(config, common, container)
 
 
 def planned(container: Container, decisions: Mapping[str, Route]) -> dict[str, Any]:

@@ -124,7 +124,7 @@ class Replay:
                 self.outcome.delivered += verdict.accepted
                 kept += self._refused(part, verdict.refused)
                 if again := {id(document) for document in verdict.again}:
-                    await self._wait(Unavailable("refuses them for now"), attempts)
+                    await self._wait(Unavailable(f"refuses them for now: {verdict.why}"), attempts)
                     work.append([each for each in part if id(each[1]) in again])
         return kept
 

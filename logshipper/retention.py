@@ -75,7 +75,7 @@ class Retention:
             try:
                 for log in self._with_deleted():
                     await self._store(log)
-                    left_bytes += log.deleted_bytes
+                    left_bytes += log.offered_bytes
             except OSError as error:
                 # The file stays held; what is not deleted yet is safe with Docker.
                 self._metrics.spool_failures.labels(self._name).inc()

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 from logshipper.model import Route
@@ -12,8 +14,17 @@ SINKS_LABEL: Final = "wharfinger.logs.sinks"
 _SHOWN_CHARACTERS: Final = 80
 
 
+# What the patterns of a sink are held against, by the name of the setting: a field, or a pair.
+_FIELDS: Final = {"apps": "app", "envs": "env", "names": "container_name", "images": "image"}
+
+
 def selected(
-    sink: SinkConfig, decided: Route, labels: Mapping[str, str], known: Collection[str]
+    sink: SinkConfig,
+    decided: Route,
+    labels: Mapping[str, str],
+    known: Collection[str],
+    *,
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Route:
     """The route of a container's log into one sink.
 
@@ -22,19 +33,20 @@ def selected(
         decided: what holds for every sink.
         labels: the container's; `wharfinger.logs.sinks` names the sinks that may have its log.
         known: the names of all sinks.
+        variables: the container's.
     """
     if not decided.ship:
         return decided
     named, wrong = named_sinks(labels, known)
     if named and sink.name not in named:
         return Route(ship=False, reason=f"label {SINKS_LABEL} names other sinks")
-    app, env = decided.fields.get("app", ""), decided.fields.get("env", "")
-    if not _allowed(sink.apps, lambda pattern: fnmatchcase(app, pattern)):
-        return _left_out(sink, f"apps leave out {app[:_SHOWN_CHARACTERS]!r}")
-    if not _allowed(sink.envs, lambda pattern: fnmatchcase(env, pattern)):
-        return _left_out(sink, f"envs leave out {env[:_SHOWN_CHARACTERS]!r}")
-    if not _allowed(sink.labels, lambda pattern: _labelled(labels, pattern)):
-        return _left_out(sink, "labels leave it out")
+    for setting, name in _FIELDS.items():
+        text = decided.fields.get(name, "")
+        if not _allowed(getattr(sink, setting), partial(fnmatchcase, text)):
+            return _left_out(sink, f"{setting} leave out {text[:_SHOWN_CHARACTERS]!r}")
+    for setting, held in (("labels", labels), ("variables", variables)):
+        if not _allowed(getattr(sink, setting), partial(_holds, held)):
+            return _left_out(sink, f"{setting} leave it out")
     reasons = [decided.reason] if decided.reason else []
     if wrong:
         reasons.append(f"label {SINKS_LABEL} names no sink of ours: {', '.join(wrong)}")
@@ -62,6 +74,6 @@ def _allowed(patterns: Sequence[str], matches: Callable[[str], bool]) -> bool:
     return not wanted or any(matches(pattern) for pattern in wanted)
 
 
-def _labelled(labels: Mapping[str, str], pattern: str) -> bool:
+def _holds(held: Mapping[str, str], pattern: str) -> bool:
     name, equals, value = pattern.partition("=")
-    return name in labels and (not equals or fnmatchcase(labels[name], value))
+    return name in held and (not equals or fnmatchcase(held[name], value))

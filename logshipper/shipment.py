@@ -105,9 +105,13 @@ class Shipment:
 
     async def follow(self, log_id: str, make_tail: Callable[[SavedLog | None], Tail]) -> None:
         """Opens a log of any kind, as `open` does; `make_tail` is told what the checkpoint has."""
-        if log_id not in self.logs:
+
+        def opened() -> Log:
             saved = self._keeper.get(log_id)
-            self.logs[log_id] = Log(log_id, make_tail(saved), saved)
+            return Log(log_id, make_tail(saved), saved, opened_anew=opened)
+
+        if log_id not in self.logs:
+            self.logs[log_id] = opened()
         self.logs[log_id].gone = False
         await self.look(log_id)
         self.wake(log_id)
@@ -142,6 +146,8 @@ class Shipment:
             log.gone = True
             if log.route is not None and not log.route.ship:
                 del self.logs[container_id]
+                if not log.tail.kept:
+                    self._keeper.forget(container_id)
         self.wake(container_id)
 
     def wake(self, container_id: str) -> None:
@@ -166,20 +172,28 @@ class Shipment:
             route = self._retention.spool.route(container_id) or route
         if log.route == route:
             return False
-        log.route = route
+        before, log.route = log.route, route
         if not route.ship:
-            # Its files need not be held; a label cannot change while the container lives.
+            # Its files need not be held; should it be shipped after all, they are opened again.
             log.close()
-            self._keeper.forget(container_id)
+            log.parked = before is not None
+            if not log.parked:
+                self._keeper.forget(container_id)
             self._retention.spool.finish(container_id)
             if log.gone:
                 del self.logs[container_id]
-        elif log.pipeline is None:
+                self._keeper.forget(container_id)
+            return True
+        if before is not None and not before.ship and log.opened_anew is not None:
+            gone, log = log.gone, log.opened_anew()
+            log.route, log.gone = route, gone
+            self.logs[container_id] = log
+        if log.pipeline is None:
             progress = log.saved.progress if log.saved else None
             log.pipeline = self._compile(container_id, route, progress)
             self.wake(container_id)
         else:
-            log.pipeline.describe(route.fields)
+            log.pipeline.describe(route.fields, route.lines)
         return True
 
     @property
@@ -344,14 +358,16 @@ class Shipment:
         async with self._settling:
             for log, saved in await asyncio.to_thread(_saved, tuple(moved.values())):
                 here = self.logs.get(log.container_id) is log
-                if here and log.route is not None and log.route.ship:
+                if here and log.route is not None and (log.route.ship or log.parked):
                     self._keeper.put(log.container_id, saved)
                     self._forget_when_done(log)
 
     def _forget_when_done(self, log: Log) -> None:
         """A removed container whose every line is acknowledged leaves nothing behind."""
-        if log.finished and log.tail.ended and log.ledger.idle:
-            self.logs.pop(log.container_id, None)
+        # Another may stand in the place of one that was left out meanwhile.
+        ours = self.logs.get(log.container_id) is log
+        if ours and log.finished and log.tail.ended and log.ledger.idle:
+            del self.logs[log.container_id]
             log.close()
             self._retention.spool.finish(log.container_id)
             if not log.tail.kept and self._keeper.forget(log.container_id):

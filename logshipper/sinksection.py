@@ -13,7 +13,14 @@ NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 ADDRESS_PATTERN: Final = re.compile(
     r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):([1-9][0-9]{0,4})", re.ASCII
 )
-SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
+# RFC 9110, 5.6.2 and 5.5; beyond ASCII nobody agrees on what a value means.
+HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+HEADER_VALUE: Final = re.compile(r"[!-~](?:[\t -~]*[!-~])?")
+# What is said of a body, and of the connection, follows from it.
+OWN_HEADERS: Final = frozenset({"content-encoding", "content-length", "transfer-encoding", "host"})
+SECRET_HEADERS: Final = re.compile(
+    r"(?i)authorization|cookie|passw|secret|(?:^|[-_])(?:auth|token|(?:api-?)?key)(?:$|[-_])"
+)
 
 Compression: TypeAlias = Literal["gzip", "zstd", "none"]
 
@@ -30,19 +37,25 @@ class SinkConfig(Section, frozen=True, kw_only=True):
         doc(
             "Only what these patterns match is taken; all without any; `!` excludes.",
             shown='["shop", "pay-*", "!pay-test"]',
-            restart=True,
         ),
     ] = ()
-    envs: Annotated[
-        tuple[str, ...], doc("The same for the environment.", shown='["prod"]', restart=True)
+    envs: Annotated[tuple[str, ...], doc("The same for the environment.", shown='["prod"]')] = ()
+    names: Annotated[
+        tuple[str, ...], doc("The same for the container's name.", shown='["web-*"]')
+    ] = ()
+    images: Annotated[
+        tuple[str, ...], doc("The same for its image, as it was started.", shown='["*/shop:*"]')
     ] = ()
     labels: Annotated[
         tuple[str, ...],
         doc(
-            "The same for labels of the container: NAME=PATTERN, or NAME alone.",
+            "The same for its labels: NAME=PATTERN, or NAME alone.",
             shown='["com.example.team=pay*"]',
-            restart=True,
         ),
+    ] = ()
+    variables: Annotated[
+        tuple[str, ...],
+        doc("The same for its environment variables.", shown='["!DEBUG=1"]'),
     ] = ()
     request_timeout_seconds: Annotated[
         float, doc("For one request; a sink that hangs is tried again.", gt=0, restart=True)
@@ -53,6 +66,12 @@ class SinkConfig(Section, frozen=True, kw_only=True):
     batch_seconds: Annotated[
         float, doc("Longest wait for a body to fill.", gt=0, le=60, restart=True)
     ] = 0.2
+    dead_letter_bytes: Annotated[
+        int,
+        doc(
+            "Disk for what the sink refused; the older half goes for more.", ge=2**20, restart=True
+        ),
+    ] = 128 * 2**20
     requests: Annotated[int, doc("Requests at the same time.", ge=1, le=64, restart=True)] = 4
 
     def problems(self) -> Iterator[Finding]:
@@ -110,6 +129,14 @@ class HttpConfig(TlsConfig, frozen=True, kw_only=True):
         dict[str, str],
         doc("Further headers, none secret.", shown='{ X-Scope-OrgID = "tenant" }', restart=True),
     ] = {}  # noqa: RUF012 - msgspec copies an empty dict for each
+    header_files: Annotated[
+        dict[str, Path],
+        doc(
+            "Headers that are secret: each in a file.",
+            shown='{ X-Api-Key = "/path" }',
+            restart=True,
+        ),
+    ] = {}  # noqa: RUF012
     parameters: Annotated[
         dict[str, str],
         doc("What stands behind the `?` of the address.", shown='{ name = "value" }', restart=True),
@@ -130,9 +157,19 @@ class HttpConfig(TlsConfig, frozen=True, kw_only=True):
         if bool(self.user) != (self.password_file is not None):
             key = "user" if self.user else "password_file"
             yield Finding(key, "user and password_file go together", "write both")
-        for name in self.headers:
-            if name.lower() in SECRET_HEADERS:
-                fix = "use token_file, api_key_file, or user and password_file"
+        if ":" in self.user or not self.user.isprintable():
+            yield Finding("user", "cannot stand before a colon (RFC 7617)", "use another name")
+        for name in self.header_files:
+            if not HEADER_NAME.fullmatch(name) or name.lower() in OWN_HEADERS:
+                yield Finding("header_files", f"{name[:80]!r} is no header that can be set")
+        for name, value in self.headers.items():
+            if not HEADER_NAME.fullmatch(name) or not HEADER_VALUE.fullmatch(value):
+                why = f"{name[:80]!r} or its value cannot stand in a header"
+                yield Finding("headers", why, "use printable ASCII, on one line")
+            elif name.lower() in OWN_HEADERS:
+                yield Finding("headers", f"{name} follows from the body and the address", "drop it")
+            elif SECRET_HEADERS.search(name):
+                fix = "use token_file, api_key_file, user and password_file, or header_files"
                 yield Finding("headers", f"{name} holds a secret", fix)
 
 
@@ -142,6 +179,7 @@ def url_problems(url: str) -> Iterator[Finding]:
         parts = urlsplit(url)
         whole = parts.scheme in {"http", "https"} and parts.port != 0
         whole = whole and _names_host(parts.hostname or "")
+        whole = whole and url.isprintable() and " " not in url
     except ValueError:
         whole = False
     if not whole:

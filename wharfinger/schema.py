@@ -187,6 +187,8 @@ def _changed(model: type[Section], old: Section, new: Section, prefix: str) -> I
                     yield from _changed(type(left), left, right, f"{key}[{number}].")
                 elif left is not None and right is not None:
                     yield f"{key}[{number}].{TAG}"
+                elif any(each.restart for each in fields(type(left or right))):
+                    yield f"{key}[{number}]"  # what a restart makes must not come or go
 
 
 def _limited(kind: Any, meta: msgspec.Meta) -> Any:

@@ -55,7 +55,8 @@ class TextLines(Typed):
 
     def take(self, chunk: Chunk) -> Slice:
         """Takes the next bytes of the file."""
-        documents = self._flushed() if chunk.gap else []
+        documents = self._described()
+        documents += self._flushed() if chunk.gap else []
         self._time = self._now()
         records, lengths, undecoded = self._split(chunk)
         documents += self._decoded(chunk, records, lengths)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from logshipper.lines.charset import compile_charset
-from logshipper.lines.names import TAKEN
+from logshipper.lines.names import is_free
 from logshipper.lines.parsing import PARSERS, compile_parse
 from logshipper.lines.pattern import LABEL_INSTRUCTIONS, compile_pattern, compile_replacing
 from logshipper.lines.presets import PRESETS, compile_multiline
@@ -187,13 +187,7 @@ def _fields(text: str) -> dict[str, str]:
     fields: dict[str, str] = {}
     for pair in text.split(","):
         name, equals, value = (part.strip() for part in pair.partition("="))
-        if (
-            not equals
-            or not name
-            or name in TAKEN
-            or name[0] in "_."
-            or len(name) > MAX_FIELD_CHARACTERS
-        ):
+        if not equals or not is_free(name) or len(name) > MAX_FIELD_CHARACTERS:
             raise Rejected(f"{pair!r:.80} is no field of your own: write 'team=pay,tier=gold'")
         fields[name] = value[:MAX_FIELD_CHARACTERS]
     if len(fields) > MAX_FIELDS:

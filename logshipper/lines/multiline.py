@@ -22,6 +22,7 @@ class Grouper:
 
     Attributes:
         patience_seconds: with nothing new for so long, an event is over.
+        events: those that may go on, by stream.
 
     Args:
         continues: whether a line goes on with an event.
@@ -38,12 +39,16 @@ class Grouper:
         self._limit_ns = int(seconds * SECOND_NS)
         self._limit_lines = limit_lines
         self._limit_bytes = limit_bytes
-        self._events: dict[str, Event] = {}
+        self.events: dict[str, Event] = {}
+
+    def succeed(self, old: "Grouper") -> None:
+        """Goes on with the events of one that put lines together in the same way."""
+        self.events = old.events
 
     @property
     def streams(self) -> tuple[str, ...]:
         """Those of the events that may go on."""
-        return tuple(self._events)
+        return tuple(self.events)
 
     def open(self, parts: tuple[OpenMessage, ...]) -> tuple[OpenMessage, ...]:
         """What is incomplete now, for the checkpoint.
@@ -51,8 +56,8 @@ class Grouper:
         Args:
             parts: of messages that are incomplete themselves; such a one may go on with an event.
         """
-        begun = (OpenMessage(s, e.first.id, e.at) for s, e in self._events.items())
-        return (*begun, *(part for part in parts if part.stream not in self._events))
+        begun = (OpenMessage(s, e.first.id, e.at) for s, e in self.events.items())
+        return (*begun, *(part for part in parts if part.stream not in self.events))
 
     def add(self, message: Message) -> list[Message]:
         """Takes a message and gives the events that are complete with it.
@@ -61,7 +66,7 @@ class Grouper:
             message: a line, with where it begins, or a piece of one: that is never put together
                 with others.
         """
-        event = self._events.get(message.stream)
+        event = self.events.get(message.stream)
         if message.piece or message.at is None:
             return [*self.flush(message.stream), message]
         text = message.text
@@ -71,12 +76,12 @@ class Grouper:
             event.size_bytes += size
             event.time = message.time
             return []
-        self._events[message.stream] = Event(message, message.at, [text], size, message.time)
+        self.events[message.stream] = Event(message, message.at, [text], size, message.time)
         return [_whole(event)] if event is not None else []
 
     def elsewhere(self, stream: str) -> bool:
         """Whether an event of another stream may go on."""
-        return len(self._events) > (stream in self._events)
+        return len(self.events) > (stream in self.events)
 
     def passed(self, stream: str, time: str) -> list[Message]:
         """Learns of a time; gives events of other streams that nothing can go on with any more.
@@ -86,14 +91,14 @@ class Grouper:
             time: of the record.
         """
         ready: list[Message] = []
-        for other in [each for each in self._events if each != stream]:
-            if _later(self._events[other].time, time, self._limit_ns + SLACK_NS):
+        for other in [each for each in self.events if each != stream]:
+            if _later(self.events[other].time, time, self._limit_ns + SLACK_NS):
                 ready += self.flush(other)
         return ready
 
     def flush(self, *streams: str) -> list[Message]:
         """Gives the events of these streams as they are."""
-        events = (self._events.pop(stream, None) for stream in streams)
+        events = (self.events.pop(stream, None) for stream in streams)
         return [_whole(event) for event in events if event is not None]
 
     def _belongs(self, message: Message, size: int, event: Event) -> bool:

@@ -6,7 +6,7 @@ RE2's or of bounded length, and after 256 matches in one text the rest of it is 
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from logshipper.lines.pattern import Pattern, compile_replacing
@@ -43,22 +43,60 @@ class Redaction:
                 found[name] += count
         return text
 
-    def fields(self, fields: Mapping[str, Any], found: Counter[str]) -> dict[str, Any]:
-        """The same of every text in parsed fields, however deep; their names stay."""
-        return {name: self._value(value, found) for name, value in fields.items()}
+    def fields(
+        self, fields: Mapping[str, Any], found: Counter[str], *, named: bool = False
+    ) -> dict[str, Any]:
+        """The same of every text in parsed fields, however deep; their names stay.
 
-    def _value(self, value: Any, found: Counter[str]) -> Any:
-        if isinstance(value, str):
-            return self.text(value, found)
+        Args:
+            fields: parsed out of a text.
+            found: counts what was found.
+            named: search each also together with its name: what a rule finds in
+                `password=secret` is not in `secret`.
+        """
+        return {name: self.value(name, each, found, named=named) for name, each in fields.items()}
+
+    def value(self, name: str, value: Any, found: Counter[str], *, named: bool = False) -> Any:
+        """The same of one parsed field."""
         if isinstance(value, dict):
-            return self.fields(value, found)
+            return self.fields(value, found, named=named)
         if isinstance(value, list):
-            return [self._value(each, found) for each in value]
-        if self._numbers and isinstance(value, int) and value >= 10 ** (MIN_CARD_DIGITS - 1):
-            text, count = _cards(str(value), "")
-            found["card"] += count
-            return text if count else value
-        return value
+            return [self.value(name, each, found, named=named) for each in value]
+        if isinstance(value, str):
+            return self._named(name, value, found) if named else self.text(value, found)
+        if isinstance(value, bool | None) or not (named or self._numbers):
+            return value
+        written = str(value)
+        if not named and len(written) < MIN_CARD_DIGITS:
+            return value
+        count = found.total()
+        text = self._named(name, written, found) if named else self.text(written, found)
+        return value if found.total() == count else text
+
+    def _named(self, name: str, text: str, found: Counter[str]) -> str:
+        for rule, redact in self._rules:
+            # What a rule finds in the name itself is not taken out by changing the value.
+            around = () if redact(name, name.lower())[1] else _around(name)
+            for before, behind in (("", ""), *around):
+                whole = f"{before}{text}{behind}"
+                clean, count = redact(whole, whole.lower())
+                if count:
+                    found[rule] += count
+                    kept = clean.startswith(before) and clean.endswith(behind)
+                    text = clean[len(before) : len(clean) - len(behind)] if kept else clean
+                    break
+        return text
+
+
+def _around(name: str) -> Iterator[tuple[str, str]]:
+    """What stands around a value where it is written: logfmt, JSON, a header."""
+    yield f"{name}=", ""
+    yield f'{name}="', '"'
+    yield f'"{name}":"', '"'
+    yield f'"{name}": "', '"'
+    yield f'"{name}":', ""
+    yield f'"{name}": ', ""
+    yield f"{name}: ", ""
 
 
 def fixed_rules(names: Iterable[str]) -> tuple[str, ...]:
@@ -71,6 +109,37 @@ def fixed_rules(names: Iterable[str]) -> tuple[str, ...]:
     if unknown := [name for name in chosen if name not in RULES]:
         raise Rejected(f"there is no rule {unknown[0]!r:.80}: take of {', '.join(RULES)}")
     return chosen
+
+
+# A key of 16,384 bits has some 200 lines; who prints none of its end has these lines searched.
+KEY_LINES: Final = 250
+_KEY_BEGINS: Final = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_KEY_ENDS: Final = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_KEY_LINE: Final = re.compile(r"[A-Za-z0-9+/=]+|(?:Proc-Type|DEK-Info|Version|Comment): .*")
+_KEY_MARK: Final = "[redacted:private-key]"
+
+
+class PrivateKeys:
+    """Private keys that are printed line by line: what follows the first one, for each stream."""
+
+    def __init__(self) -> None:
+        self._left: dict[str, int] = {}
+
+    def text(self, stream: str, text: str) -> str:
+        """The line, or what may leave of it; to be asked of every line, before the rules."""
+        left = self._left.pop(stream, 0)
+        if "-----BEGIN " in text and (begins := [*_KEY_BEGINS.finditer(text)]):
+            if _KEY_ENDS.search(text, begins[-1].end()) is None:
+                self._left[stream] = KEY_LINES
+            return text
+        if not left:
+            return text
+        if ends := _KEY_ENDS.search(text):
+            return f"{_KEY_MARK}{text[ends.end() :]}"
+        if left > 1:
+            self._left[stream] = left - 1
+        # Another thread's lines may stand between.
+        return _KEY_MARK if _KEY_LINE.fullmatch(text.strip()) else text
 
 
 MIN_CARD_DIGITS: Final = 13

@@ -1,14 +1,15 @@
 """What is done to each message, compiled once for each log; pure."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, Final
 
 from logshipper.lines.levels import of_text, take_level
-from logshipper.lines.names import clear
+from logshipper.lines.names import MORE, Vocabulary, clear
 from logshipper.lines.parsing import MESSAGE_KEYS, compile_parse
 from logshipper.lines.pattern import compile_pattern, compile_replacing
-from logshipper.lines.redaction import Redaction
+from logshipper.lines.redaction import PrivateKeys, Redaction
 from logshipper.lines.thinning import Bucket, sampled
 from logshipper.lines.times import Reader, compile_time, rfc3339
 from logshipper.linesettings import LineSettings
@@ -25,19 +26,40 @@ SECOND_CHARACTERS: Final = 19
 class Rules:
     """Rewrites or drops messages; what is not asked for costs nothing.
 
+    Attributes:
+        settings: what is done.
+        bucket: what a limit of lines has left; None without one.
+        vocabulary: the names that parsed fields have had.
+        keys: the private keys that are being printed.
+
     Args:
         settings: all of which have been checked.
     """
 
     def __init__(self, settings: LineSettings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._tally = Tally()
+        self.keys = PrivateKeys()
         self._taken: tuple[str, ...] = ()
+        self._pieces: dict[str, bool] = {}
+        self.vocabulary = Vocabulary(settings.field_names)
+        self.bucket = Bucket(settings.rate, settings.bucket_lines) if settings.rate > 0 else None
         self._steps = tuple(self._compile(settings))
 
     def __bool__(self) -> bool:
         """Whether anything is done at all."""
         return bool(self._steps)
+
+    def succeed(self, old: "Rules") -> None:
+        """Takes over what others have let through, for limits that are the same as theirs."""
+        same = ("rate", "bucket_lines")
+        if self.bucket is not None and all(
+            getattr(self.settings, each) == getattr(old.settings, each) for each in same
+        ):
+            self.bucket = old.bucket
+        self.keys = old.keys
+        if self.settings.field_names == old.settings.field_names:
+            self.vocabulary = old.vocabulary
 
     def describe(self, names: Iterable[str]) -> None:
         """What the container's own fields are called, from now on."""
@@ -64,6 +86,9 @@ class Rules:
         return tally
 
     def _compile(self, settings: LineSettings) -> Iterable[Callable[[Message], bool]]:
+        if "private-key" in settings.redact:
+            # Before any line is dropped: it may be the one that a key begins with.
+            yield self._without_key
         # A pattern of a label was held to a label's limit when it was read.
         self._include = [compile_pattern(text) for text in settings.include]
         self._exclude = [compile_pattern(text) for text in settings.exclude]
@@ -73,8 +98,7 @@ class Rules:
             yield self._included
         if settings.sample < 1:
             yield self._sampled
-        if settings.rate > 0:
-            self._bucket = Bucket(settings.rate, settings.bucket_lines)
+        if self.bucket is not None:
             yield self._within_rate
         self._parse = (
             compile_parse(settings.parse, delimiter=settings.delimiter, columns=settings.columns)
@@ -82,13 +106,21 @@ class Rules:
             else None
         )
         self._time = compile_time(settings.time, settings.zone) if settings.time else None
-        if self._parse or self._time or settings.level not in {"", OFF}:
-            yield self._read
         self._redaction = None
         if settings.redact or settings.redact_patterns:
             own = [compile_replacing(text) for text in settings.redact_patterns]
             self._redaction = Redaction(settings.redact, own)
+        if self._parse or self._time or settings.level not in {"", OFF}:
+            yield self._read
+        if self._redaction is not None and self._parse is None:
             yield self.redact
+
+    def _without_key(self, message: Message) -> bool:
+        text = self.keys.text(message.stream, message.text)
+        if text is not message.text:
+            message.text = text
+            self._tally.redacted["private-key"] += 1
+        return True
 
     def _not_excluded(self, message: Message) -> bool:
         # A piece of a message shares the fate of the whole, which nobody has seen whole.
@@ -104,23 +136,29 @@ class Rules:
         return False
 
     def _sampled(self, message: Message) -> bool:
-        if sampled(message.base or message.id, self._settings.sample):
+        if sampled(message.base or message.id, self.settings.sample):
             return True
         self._tally.dropped["sample"] += 1
         return False
 
     def _within_rate(self, message: Message) -> bool:
-        if self._bucket.take(_docker_ns(message.time)):
-            return True
-        self._tally.dropped["rate"] += 1
-        return False
+        # A message in pieces counts as one, and is shipped whole or not at all.
+        within = self._pieces.pop(message.base, None) if message.piece else None
+        if within is None:
+            within = self.bucket is None or self.bucket.take(_docker_ns(message.time))
+        if message.piece and not message.last:
+            self._pieces[message.base] = within
+        if not within:
+            self._tally.dropped["rate"] += 1
+        return within
 
     def _read(self, message: Message) -> bool:
-        """Takes fields, time and level out of the text."""
+        """Takes fields, time and level out of the text; of fields, secrets, too."""
         if message.piece:
-            return True
+            return self.redact(message)
         text = message.text
         fields = self._parse(text) if self._parse is not None else None
+        told = dict(fields) if fields is not None and self._redaction is not None else None
         if fields is None:
             if self._parse is not None:
                 self._tally.unread["parse"] += 1
@@ -132,18 +170,69 @@ class Rules:
                     break
         if self._time is not None:
             self._read_time(self._time, message, text, fields if fields is not None else {})
-        level = self._settings.level
-        if level != OFF:
-            key = "" if level in {"", AUTO} else level
-            message.level = take_level(fields, key) if fields else ""
-            if not message.level and level == AUTO:
-                message.level = of_text(text)
-        message.fields = clear(fields, self._taken) if fields else None
+        self._read_level(message, text, fields)
+        if told is not None and self._redaction is not None:
+            fields = self._redacted(self._redaction, message, text, told, fields or {})
+        elif self._parse is not None:
+            self.redact(message)
+        message.fields = self._named(fields) if fields else None
         return True
+
+    def _read_level(self, message: Message, text: str, fields: dict[str, Any] | None) -> None:
+        level = self.settings.level
+        if level == OFF:
+            return
+        key = "" if level in {"", AUTO} else level
+        message.level = take_level(fields, key) if fields else ""
+        if not message.level and level == AUTO:
+            message.level = of_text(text)
+
+    def _redacted(
+        self,
+        redaction: Redaction,
+        message: Message,
+        text: str,
+        told: dict[str, Any],
+        left: dict[str, Any],
+    ) -> dict[str, Any] | None:
+        """The fields that are left, without secrets; nothing leaves that the text would not let.
+
+        Args:
+            redaction: the rules.
+            message: its text is what parsing made of it.
+            text: the line.
+            told: all fields of it.
+            left: those that did not become text, time or level.
+        """
+        within: Counter[str] = Counter()
+        clean = redaction.text(text, within)
+        found: Counter[str] = Counter()
+        if within:
+            redaction.fields(told, found, named=True)
+        if any(found[rule] < count for rule, count in within.items()):
+            # A secret that stands across fields, or in the name of one.
+            message.text = clean
+            self._tally.redacted += within
+            self._tally.unread["parse"] += 1
+            return None
+        named = bool(within)
+        key = next((key for key in MESSAGE_KEYS if key in told and key not in left), "")
+        message.text = (
+            redaction.value(key, message.text, self._tally.redacted, named=named)
+            if key
+            else redaction.text(message.text, self._tally.redacted)
+        )
+        return redaction.fields(left, self._tally.redacted, named=named)
+
+    def _named(self, fields: dict[str, Any]) -> dict[str, Any]:
+        named = self.vocabulary.admit(clear(fields, self._taken))
+        if MORE in named:
+            self._tally.unread["names"] += 1
+        return named
 
     def _read_time(self, read: Reader, message: Message, text: str, fields: dict[str, Any]) -> None:
         docker_ns = _second_ns(message.time[:SECOND_CHARACTERS])
-        key = self._settings.time_field
+        key = self.settings.time_field
         for name in (key,) if key else TIME_KEYS:
             value = fields.get(name)
             if not isinstance(value, str | int | float) or isinstance(value, bool):

@@ -13,17 +13,21 @@ from logshipper.model import Message, OpenMessage, Tally
 class Stages:
     """What is done to the messages of one log.
 
+    Attributes:
+        rules: for each message, or event.
+        grouper: makes events; None where each line stands for itself.
+
     Args:
         settings: all of which have been checked.
         limit_bytes: an event is no longer.
     """
 
     def __init__(self, settings: LineSettings, *, limit_bytes: int) -> None:
-        self._rules = Rules(settings)
-        self._ruling = bool(self._rules)
-        self._grouper: Grouper | None = None
+        self.rules = Rules(settings)
+        self._ruling = bool(self.rules)
+        self.grouper: Grouper | None = None
         if settings.multiline:
-            self._grouper = Grouper(
+            self.grouper = Grouper(
                 compile_multiline(settings.multiline),
                 seconds=settings.multiline_seconds,
                 limit_lines=settings.multiline_lines,
@@ -32,17 +36,30 @@ class Stages:
 
     def __bool__(self) -> bool:
         """Whether anything is done at all."""
-        return bool(self._rules) or self._grouper is not None
+        return bool(self.rules) or self.grouper is not None
+
+    def succeed(self, old: "Stages") -> list[Message]:
+        """Goes on where others stopped; gives the events that are over by that, ruled anew."""
+        self.rules.succeed(old.rules)
+        if old.grouper is None:
+            return []
+        if (
+            self.grouper is not None
+            and self.rules.settings.multiline == old.rules.settings.multiline
+        ):
+            self.grouper.succeed(old.grouper)
+            return []
+        return self._ruled(old.grouper.flush(*old.grouper.streams))
 
     @property
     def single(self) -> Callable[[Message], bool] | None:
         """What rewrites a message and says whether it is shipped, where each stands for itself."""
-        return self._rules.apply if self._grouper is None else None
+        return self.rules.apply if self.grouper is None else None
 
     @property
     def streams(self) -> Sequence[str]:
         """Those of the events that may go on."""
-        return self._grouper.streams if self._grouper is not None else ()
+        return self.grouper.streams if self.grouper is not None else ()
 
     def patience_seconds(self, joining: Iterable[str]) -> float:
         """With nothing new for so long, some event is over; infinite when none is.
@@ -50,45 +67,45 @@ class Stages:
         Args:
             joining: streams whose last message is incomplete: it may yet go on with an event.
         """
-        if self._grouper is None or not set(self._grouper.streams).difference(joining):
+        if self.grouper is None or not set(self.grouper.streams).difference(joining):
             return inf
-        return self._grouper.patience_seconds
+        return self.grouper.patience_seconds
 
     def open(self, parts: tuple[OpenMessage, ...]) -> tuple[OpenMessage, ...]:
         """What is incomplete now, for the checkpoint."""
-        return self._grouper.open(parts) if self._grouper is not None else parts
+        return self.grouper.open(parts) if self.grouper is not None else parts
 
     def describe(self, names: Iterable[str]) -> None:
         """What the container's own fields are called, from now on."""
-        self._rules.describe(names)
+        self.rules.describe(names)
 
     def add(self, message: Message) -> list[Message]:
         """Takes a message; gives those that are ready to be encoded."""
-        if self._grouper is None:
-            return [message] if self._rules.apply(message) else []
-        return self._ruled(self._grouper.add(message))
+        if self.grouper is None:
+            return [message] if self.rules.apply(message) else []
+        return self._ruled(self.grouper.add(message))
 
     def elsewhere(self, stream: str) -> bool:
         """Whether an event of another stream may go on."""
-        return self._grouper is not None and self._grouper.elsewhere(stream)
+        return self.grouper is not None and self.grouper.elsewhere(stream)
 
     def passed(self, stream: str, time: str) -> list[Message]:
         """Learns of the time of a record, also of one that was shipped before."""
-        return self._ruled(self._grouper.passed(stream, time)) if self._grouper is not None else []
+        return self._ruled(self.grouper.passed(stream, time)) if self.grouper is not None else []
 
     def flush(self, streams: Iterable[str]) -> list[Message]:
         """Gives the events of these streams as they are."""
-        return self._ruled(self._grouper.flush(*streams)) if self._grouper is not None else []
+        return self._ruled(self.grouper.flush(*streams)) if self.grouper is not None else []
 
     def redact(self, message: Message) -> None:
         """Takes secrets out of what is no record of Docker's."""
-        self._rules.redact(message)
+        self.rules.redact(message)
 
     def tally(self) -> Tally:
         """What was counted since this was last asked."""
-        return self._rules.tally()
+        return self.rules.tally()
 
     def _ruled(self, messages: list[Message]) -> list[Message]:
         if not messages or not self._ruling:
             return messages
-        return [message for message in messages if self._rules.apply(message)]
+        return [message for message in messages if self.rules.apply(message)]

@@ -20,7 +20,10 @@ def secret_lines(config: SinkConfig, key: str) -> list[str]:
     Raises:
         ConfigError: it cannot be read, or holds nothing that a header can carry.
     """
-    path: Path = getattr(config, key)
+    return _lines(config, key, getattr(config, key))
+
+
+def _lines(config: SinkConfig, key: str, path: Path) -> list[str]:
     try:
         with path.open(encoding="utf-8") as file:
             text = file.read(SECRET_LIMIT_BYTES)
@@ -33,12 +36,21 @@ def secret_lines(config: SinkConfig, key: str) -> list[str]:
     return lines
 
 
-def authorization(config: HttpConfig) -> str:
-    """The Authorization header; empty for none.
+def secret_headers(config: HttpConfig) -> dict[str, str]:
+    """The headers that say who one is.
 
     Raises:
         ConfigError: a file cannot be used.
     """
+    headers = {
+        name: _lines(config, "header_files", path)[0] for name, path in config.header_files.items()
+    }
+    if said := _authorization(config):
+        headers["Authorization"] = said
+    return headers
+
+
+def _authorization(config: HttpConfig) -> str:
     if config.token_file is not None:
         return f"Bearer {secret_lines(config, 'token_file')[0]}"
     if config.api_key_file is not None:

@@ -15,7 +15,7 @@ from yarl import URL
 
 from logshipper.sinks.compression import compressed
 from logshipper.sinks.contract import Indigestible, Later, TooLarge
-from logshipper.sinks.credentials import authorization, tls
+from logshipper.sinks.credentials import secret_headers, tls
 from logshipper.sinks.reach import CONNECT_TIMEOUT_SECONDS, url_reachable
 from logshipper.sinks.reply import retry_after_seconds
 from logshipper.sinksection import HttpConfig, TlsConfig
@@ -162,7 +162,7 @@ class Endpoint:
         self._config = config
         self.url = URL(config.url.rstrip("/") + path).with_query(config.parameters)
         self._content_type = content_type
-        self._authorization = authorization(config)
+        self._secret = secret_headers(config)
         self._connections = Connections(config)
 
     async def post(self, body: bytes) -> Answer:
@@ -178,8 +178,7 @@ class Endpoint:
         if self._config.compression != "none":
             body = await compressed(body, self._config.compression)
             headers["Content-Encoding"] = self._config.compression
-        if self._authorization:
-            headers["Authorization"] = self._authorization
+        headers.update(self._secret)
         answer = await self._connections.post(self.url, body, headers)
         match answer.status:
             case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
@@ -207,7 +206,7 @@ class Endpoint:
         Raises:
             ConfigError: one cannot be used; the old ones stay.
         """
-        self._authorization = authorization(self._config)
+        self._secret = secret_headers(self._config)
         self._connections.refresh()
 
     async def close(self) -> None:
@@ -216,15 +215,16 @@ class Endpoint:
 
     def _renewed(self) -> str:
         """A token that was rotated is taken up by the next attempt."""
-        before = self._authorization
+        before = self._secret
         try:
             self.refresh()
         except ConfigError as error:
             return f": its secret cannot be read again: {error}"
-        if self._authorization != before:
+        if self._secret != before:
             return ": its secret has changed and is tried now"
         keys = ("token_file", "api_key_file", "password_file", "cert_file")
         given = next((key for key in keys if getattr(self._config, key) is not None), "")
+        given = given or ("header_files" if self._config.header_files else "")
         return f": is {given} right?" if given else ": it wants token_file, or another secret"
 
 

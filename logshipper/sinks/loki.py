@@ -17,7 +17,8 @@ from logshipper.sinks.http import Answer, Endpoint, refused_whole
 # Anything else may be the fault of a proxy, or of a configuration that somebody will mend.
 FOR_GOOD: Final = re.compile(
     rb"entry out of order|entry too far behind|timestamp too (?:old|new)|Max entry size"
-    rb"|structured metadata too (?:large|many)|label (?:name|value) too long"
+    rb"|structured metadata too large|too many structured metadata labels"
+    rb"|label (?:name|value) too long"
 )
 _TOO_OLD: Final = re.compile(
     rb"timestamp too old: \S+, oldest acceptable timestamp is: ([0-9T:.Z+-]+)"

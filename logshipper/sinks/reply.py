@@ -1,5 +1,6 @@
 """Reads what a `_bulk` endpoint answers, trusting nothing that it does not say; pure."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -17,6 +18,20 @@ CONFLICT: Final = 409
 TOO_MANY_REQUESTS: Final = 429
 REQUEST_TIMEOUT: Final = 408
 CLIENT_ERRORS: Final = range(400, 500)
+# What an operator will mend is no document's fault: a right that is missing, an index that is.
+MENDED: Final = frozenset({401, 403, 404, REQUEST_TIMEOUT, TOO_MANY_REQUESTS})
+# The same where it comes as a 400, as that of a new day's index does for which the cluster has no
+# shard left (Elasticsearch, ShardLimitValidator), or that of an index that was closed.
+MENDED_TYPES: Final = frozenset(
+    {
+        "cluster_block_exception",
+        "index_closed_exception",
+        "index_not_found_exception",
+        "security_exception",
+        "validation_exception",
+    }
+)
+MENDED_REASONS: Final = re.compile(r"this action would add \[|no write index is defined")
 
 
 class _Result(msgspec.Struct, gc=False, frozen=True):
@@ -53,16 +68,18 @@ def judge(documents: Sequence[bytes], body: bytes) -> Verdict:
         return Verdict(len(documents))
     again: list[bytes] = []
     refused: list[Refusal] = []
+    why = ""
     for document, item in zip(documents, items, strict=True):
         status = item.create.status
         if status in OK or status == CONFLICT:
             continue  # 409: it has this id already, from before an answer was lost
-        if status in CLIENT_ERRORS and status not in {TOO_MANY_REQUESTS, REQUEST_TIMEOUT}:
+        if status in CLIENT_ERRORS and not _mendable(item.create):
             refused.append(Refusal(document, status, _reason(item.create.error)))
         else:
             again.append(document)
+            why = why or f"{status} {_reason(item.create.error)}".rstrip()
     accepted = len(documents) - len(again) - len(refused)
-    return Verdict(accepted, tuple(again), tuple(refused))
+    return Verdict(accepted, tuple(again), tuple(refused), why)
 
 
 class _Plain(msgspec.Struct):
@@ -108,6 +125,13 @@ def retry_after_seconds(header: str | None, now: datetime) -> float:
     except (ValueError, TypeError, OverflowError):
         return 0.0
     return min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
+
+
+def _mendable(result: _Result) -> bool:
+    if result.status in MENDED:
+        return True
+    kind = result.error.get("type") if isinstance(result.error, dict) else None
+    return kind in MENDED_TYPES or MENDED_REASONS.search(_reason(result.error)) is not None
 
 
 def _reason(error: object) -> str:

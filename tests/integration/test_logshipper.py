@@ -356,3 +356,103 @@ async def test_a_rotated_token_is_taken_up_at_sighup(
         assert "Bearer" not in log
     finally:
         await shipper.process.terminate()
+
+
+ENDLESS = "i=0; while :; do i=$((i+1)); echo mail bob@x.example $i; usleep 20000; done"
+
+
+class Reloading(Shipper):
+    """One whose configuration changes while it runs."""
+
+    def reload(self, config: str) -> None:
+        self.config.write_text(config)
+        self.process.signal(signal.SIGHUP)
+
+    async def settled(self) -> bool:
+        """Whether all that was read is acknowledged; what is not is read again, by its ids."""
+        told = json.loads((await self.ask("status"))[1])
+        return not any(log["in_flight_bytes"] for each in told["sinks"] for log in each["logs"])
+
+    def told(self, event: str) -> int:
+        return self.process.log.read_text().count(event)
+
+
+def taking(names: str, url: str, file: Path) -> str:
+    return (
+        f'[[logshipper.sinks]]\nurl = "{url}"\nnames = [{names}]\n'
+        f'[[logshipper.files]]\npaths = ["{file}"]\n[logshipper.lines]\n'
+    )
+
+
+async def test_a_reload_changes_what_is_done_to_lines_and_what_a_sink_takes(
+    docker_daemon: DockerDaemon, sink: StrictSink, tmp_path: Path
+) -> None:
+    file = tmp_path / "host.log"
+    shipper = Reloading(docker_daemon, "", tmp_path, sinks=taking('"!late"', sink.url, file))
+    before = shipper.config.read_text()
+    await shipper.start()
+    try:
+        early = (await docker_daemon.run(*RUN, "--name=early", "busybox", "sh", "-c", ENDLESS))[:64]
+        await docker_daemon.run(*RUN, "--name=late", *numbered("late", 10))
+        file.write_text("host bob@x.example 1\n")
+        await sink.until(lambda: "host bob@x.example 1" in sink.messages)
+        await sink.until(lambda: len(sink.documents) > 20)
+        assert not any(message.startswith("late") for message in sink.messages)
+
+        shipper.reload(before.replace('"!late"', "") + 'redact = ["email"]\nlevel = "auto"\n')
+        await sink.until(lambda: expected("late", 10) <= set(sink.messages))
+        await sink.until(lambda: any("mail [redacted:email]" in each for each in sink.messages))
+        with file.open("a") as opened:
+            opened.write("host bob@x.example 2\n")
+        await sink.until(lambda: "host [redacted:email] 2" in sink.messages)
+
+        shipper.reload(before.replace('"!late"', '"late"'))
+        await sink.until(lambda: shipper.told("log left out") >= 2)
+        await until(shipper.settled, timeout_seconds=60, what="what was read is acknowledged")
+        await docker_daemon.run("kill", early)
+        with file.open("a") as opened:
+            opened.write("host bob@x.example 3\n")
+        shipper.reload(before)
+        await sink.until(lambda: "host bob@x.example 3" in sink.messages)
+        count = len((await docker_daemon.run("logs", early)).splitlines())
+        await sink.until(lambda: len(sink.documents) >= count + 13)
+        numbers = [each.split()[-1] for each in sink.messages if each.startswith("mail")]
+        assert sorted(map(int, numbers)) == list(range(1, count + 1))
+        assert sum(message.startswith("host") for message in sink.messages) == 3
+    finally:
+        await shipper.process.terminate()
+
+
+async def test_a_reload_names_what_only_a_restart_changes_and_keeps_all_of_the_old(
+    docker_daemon: DockerDaemon, sink: StrictSink, tmp_path: Path
+) -> None:
+    sinks = taking("", sink.url, tmp_path / "host.log")
+    shipper = Reloading(docker_daemon, "", tmp_path, sinks=sinks)
+    before = shipper.config.read_text()
+    redacting = before + 'redact = ["email"]\n'
+    await shipper.start()
+    try:
+        for number, (config, why) in enumerate(
+            [
+                (
+                    redacting.replace(sink.url, "http://127.0.0.1:1"),
+                    r"sinks\[0\]\.url .*cannot change",
+                ),
+                (redacting + '[[logshipper.sinks]]\nname = "more"\n', r"sinks\[1\].*cannot change"),
+                (redacting.replace("host.log", "x.log"), r"logshipper\.files .*cannot change"),
+                (redacting.replace("email", "iban"), "there is no rule 'iban'"),
+            ],
+            1,
+        ):
+            shipper.reload(config)
+            await sink.until(lambda n=number: shipper.told("configuration refused") >= n)  # type: ignore[misc]
+            assert re.search(why, shipper.process.log.read_text())
+        assert (await shipper.ask("healthz"))[0] == 503
+        await docker_daemon.run(*RUN, "busybox", "echo", "bob@x.example")
+        await sink.until(lambda: sink.messages == ["bob@x.example"])
+        shipper.reload(redacting)
+        await sink.until(lambda: shipper.told("configuration reloaded") == 1)
+        await docker_daemon.run(*RUN, "busybox", "echo", "bob@x.example")
+        await sink.until(lambda: sink.messages == ["bob@x.example", "[redacted:email]"])
+    finally:
+        await shipper.process.terminate()

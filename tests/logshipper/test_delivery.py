@@ -160,6 +160,42 @@ async def test_poison_goes_to_the_dead_letters_and_the_rest_through(sending: Sen
     assert sending.letters.stat().st_mode & 0o777 == 0o600
 
 
+SHARDS = "Validation Failed: 1: this action would add [2] shards, but this cluster has [999]/[1000]"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "reason"),
+    [
+        (401, "security_exception", "missing authentication credentials"),
+        (403, "security_exception", "action [indices:data/write/bulk[s]] is unauthorized"),
+        (403, "cluster_block_exception", "index [logs] blocked by: [FORBIDDEN/8/index write]"),
+        (404, "index_not_found_exception", "no such index [logs]"),
+        (408, "timeout_exception", "took too long"),
+        (400, "index_closed_exception", "closed"),
+        (400, "validation_exception", SHARDS),
+        (400, "illegal_argument_exception", SHARDS),
+        (400, "illegal_argument_exception", "no write index is defined for alias [logs]."),
+    ],
+)
+async def test_what_an_operator_will_mend_buries_nothing(
+    sending: Sending, code: int, kind: str, reason: str
+) -> None:
+    error = {"type": kind, "reason": reason}
+
+    async def refuses(_: StrictSink, __: web.Request, body: bytes) -> web.StreamResponse:
+        items = [{"create": {"status": code, "error": error}}] * (body.count(b"\n") // 2)
+        return web.json_response({"errors": True, "items": items})
+
+    sending.sink.mood = refuses
+    task = asyncio.create_task(sending.delivery.deliver([document(n) for n in range(16)]))
+    await sending.sink.until(lambda: sending.sink.requests > 3)
+    assert sending.buried == []
+    assert sending.delivery.trouble == f"16 documents refused for now: {code} {kind}: {reason}"
+    sending.sink.mood = None
+    await task
+    assert len(sending.sink.documents) == 16
+
+
 async def test_a_body_that_is_too_large_is_halved(sending: Sending) -> None:
     sending.delivery._sink._config = BulkConfig(  # type: ignore[attr-defined]
         url=sending.sink.url, compression="none"
@@ -297,13 +333,14 @@ def test_dead_letters_that_were_written_in_part_leave_nothing(
 
 
 def test_old_dead_letters_that_go_are_counted(tmp_path: Path) -> None:
-    letters = DeadLetters(tmp_path / "letters", limit_bytes=1000)
+    letters = DeadLetters(tmp_path / "letters", limit_bytes=2000)
     refusal = Refusal(b"x" * 400, 400, "bad")
     dropped = [letters.write([refusal]) for _ in range(9)]
     kept = sum(path.stat().st_size for path in tmp_path.iterdir())
     one = kept // sum(path.read_text().count("\n") for path in tmp_path.iterdir())
     assert kept + sum(dropped) == pytest.approx(9 * one, abs=20)
     assert sum(dropped) > 0
+    assert kept <= 2000
 
 
 @pytest.mark.parametrize(

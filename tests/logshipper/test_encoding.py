@@ -151,6 +151,24 @@ def test_loki_gets_metadata_as_text_and_levels_where_they_are_asked_for() -> Non
     ]
 
 
+def test_names_that_loki_makes_alike_stay_apart() -> None:
+    encoder = LokiEncoding(("app", "stream"), metadata=True).compile(FIELDS)
+    said = {"a.b": 1, "a_b": 2, "container ": "c"}
+    message = Message("i", "t", "stdout", TIME, fields=said | {"host-": "x", "host": "y"})
+    told = json.loads(loki.body([encoder.message(message)]))
+    metadata = told["streams"][0]["values"][0][2]
+    assert metadata == {
+        "id": "i",
+        "a_b": "1",
+        "parsed_a_b": "2",
+        "container_": "c",
+        "host_": "x",
+        "parsed_host": "y",
+        "host": "h1",
+        "container": "c" * 64,
+    }
+
+
 def test_loki_2_gets_no_metadata() -> None:
     encoder = LokiEncoding(("app", "stream"), metadata=False).compile(FIELDS)
     told = json.loads(loki.body([encoder.message(Message("i", "t", "stdout", TIME, level="x"))]))
@@ -184,6 +202,25 @@ def test_otlp_keeps_types_and_severity() -> None:
     assert found["share"].double_value == 0.5
     assert found["none"].WhichOneof("value") is None
     assert found["list"].string_value == '[1,{"a":2}]'
+
+
+def test_otlp_has_no_key_twice() -> None:
+    fields = {"service.name": "evil", "app": "shop", "team": "pay"}
+    said = {"log.record.uid": "x", "log.iostream": "y"}
+    message = Message("i", "t", "stdout", TIME, fields=said)
+    request = ExportLogsServiceRequest()
+    request.ParseFromString(otlp.body([OtlpEncoding().compile(fields).message(message)]))
+    [resource] = request.resource_logs
+    keys = [(each.key, each.value.string_value) for each in resource.resource.attributes]
+    assert sorted(keys) == [("service.name", "shop"), ("team", "pay")]
+    [record] = resource.scope_logs[0].log_records
+    assert {each.key: each.value.string_value for each in record.attributes} == {
+        "log.iostream": "stdout",
+        "log.record.uid": "i",
+        "parsed_log.iostream": "y",
+        "parsed_log.record.uid": "x",
+    }
+    assert len(record.attributes) == 4
 
 
 @given(st.text(), st.dictionaries(st.text(min_size=1), st.text(), max_size=3))
@@ -252,6 +289,19 @@ def test_syslog_is_what_the_rfc_says() -> None:
         b"line 1\nline 2"
     )
     assert framed([b"ab", b"c\n"]) == b"2 ab2 c\n"
+
+
+def test_sinks_of_text_have_parsed_values_as_json() -> None:
+    said = {"ok": True, "none": None, "n": 1.5, "list": [1, "a"]}
+    message = Message("i", "t", "stdout", TIME, fields=said)
+    line = SyslogEncoding(1, "w").compile({}).message(message)
+    assert b' ok="true" none="null" n="1.5" list="[1,\\"a\\"\\]"]' in line
+
+
+def test_a_text_cannot_say_whose_it_is_in_syslog_either() -> None:
+    encoder = SyslogEncoding(1, "w").compile({"container_name": "web"})
+    message = Message("i", "t", "stdout", TIME, fields={"container name": "evil", "a=": 1})
+    assert b'container_name="web" parsed_container_name="evil" a_="1"]' in encoder.message(message)
 
 
 def test_syslog_without_anything_known_is_still_a_message() -> None:

@@ -1,7 +1,7 @@
 """Lines that something is done to, through the pipeline: cut anywhere, killed anywhere."""
 
 import json as stdjson
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -279,6 +279,83 @@ def test_killed_anywhere_every_line_arrives_once_and_by_the_same_id(
         if acknowledged:
             saved = sent[acknowledged - 1]
     assert sink.held == expected.held
+
+
+RELOADED = (
+    LineSettings(),
+    JAVA,
+    LineSettings(multiline="java", redact=("card",), level="auto"),
+    LineSettings(multiline=r"^\S", multiline_lines=3),
+    LineSettings(parse="json", level="auto", rate=1000.0),
+)
+
+
+@given(writes, st.randoms(use_true_random=True))
+def test_settings_that_change_at_any_moment_lose_no_text_and_move_no_id(
+    messages: list[tuple[str, list[str], float]], mix: Any
+) -> None:
+    records, text = written(messages, mix)
+    plain = whole(LineSettings(), b"".join(records)).held
+    sink, pipeline, offset = Sink(), typed(mix.choice(RELOADED)), 0
+    for data in chunked(records, mix):
+        if mix.random() < 0.5:
+            pipeline.describe({"app": "shop"}, mix.choice(RELOADED))
+        sink.send(pipeline.take(Chunk(GENERATIONS[0], offset, data)))
+        offset += len(data)
+        if mix.random() < 0.2:
+            pipeline.describe({"app": "shop"}, mix.choice(RELOADED))
+            sink.send(pipeline.settle(Position(0, offset)))
+    sink.send(pipeline.finish(Position(0, offset)))
+    by_stream: dict[str, list[str]] = {"stdout": [], "stderr": []}
+    for identity in sorted(sink.held, key=_begins):
+        document = sink.held[identity]
+        by_stream[document["stream"]].append(document["message"].replace("\n", ""))
+        # An event of several lines says how many behind the id of its first one.
+        assert identity in plain or identity.rpartition(".")[0] in plain
+    assert "".join(by_stream["stdout"] + by_stream["stderr"]) == text
+    assert sink.repeated == 0
+
+
+def _begins(identity: str) -> tuple[int, int]:
+    offset, _, rest = identity.split(".", 2)[2].partition(".")
+    return int(offset, 16), int(rest.partition("-")[0], 16) if "-" in rest else 0
+
+
+def test_an_event_goes_on_across_a_reload_that_leaves_its_rule() -> None:
+    sink, pipeline = Sink(), typed(JAVA)
+    first, second = record("java.lang.Error: 4111111111111111\n"), record("\tat b\n")
+    sink.send(pipeline.take(Chunk(GENERATIONS[0], 0, first)))
+    changed = LineSettings(multiline="java", redact=("card",))
+    pipeline.describe({"app": "shop", "env": "prod"}, changed)
+    assert pipeline.patience_seconds == 2.0
+    sink.send(pipeline.take(Chunk(GENERATIONS[0], len(first), second)))
+    sink.send(pipeline.finish(Position(0, len(first) + len(second))))
+    [document] = sink.held.values()
+    assert document["message"] == "java.lang.Error: [redacted:card]\n\tat b"
+    assert document["env"] == "prod"
+
+
+def test_an_event_ends_with_the_rule_that_it_was_put_together_by() -> None:
+    sink, pipeline = Sink(), typed(JAVA)
+    first, second = record("java.lang.Error: x\n"), record("\tat b\n")
+    sink.send(pipeline.take(Chunk(GENERATIONS[0], 0, first)))
+    pipeline.describe({"app": "shop"}, LineSettings())
+    taken = pipeline.take(Chunk(GENERATIONS[0], len(first), second))
+    sink.send(taken)
+    assert sink.texts == ["java.lang.Error: x", "\tat b"]
+    assert taken.progress == Progress(Position(0, len(first) + len(second)))
+
+
+def test_a_limit_that_stays_is_not_filled_up_by_a_reload() -> None:
+    limited = LineSettings(rate=0.001, burst=1.0)
+    sink, pipeline, offset = Sink(), typed(limited), 0
+    for settings in (limited, replace(limited, level="auto"), replace(limited, burst=2.0)):
+        pipeline.describe({"app": "shop"}, settings)
+        for text in ("a\n", "b\n"):
+            data = record(text)
+            sink.send(pipeline.take(Chunk(GENERATIONS[0], offset, data)))
+            offset += len(data)
+    assert sink.texts == ["a", "a", "b"]
 
 
 def _quiet(before: bytes, after: bytes) -> bool:

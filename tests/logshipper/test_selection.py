@@ -6,7 +6,8 @@ from logshipper.model import Route
 from logshipper.selection import SINKS_LABEL, selected
 from logshipper.sinkconfig import FileConfig
 
-SHIPPED = Route(ship=True, fields={"app": "shop", "env": "prod"})
+FIELDS = {"app": "shop", "env": "prod", "container_name": "web-1", "image": "reg.example/shop:1"}
+SHIPPED = Route(ship=True, fields=FIELDS)
 KNOWN = ("main", "audit")
 
 
@@ -29,6 +30,18 @@ KNOWN = ("main", "audit")
         ({"labels": ("team=pay*",)}, {"team": "shop"}, False),
         ({"labels": ("!team=pay*",)}, {"team": "payments"}, False),
         ({"labels": ("!team=pay*",)}, {}, True),
+        ({"names": ("web-*",)}, {}, True),
+        ({"names": ("!web-*",)}, {}, False),
+        ({"names": ("web",)}, {}, False),
+        ({"images": ("*/shop:*",)}, {}, True),
+        ({"images": ("!*/shop:*",)}, {}, False),
+        ({"images": ("shop:*",)}, {}, False),
+        ({"variables": ("TIER=go*",)}, {}, True),
+        ({"variables": ("TIER=go*",), "names": ("db",)}, {}, False),
+        ({"variables": ("TIER",)}, {}, True),
+        ({"variables": ("DEBUG",)}, {}, False),
+        ({"variables": ("!TIER=gold",)}, {}, False),
+        ({"variables": ("!TIER=silver",)}, {}, True),
         ({}, {SINKS_LABEL: "main"}, True),
         ({}, {SINKS_LABEL: "audit , main"}, True),
         ({}, {SINKS_LABEL: "audit"}, False),
@@ -39,7 +52,8 @@ KNOWN = ("main", "audit")
 def test_patterns_and_label(
     settings: dict[str, tuple[str, ...]], labels: dict[str, str], taken: bool
 ) -> None:
-    found = selected(FileConfig(**settings), SHIPPED, labels, KNOWN)  # type: ignore[arg-type]
+    sink = FileConfig(**settings)  # type: ignore[arg-type]
+    found = selected(sink, SHIPPED, labels, KNOWN, variables={"TIER": "gold"})
     assert found.ship is taken
     assert bool(found.reason) is not taken
 

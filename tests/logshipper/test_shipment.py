@@ -1,6 +1,8 @@
 """Logs on a real file system into a strict sink: lives that end, sinks that fail, exact counts."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 
 from logshipper.checkpoint import Checkpoint
 from logshipper.linesettings import LineSettings
+from logshipper.log import Log
 from logshipper.model import Route
 from tests.logshipper.dockerlog import CONTAINER, DockerLog, line, records
 from tests.logshipper.life import SHIPPED, Begin, Life, complete
@@ -82,6 +85,71 @@ async def test_a_log_that_is_left_out_is_let_go(
     life.shipment.gone(log.container_id)
     assert life.shipment.logs == {}
     assert sink.requests == 0
+
+
+async def test_a_log_that_is_taken_up_again_goes_on_where_it_was_left(
+    sink: StrictSink, begin: Begin, log: DockerLog
+) -> None:
+    life = begin()
+    out = Route(ship=False, reason="labels leave it out")
+    log.write_numbered(10)
+    await life.follow(log, route=out)
+    log.rotate()
+    log.write_numbered(10)
+    await life.follow(log)
+    await life.stir()
+    await sink.until(complete(sink, log))
+    await sink.until(lambda: life.shipment.saved(log.container_id) is not None)
+    life.shipment.direct(log.container_id, out)
+    log.write_numbered(10)
+    await life.stir()
+    life.shipment.direct(log.container_id, SHIPPED)
+    await life.stir()
+    await sink.until(complete(sink, log))
+    assert sorted(sink.messages) == sorted(log.written)
+    assert sink.duplicates == 0
+    life.shipment.direct(log.container_id, out)
+    assert life.shipment.known() == (log.container_id,)
+    log.remove()
+    await life.stir()
+    life.shipment.gone(log.container_id)
+    await sink.until(lambda: life.shipment.known() == ())
+    assert life.shipment.logs == {}
+
+
+async def test_a_log_that_is_left_out_and_taken_up_while_its_lines_are_on_their_way(
+    sink: StrictSink, begin: Begin, log: DockerLog
+) -> None:
+    life = begin()
+    sink.mood = status(503)
+    log.write_numbered(10)
+    await life.follow(log)
+    await sink.until(lambda: sink.requests > 2)
+    life.shipment.direct(log.container_id, Route(ship=False, reason="names leave it out"))
+    life.shipment.direct(log.container_id, SHIPPED)
+    await life.stir()
+    log.write_numbered(10)
+    sink.mood = None
+    await sink.until(complete(sink, log))
+    assert sorted(sink.messages) == sorted(log.written)
+    assert not any(task.done() for task in life.tasks)
+
+
+async def test_what_is_done_to_lines_changes_while_they_are_shipped(
+    sink: StrictSink, begin: Begin, log: DockerLog
+) -> None:
+    life = begin()
+    log.write("pay 4111111111111111")
+    await life.follow(log)
+    await sink.until(complete(sink, log))
+    redacting = replace(SHIPPED, lines=LineSettings(redact=("card",)))
+    assert life.shipment.direct(log.container_id, redacting)
+    assert not life.shipment.direct(log.container_id, redacting)
+    log.write("pay 4111111111111111")
+    await life.stir()
+    await sink.until(complete(sink, log))
+    assert sink.messages == ["pay 4111111111111111", "pay [redacted:card]"]
+    assert sink.duplicates == 0
 
 
 @pytest.mark.parametrize("kills", range(3))
@@ -430,6 +498,41 @@ async def test_a_log_of_which_nothing_is_shipped_is_acknowledged_all_the_same(
 
     await sink.until(lambda: read() == size)
     assert sink.requests == 0
+
+
+async def test_what_is_deleted_while_the_spool_is_written_is_spooled_as_well(
+    begin: Begin, sink: StrictSink, log: DockerLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.max_files = 2
+    life = begin(hold_limit_bytes=0, spool_bytes=2**20)
+    await life.follow(log)
+    sink.mood = status(503)
+    log.write_numbered(50)
+    await life.stir()
+    await sink.until(lambda: sink.requests > 1)
+    spool_deleted, more = Log.spool_deleted, [1, 2, 3]
+
+    def spooled_meanwhile(self: Log, *given: Any) -> int:
+        stored = spool_deleted(self, *given)
+        if stored and more:
+            more.pop()
+            log.write_numbered(2000)
+            log.rotate()
+            self.look()
+        return stored
+
+    monkeypatch.setattr(Log, "spool_deleted", spooled_meanwhile)
+    while more:
+        log.write_numbered(2000)
+        log.rotate()
+        await life.stir()
+        while life.shipment.logs[log.container_id].has_deleted:
+            await asyncio.sleep(0.05)  # whoever only looks keeps the log from being spooled
+            await life.stir()
+    assert life.losses == []
+    sink.mood = None
+    await sink.until(complete(sink, log))
+    assert life.losses == []
 
 
 async def test_a_log_that_a_slow_sink_leaves_behind_is_spooled_and_read_from_there(

@@ -18,7 +18,7 @@ from logshipper.sinkconfig import (
     OtlpConfig,
     SlsConfig,
 )
-from tests.logshipper.sending import CONTAINER, FIELDS, PREFIX, Sending
+from tests.logshipper.sending import CONTAINER, FIELDS, PREFIX, Sending, encoded
 from tests.stack.strict import (
     StrictJsonline,
     StrictLoki,
@@ -211,6 +211,35 @@ async def test_what_is_older_than_loki_takes_is_found_by_its_time(tmp_path: Path
         await sending.delivery.close()
 
 
+async def test_what_loki_ignored_of_one_stream_buries_nothing_of_another(tmp_path: Path) -> None:
+    said = (
+        "entry with timestamp x ignored, reason: 'entry too far behind', total ignored: 1 out of 1"
+    )
+    async with StrictLoki() as server:
+        sending = Sending(LokiConfig(url=server.url), tmp_path)
+        others = sending.sink.encoding.compile({**FIELDS, "app": "bank"})
+        documents = [*sending.documents("one"), *encoded(others, ["two"], begin=9)]
+        server.moods = [answering(400, said)]
+        await sending.delivery.deliver(documents)
+        assert sorted(server.messages) == ["one", "two"]
+        assert sending.buried == []
+        await sending.delivery.close()
+
+
+async def test_more_metadata_than_loki_takes_is_buried_at_once(tmp_path: Path) -> None:
+    said = (
+        "stream '{app=\"shop\"}' has too many structured metadata labels: '150', limit: '128'. "
+        "Please see `limits_config.max_structured_metadata_entries_count`"
+    )
+    async with StrictLoki() as server:
+        sending = Sending(LokiConfig(url=server.url), tmp_path)
+        server.moods = [answering(400, said)]
+        await sending.deliver("one")
+        assert [letter["reason"] for letter in sending.buried] == [said]
+        assert len(server.headers) == 1
+        await sending.delivery.close()
+
+
 async def test_loki_s_complaint_about_a_proxy_buries_nothing(tmp_path: Path) -> None:
     async with StrictLoki() as server:
         sending = Sending(LokiConfig(url=server.url), tmp_path)
@@ -297,6 +326,20 @@ async def test_each_way_to_say_who_one_is(tmp_path: Path, key: str, expected: st
         sending = Sending(config, tmp_path)
         await sending.deliver("one")
         assert len(server.headers) == 1
+        await sending.delivery.close()
+
+
+async def test_a_header_of_ones_own_may_be_secret_and_is_read_again(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("old\n")
+    async with StrictJsonline() as server:
+        url = f"{server.url}/insert/jsonline"
+        sending = Sending(JsonlineConfig(url=url, header_files={"X-Api-Key": secret}), tmp_path)
+        await sending.deliver("one")
+        secret.write_text("new\n")
+        server.moods = [answering(401, "who?")]
+        await sending.delivery.deliver(sending.documents("two", begin=9))
+        assert [each["X-Api-Key"] for each in server.headers] == ["old", "old", "new"]
         await sending.delivery.close()
 
 

@@ -272,10 +272,15 @@ async def test_row_24_a_reload_under_load(faults: Faults) -> None:
     await faults.start()
     await faults.write("line", 8000, pause="usleep 20000")
     good = faults.config.read_text()
-    for number in range(4):
+    changed = good + '[logshipper.lines]\nlabels = ["wharfinger.env"]\nredact = ["card"]\n'
+    wrong = good + "nonsense = 1\n"
+    for number, config in enumerate((wrong, changed, wrong, good)):
         await faults.sink.until(lambda n=number: len(faults.sink.documents) > 500 * (n + 1))  # type: ignore[misc]
-        faults.config.write_text(good if number % 2 else good + "nonsense = 1\n")
+        faults.config.write_text(config)
         faults.process.signal(signal.SIGHUP)
         await faults.until_health("" if number % 2 else "nonsense")
     await faults.until_whole()
     assert faults.sink.duplicates == 0
+    labelled = sum("label_wharfinger_env" in each for each in faults.sink.documents.values())
+    faults.note("lines_by_the_changed_configuration", labelled)
+    assert 0 < labelled < 8000

@@ -463,7 +463,18 @@ class TestReload:
 
         old, new = Items(items=(Item(), Item(name="b"))), Items(items=(Item(), Item(name="c")))
         assert needs_restart(Items, old, new) == ("items[1].name",)
-        assert needs_restart(Items, old, Items(items=(Item(),))) == ()
+        # What is made at the start neither comes nor goes without one.
+        assert needs_restart(Items, old, Items(items=(Item(),))) == ("items[1]",)
+        assert needs_restart(Items, Items(items=(Item(),)), old) == ("items[1]",)
+
+    def test_tables_that_a_reload_applies_come_and_go(self) -> None:
+        class Item(Section, frozen=True, kw_only=True):
+            name: Annotated[str, doc("Name.")] = "a"
+
+        class Items(Section, frozen=True, kw_only=True):
+            items: Annotated[tuple[Item, ...], doc("Items.")] = ()
+
+        assert needs_restart(Items, Items(items=(Item(),)), Items()) == ()
 
 
 def test_walk_gives_every_leaf_and_takes_none_for_a_section() -> None:

@@ -6,8 +6,8 @@ from typing import Any, Final
 import msgspec
 
 from logshipper.decode import Record
-from logshipper.encoding import beside
-from logshipper.model import Message
+from logshipper.encoding import beside, text_of
+from logshipper.model import PREFIX, Message
 from logshipper.sinks.encoding.times import nanoseconds
 
 _ENCODE: Final = msgspec.json.Encoder().encode
@@ -81,9 +81,18 @@ class LokiEncoder:
             said = beside(message, {**self._fields, "id": ""})
             if "level" in self._labels:
                 said.pop("level", None)
-            named = {_name(name): _text(value) for name, value in said.items()}
-            entry.append({"id": message.id, **named, **self._others})
+            entry.append({"id": message.id, **self._named(said), **self._others})
         return self._head(message.stream, message.level) + _ENCODE(entry) + b"\n"
+
+    def _named(self, said: Mapping[str, Any]) -> dict[str, str]:
+        """Under names that Loki takes; two that become the same stay two."""
+        named: dict[str, str] = {}
+        for each, value in said.items():
+            name = _name(each)
+            while name in named or name in self._fields or name in {"id", "stream"}:
+                name = f"{PREFIX}{name}"
+            named[name] = text_of(value)
+        return named
 
     def _head(self, stream: str, level: str = "") -> bytes:
         head = self._heads.get((stream, level))
@@ -100,10 +109,6 @@ def _name(name: str) -> str:
     """A name that Loki does not have to change (Prometheus's grammar)."""
     kept = "".join(sign if sign.isascii() and sign.isalnum() else "_" for sign in name)
     return f"_{kept}" if kept[:1].isdigit() or not kept else kept
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else _ENCODE(value).decode()
 
 
 def when_ns(document: bytes) -> int:

@@ -46,6 +46,7 @@ SEVERITIES: Final = {
     "emerg": 22,
     "panic": 22,
 }
+_RECORD_NAMES: Final = ("log.iostream", "log.record.uid")
 _SCOPE: Final = block(1, block(1, b"wharfinger.logshipper"))
 _RECORD: Final = key(2, LENGTH)
 _INT64: Final = range(-(2**63), 2**63)
@@ -93,9 +94,12 @@ class OtlpEncoder:
     """
 
     def __init__(self, fields: Mapping[str, str]) -> None:
-        self._fields = fields
+        # Keys are unique (OpenTelemetry, Common, Attribute Collections).
+        self._fields = {**fields, **dict.fromkeys(_RECORD_NAMES, "")}
+        known = {RESOURCE_NAMES[name]: fields[name] for name in RESOURCE_NAMES if name in fields}
+        others = {name: text for name, text in fields.items() if name not in RESOURCE_NAMES}
         resource = b"".join(
-            attribute(1, RESOURCE_NAMES.get(name, name), text) for name, text in fields.items()
+            attribute(1, name, text) for name, text in ({**others, **known}).items()
         )
         self._head = varint(len(resource)) + resource
         self._streams: dict[str, bytes] = {}

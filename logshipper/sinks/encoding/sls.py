@@ -6,10 +6,8 @@ import hmac
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import msgspec
-
 from logshipper.decode import Record
-from logshipper.encoding import beside
+from logshipper.encoding import beside, text_of
 from logshipper.model import Message
 from logshipper.sinks.encoding.times import SECOND_NS, nanoseconds
 from wharfinger.wire import LENGTH, block, fixed32, key, number, varint
@@ -55,7 +53,7 @@ class SlsEncoder:
     def message(self, message: Message) -> bytes:
         """Encodes a message that was joined, cut or rewritten."""
         said = beside(message, self._fields)
-        more = b"".join(_content(name, _text(value)) for name, value in said.items())
+        more = b"".join(_content(name, text_of(value)) for name, value in said.items())
         return self._log(message.id, message.time, message.text, message.stream, more)
 
     def _log(self, identity: str, time: str, text: str, stream: str, more: bytes) -> bytes:
@@ -83,10 +81,6 @@ def _valued(name: bytes, text: str) -> bytes:
     size = varint(len(data))
     whole = varint(len(name) + len(_VALUE) + len(size) + len(data))
     return b"%b%b%b%b%b%b" % (_CONTENTS, whole, name, _VALUE, size, data)
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def body(documents: Sequence[bytes], *, topic: str, source: str) -> bytes:

@@ -6,8 +6,8 @@ from functools import lru_cache
 from typing import Final
 
 from logshipper.decode import Record
-from logshipper.encoding import beside
-from logshipper.model import Message
+from logshipper.encoding import beside, text_of
+from logshipper.model import PREFIX, Message
 from logshipper.sinks.encoding.times import SECOND_NS, nanoseconds
 
 INFO: Final = 6
@@ -68,6 +68,7 @@ class SyslogEncoder:
         self._host = _header(fields.get("host", ""), 255)
         self._source = f"{_header(app, 48)} {_header(fields.get('container', '')[:12], 128)}"
         beside_header = {key: text for key, text in fields.items() if key not in {"app", "host"}}
+        self._taken = {"id", *map(_parameter_name, beside_header)}
         self._data = "".join(_parameter(name, text) for name, text in beside_header.items())
 
     def lines(
@@ -85,7 +86,13 @@ class SyslogEncoder:
     def message(self, message: Message) -> bytes:
         """Encodes a message that was joined, cut or rewritten."""
         said = beside(message, self._fields)
-        return self._line(message, "".join(_parameter(name, str(said[name])) for name in said))
+        more = (self._beside(name, text_of(value)) for name, value in said.items())
+        return self._line(message, "".join(more))
+
+    def _beside(self, name: str, text: str) -> str:
+        # Of two parameters of one name receivers keep the last: whose line it is must not change.
+        taken = _parameter_name(name) in self._taken
+        return _parameter(f"{PREFIX}{name}" if taken else name, text)
 
     def _line(self, message: Message, more: str) -> bytes:
         severity = _STREAMS.get(message.stream, INFO)
@@ -118,12 +125,16 @@ def _header(text: str, limit: int) -> str:
 
 def _parameter(name: str, text: str) -> str:
     """SD-PARAM (RFC 5424, 6.3.3)."""
-    name = "".join(
+    text = text.replace("\\", "\\\\").replace('"', '\\"').replace("]", "\\]").replace("\n", " ")
+    return f' {_parameter_name(name)}="{text}"'
+
+
+def _parameter_name(name: str) -> str:
+    kept = "".join(
         sign if "!" <= sign <= "~" and sign not in '="]' else "_"
         for sign in name[:_NAME_CHARACTERS]
     )
-    text = text.replace("\\", "\\\\").replace('"', '\\"').replace("]", "\\]").replace("\n", " ")
-    return f' {name or "_"}="{text}"'
+    return kept or "_"
 
 
 def framed(documents: Sequence[bytes]) -> bytes:

@@ -99,6 +99,7 @@ def test_every_label() -> None:
         ("charset", "utf-16"),
         ("fields", "app=evil"),
         ("fields", "_id=1"),
+        ("fields", "host.name=evil"),
         ("fields", "team"),
         ("fields", ",".join(f"f{n}=1" for n in range(17))),
         ("mutliline", "java"),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logshipper.lines.names import TAKEN, clear
+from logshipper.lines.names import MORE, TAKEN, Vocabulary, clear
 from logshipper.lines.parsing import PARSERS, compile_parse
 from wharfinger.errors import Rejected
 
@@ -183,6 +183,35 @@ def test_a_name_that_is_taken_gets_a_prefix() -> None:
         "parsed_parsed_app": 1,
         "parsed__id": 4,
     }
+
+
+def test_a_path_through_a_name_that_is_taken_is_made_flat() -> None:
+    # To Elasticsearch `host.name` is an object `host`, and documents carry a text of that name.
+    fields = {"host.name": "h", "host": "x", "log.logger": "l", "team.name": "t", "a": {"": 1}}
+    assert clear(fields, {"team"}) == {
+        "parsed_host": "x",
+        "parsed_host_name": "h",
+        "parsed_log_logger": "l",
+        "parsed_team_name": "t",
+        "a": {"parsed_": 1},
+    }
+
+
+def test_names_within_fields_are_such_as_no_store_refuses() -> None:
+    fields = {"a": [{"_id": 1, "b..c": {"d.": [2]}, "parsed__id": 3}]}
+    assert clear(fields) == {
+        "a": [{"parsed__id": 3, "parsed_parsed__id": 1, "parsed_b__c": {"parsed_d_": [2]}}]
+    }
+
+
+def test_a_log_has_so_many_names_and_no_value_is_lost() -> None:
+    names = Vocabulary(4)
+    assert names.admit({"a": 1, "b": 2}) == {"a": 1, "b": 2}
+    assert names.admit({"a": 1, "c": {"d": 1}}) == {"a": 1, "c": {"d": 1}}
+    found = names.admit({"a": 3, "e": 4, "c": {"d": 1, "f": 5}, "g": [[{"h": 6}]]})
+    assert json.loads(found.pop(MORE)) == {"e": 4, "c": {"d": 1, "f": 5}, "g": [[{"h": 6}]]}
+    assert found == {"a": 3}
+    assert names.admit({"b": 1, "c": [{"d": 2}]}) == {"b": 1, "c": [{"d": 2}]}
 
 
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,5}", fullmatch=True), st.text(), min_size=1))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from logshipper.lines.charset import CHARSETS, compile_charset
 from logshipper.lines.levels import normalised, of_text
 from logshipper.lines.pattern import compile_pattern
+from logshipper.lines.redaction import KEY_LINES
 from logshipper.lines.rules import Rules, _docker_ns
 from logshipper.lines.thinning import Bucket, sampled
 from logshipper.linesettings import LineSettings
@@ -100,6 +101,7 @@ def test_the_level_of_a_field_by_name_or_none() -> None:
         (None, ""),
         ({"a": 1}, ""),
         ("loud", ""),
+        ("9" * 5000, ""),
     ],
 )
 def test_levels_have_one_spelling(value: object, level: str) -> None:
@@ -149,6 +151,44 @@ def test_secrets_go_after_parsing_so_that_escapes_hide_none() -> None:
     assert tally.redacted == {"url": 1, "card": 1}
 
 
+@pytest.mark.parametrize(
+    ("parse", "text", "settings"),
+    [
+        ("json", '{"msg":"x","authorization":"Token s3cr3t-s3cr3t"}', {"redact": ("auth",)}),
+        ("json", '{"h":{"Authorization": "Bearer s3cr3t"}}', {"redact": ("auth",)}),
+        ("json", '{"aws_secret_access_key":"' + "s3cr3t+" * 5 + '12345"}', {"redact": ("aws",)}),
+        ("logfmt", "user=bob password=s3cr3t", {"redact_patterns": (r"password=\S+",)}),
+        ("logfmt", 'password="s3cr3t"', {"redact_patterns": ('password="(?P<secret>[^"]+)"',)}),
+        ("json", '{"pin":5345617}', {"redact_patterns": (r'"pin":(?P<secret>\d+)',)}),
+        ("json", '{"pw": "s3cr3t"}', {"redact_patterns": ('"pw": "(?P<secret>[^"]+)"',)}),
+        # Across fields, and in the name of one: what is left is the line as it would be unparsed.
+        ("logfmt", "user=bob pw=s3cr3t", {"redact_patterns": (r"user=\w+ pw=(?P<secret>\S+)",)}),
+        ("json", '{"bob@s3cr3t.example":1}', {"redact": ("email",)}),
+        ("json", '{"pw":"s3cr3t","pw":"s3cr3t2"}', {"redact_patterns": ('"pw":"[^"]+"',)}),
+        ("json", '{"msg":"pw=s3cr3t"}', {"redact_patterns": ('msg":"pw=(?P<secret>[^"]+)',)}),
+        ("json", '{"_pw":"s3cr3t"}', {"redact_patterns": ('"_pw":"(?P<secret>[^"]+)',)}),
+    ],
+)
+def test_what_is_taken_out_of_a_line_does_not_leave_in_a_field_of_it(
+    parse: str, text: str, settings: dict[str, tuple[str, ...]]
+) -> None:
+    found, tally = apply(text, parse=parse, **settings)
+    assert found is not None
+    said = f"{found.text} {found.fields}"
+    assert "[redacted" in said
+    assert "s3cr3t" not in said
+    assert "5345617" not in said
+    assert tally.redacted.total() >= 1
+
+
+def test_more_names_than_a_log_may_have_are_counted() -> None:
+    rules = Rules(LineSettings(parse="json", field_names=2, redact=("jwt",)))
+    found = [message(f'{{"msg":"x","f{n}":"eyJhbGciOi.eyJhbGciOi.x"}}') for n in range(3)]
+    assert all(map(rules.apply, found))
+    assert found[2].fields == {"parsed_more": '{"f2":"[redacted:jwt]"}'}
+    assert rules.tally().unread == {"names": 1}
+
+
 def test_sampling_keeps_the_same_lines_in_every_life() -> None:
     ids = [f"c.g.{n:x}" for n in range(4000)]
     kept = [each for each in ids if sampled(each, 0.25)]
@@ -161,12 +201,81 @@ def test_sampling_keeps_the_same_lines_in_every_life() -> None:
     assert rules.tally().dropped == {"sample": 4000 - len(kept)}
 
 
+KEY = (
+    "-----BEGIN RSA PRIVATE KEY-----",
+    "Proc-Type: 4,ENCRYPTED",
+    "DEK-Info: AES-128-CBC,0123456789ABCDEF",
+    "",
+    "MIIEpAIBAAKCAQEA75+qv/sCIWK",
+    "q3oCgYEAzKqm",
+    "bA==",
+    "-----END RSA PRIVATE KEY----- loaded",
+)
+
+
+def test_a_key_that_is_printed_line_by_line_goes_whole() -> None:
+    rules = Rules(LineSettings(redact=("private-key",), exclude=("BEGIN",)))
+
+    def through(text: str, stream: str = "stdout") -> str:
+        given = Message("c.g.0", text, stream, TIME)
+        return given.text if rules.apply(given) else "-"
+
+    assert through("MIIEpAIBAAKCAQEA75") == "MIIEpAIBAAKCAQEA75"
+    mark = "[redacted:private-key]"
+    found = [through(text) for text in KEY[:5]]
+    assert found == ["-", mark, mark, "", mark]
+    # Of another thread, and of the other stream.
+    assert through("GET / 200") == "GET / 200"
+    assert through("MIIEpAIBAAKCAQEA75", "stderr") == "MIIEpAIBAAKCAQEA75"
+    assert [through(text) for text in KEY[5:]] == [mark, mark, f"{mark} loaded"]
+    assert through("MIIEpAIBAAKCAQEA75") == "MIIEpAIBAAKCAQEA75"
+    assert rules.tally().redacted == {"private-key": 6}
+
+
+def test_a_key_without_an_end_does_not_take_the_rest_of_the_log() -> None:
+    rules = Rules(LineSettings(redact=("private-key",)))
+    assert rules.apply(message(KEY[0]))
+    lines = [message("x" * 20) for _ in range(KEY_LINES + 1)]
+    assert all(map(rules.apply, lines))
+    assert {each.text for each in lines[:-1]} == {"[redacted:private-key]"}
+    assert lines[-1].text == "x" * 20
+    whole = message(f"{KEY[0]} x {KEY[-1]}")
+    assert rules.apply(whole)
+    assert whole.text == "[redacted:private-key] loaded"
+    after = message("x" * 20)
+    assert rules.apply(after)
+    assert after.text == "x" * 20
+
+
+def test_the_pieces_of_a_message_are_sampled_as_one() -> None:
+    rules = Rules(LineSettings(sample=0.5))
+    for base in range(50):
+        pieces = [
+            Message(f"c.{base}.{n}", "x", "stdout", TIME, base=f"c.{base}", piece=n)
+            for n in range(1, 9)
+        ]
+        assert len({rules.apply(piece) for piece in pieces}) == 1
+
+
 def test_a_rate_limits_by_the_times_of_the_lines() -> None:
     rules = Rules(LineSettings(rate=10, burst=5))
     at = [f"2026-07-01T10:00:{second:02d}.000000000Z" for second in (0, 1, 2)]
     shipped = [sum(rules.apply(message("x", time=time)) for _ in range(50)) for time in at]
     assert shipped == [5, 5, 5]
     assert rules.tally().dropped == {"rate": 135}
+
+
+def test_a_message_in_pieces_is_one_to_a_limit() -> None:
+    rules = Rules(LineSettings(rate=0.001, burst=1.0))
+    shipped = []
+    for base in ("a", "b"):
+        for n in range(1, 4):
+            piece = Message(f"{base}.{n}", "x", "stdout", TIME, base=base, piece=n, last=n == 3)
+            if rules.apply(piece):
+                shipped.append(piece.id)
+    assert shipped == ["a.1", "a.2", "a.3"]
+    assert rules.tally().dropped == {"rate": 3}
+    assert rules._pieces == {}
 
 
 def test_a_clock_that_was_set_back_starves_nobody() -> None:
