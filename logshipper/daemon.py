@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 from logshipper.account import Standing, label
 from logshipper.alarms import Alarms
+from logshipper.api.entries import Entries
+from logshipper.apishipping import ApiShipping
 from logshipper.batch import Limits
 from logshipper.checkpoint import Checkpoint
 from logshipper.config import Config
@@ -26,6 +28,7 @@ from logshipper.model import Loss, Progress, Route
 from logshipper.pipeline import Pipeline, Typed
 from logshipper.planning import decide
 from logshipper.retention import Retention
+from logshipper.route import through
 from logshipper.shipment import Shipment
 from logshipper.sinkconfig import AnySink
 from logshipper.sinks.catalogue import make
@@ -61,6 +64,7 @@ class Logshipper:
         self._sinks: dict[str, Sink] = {}
         self._sources: Sources | None = None
         self._files: FileShipping | None = None
+        self._api: ApiShipping | None = None
 
     async def start(self) -> None:
         """Opens the checkpoints and every log; waits for Docker as long as it takes."""
@@ -72,6 +76,8 @@ class Logshipper:
             await self._scope.enter(contextlib.aclosing(shipment))
             self._shipments.append(shipment)
         docker = await self._scope.enter(Docker(self._config.docker))
+        streams = await self._scope.enter(Docker(self._config.docker, streams=True))
+        api = self._api = ApiShipping(self._shipments, streams, events=self._scope.events)
         files = self._files = FileShipping(
             self._config,
             self._shipments,
@@ -99,6 +105,7 @@ class Logshipper:
         self._scope.spawn("file watch", sources.watch_files())
         self._scope.spawn("file poll", sources.poll())
         self._scope.spawn("container questions", sources.answer_questions())
+        self._scope.spawn("docker logs", api.run())
         for name, loop in files.loops():
             self._scope.spawn(name, loop)
         self._scope.spawn("lag and loss", self._watch_over())
@@ -147,6 +154,8 @@ class Logshipper:
     def learn(self, container: Container) -> None:
         """Decides what happens to a container's log."""
         decisions = decide(self._config, container)
+        if self._api is not None:
+            decisions = self._api.decide(container, decisions)
         for shipment in self._shipments:
             decided = decisions[shipment.name]
             if shipment.direct(container.id, decided):
@@ -155,15 +164,24 @@ class Logshipper:
                     sink=shipment.name,
                     container=container.id,
                     name=container.name,
-                    why=decided.reason,
+                    why="; ".join(filter(None, (through(decided), decided.reason))),
                 )
+        if self._api is not None and self._sources is not None:
+            self._api.learn(container, str(self._sources.folder(container.id)))
         if self._files is not None:
             self._files.learn(container)
+
+    def started(self, container_id: str) -> None:
+        """Reads what a container says that was stopped."""
+        if self._api is not None:
+            self._api.started(container_id)
 
     def gone(self, container_id: str) -> None:
         """Lets a log end in every shipment."""
         if self._files is not None:
             self._files.gone(container_id)
+        if self._api is not None:
+            self._api.gone(container_id)
         for shipment in self._shipments:
             shipment.gone(container_id)
 
@@ -241,7 +259,7 @@ class Logshipper:
                 lines=decided.lines,
                 progress=progress,
             )
-        return Typed(
+        return (Entries if decided.driver else Typed)(
             container_id,
             decided.fields,
             encoding=encoding,

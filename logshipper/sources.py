@@ -60,6 +60,9 @@ class Follower(Protocol):
     def learn(self, container: Container) -> None:
         """What Docker says of a container."""
 
+    def started(self, container_id: str) -> None:
+        """A container was started."""
+
     def gone(self, container_id: str) -> None:
         """The container's folder is no more."""
 
@@ -123,6 +126,10 @@ class Sources:
             await self._found(self._root / container_id)
             self._inquiry.ask(container_id)
 
+    def folder(self, container_id: str) -> Path:
+        """Where Docker keeps what is the container's, or kept it."""
+        return self._folders.get(container_id, self._root / container_id)
+
     def is_there(self, container_id: str) -> bool:
         """Whether the container has a folder of Docker's."""
         return container_id in self._folders
@@ -142,6 +149,8 @@ class Sources:
                     for container in update.containers:
                         await self._inquiry.learned(container)
                 elif update.action in {"create", "start", "rename"}:
+                    if update.action == "start":
+                        self._follower.started(update.container_id)
                     self._inquiry.ask(update.container_id, update.attributes)
 
     async def watch_files(self) -> None:

@@ -77,7 +77,10 @@ EXIT_CODE_TICK_SECONDS: Final = 0.02
 HTTP_OK: Final = 200
 HTTP_BAD_REQUEST: Final = 400
 HTTP_NOT_FOUND: Final = 404
+HTTP_CONFLICT: Final = 409
 HTTP_SERVER_ERROR: Final = 500
+HTTP_NOT_IMPLEMENTED: Final = 501
+LOG_BUFFER_BYTES: Final = 32 * 2**10
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +109,30 @@ class Docker:
     or fails by itself (5xx), and `Rejected` when it refuses this one request (4xx).
     """
 
-    def __init__(self, config: DockerConfig, *, limits: Limits | None = None) -> None:
+    def __init__(
+        self, config: DockerConfig, *, limits: Limits | None = None, streams: bool = False
+    ) -> None:
+        """Prepares the client.
+
+        Args:
+            config: where the engine is.
+            limits: how long and how much.
+            streams: any number of connections at once; over a unix socket alone, else a hundred.
+        """
         self._url = config.url
         self._limits = limits or Limits()
+        self._streams = streams
+        self._session: aiohttp.ClientSession | None = None
         self._opened: aiodocker.Docker | None = None
         self._watches: set[Watch] = set()
 
     async def __aenter__(self) -> Self:
+        scheme, _, path = self._url.partition("://")
+        if self._streams and scheme == "unix":
+            connector = aiohttp.UnixConnector(path, limit=0)
+            self._session = aiohttp.ClientSession(connector=connector)
         try:
-            self._opened = aiodocker.Docker(url=self._url)
+            self._opened = aiodocker.Docker(url=self._url, session=self._session)
         except (ValueError, OSError) as error:  # DOCKER_CERT_PATH without certificates, ...
             finding = Finding("docker.url", f"{self._url!r} cannot be used: {error}")
             raise ConfigError([finding]) from error
@@ -127,7 +145,9 @@ class Docker:
         trace: TracebackType | None,
     ) -> None:
         await self._client.close()
-        self._opened = None
+        if self._session is not None:
+            await self._session.close()
+        self._opened = self._session = None
 
     @property
     def reconnects(self) -> int:
@@ -251,6 +271,45 @@ class Docker:
                 await self._accept(answer, "events")
             yield self._chunks(answer)
 
+    @contextlib.asynccontextmanager
+    async def logs(
+        self, container_id: str, *, follow: bool, last: int | None, terminal: bool = False
+    ) -> AsyncIterator[AsyncIterable[tuple[bytes, bool]] | None]:
+        """A container's log, each entry with its time; None when there is no such container.
+
+        What comes is in Docker's frames, unless the container has a terminal: then beside each
+        piece stands whether a chunk of HTTP ends with it.
+
+        Args:
+            container_id: id or name.
+            follow: stays open for what comes, as long as the container runs.
+            last: begins with so many of the last entries; None for all that Docker has.
+            terminal: the container has one.
+        """
+        _check_name(container_id)
+        what = f"logs of {container_id[:12]}"
+        wanted = {"stdout": "1", "stderr": "1", "timestamps": "1"}
+        more = {"follow": str(int(follow)), "tail": "all" if last is None else str(last)}
+        url = f"{self._client.docker_host}/containers/{container_id}/logs"
+        silence = None if follow else self._limits.list_timeout_seconds
+        limit = aiohttp.ClientTimeout(total=None, sock_read=silence)
+        async with self._asking(what, self._limits.list_timeout_seconds):
+            get = self._client.session.get
+            answer = await get(
+                url, params=wanted | more, timeout=limit, read_bufsize=LOG_BUFFER_BYTES
+            )
+        async with answer:
+            if answer.status == HTTP_NOT_FOUND:
+                yield None
+                return
+            async with self._asking(what, self._limits.request_timeout_seconds):
+                if answer.status == HTTP_NOT_IMPLEMENTED:
+                    raise Rejected(f"Docker cannot read it: {await answer.text():.200}")
+                if answer.status == HTTP_CONFLICT:  # it is being removed
+                    raise Unavailable(f"Docker at {self._url}: {await answer.text():.200}")
+                await self._accept(answer, "logs")
+            yield self._pieces(answer, what) if terminal else self._framed(answer, what)
+
     async def exec(
         self,
         container_id: str,
@@ -331,6 +390,20 @@ class Docker:
         async with self._asking("events", None):
             async for chunk in answer.content.iter_any():
                 yield chunk
+
+    async def _pieces(
+        self, answer: aiohttp.ClientResponse, what: str
+    ) -> AsyncIterator[tuple[bytes, bool]]:
+        async with self._asking(what, None):
+            async for piece in answer.content.iter_chunks():
+                yield piece
+
+    async def _framed(
+        self, answer: aiohttp.ClientResponse, what: str
+    ) -> AsyncIterator[tuple[bytes, bool]]:
+        async with self._asking(what, None):
+            async for piece in answer.content.iter_any():
+                yield piece, False
 
     async def _inspect_or_id(
         self, known_id: str, gate: asyncio.Semaphore
