@@ -66,13 +66,18 @@ class ApiShipping:
     def started(self, container_id: str) -> None:
         """A container was started."""
         self._refused.pop(container_id, None)
-        self.gone(container_id)
+        for stream in self._of(container_id):
+            stream.stir(started=True)
 
     def gone(self, container_id: str) -> None:
         """A container's folder is no more, as far as one sees: Docker is asked."""
+        for stream in self._of(container_id):
+            stream.stir()
+
+    def _of(self, container_id: str) -> Iterator[Stream]:
         for shipment in self._shipments:
             if (stream := self._streams.get((shipment.name, container_id))) is not None:
-                stream.stir()
+                yield stream
 
     def _logs(self, container_id: str) -> Iterator[tuple[Shipment, Log]]:
         for shipment in self._shipments:

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from asyncinotify import Event, Mask
 
 from logshipper.inotify import Watches
-from logshipper.inquiry import Inquiry, Registry
+from logshipper.inquiry import HOST_FILE, Inquiry, Registry
 from wharfinger.backoff import Backoff
 from wharfinger.container import Container, DockerEvent, EngineInfo, Listed
 from wharfinger.errors import Rejected, Unavailable
@@ -271,8 +271,9 @@ class Sources:
             self._follower.gone(container_id)
         elif mask & (Mask.MODIFY | Mask.ATTRIB):
             self._follower.wake(container_id)
-        elif "-json.log" in name:
-            await self._follower.look(container_id)
+        elif "-json.log" in name or name == HOST_FILE:
+            if name != HOST_FILE:
+                await self._follower.look(container_id)
             folder = self._folders.get(container_id)  # the poll may have missed it meanwhile
             if folder is not None:
                 self._inquiry.claim(container_id, folder)

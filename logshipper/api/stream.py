@@ -27,6 +27,11 @@ AUDIT_LIMIT_SECONDS: Final = 120.0
 # Who has stopped is told of by an event when it starts; events get lost.
 ASLEEP_SECONDS: Final = 300.0
 POLL_SECONDS: Final = (0.2, 5.0)
+# One that was made is about to start, and Docker gives no log of one that is on its way out.
+HURRY_SECONDS: Final = 0.005
+HURRIED_SECONDS: Final = 5
+
+CREATED: Final = "created"
 
 Pieces = AsyncIterable[tuple[bytes, bool]]
 
@@ -86,11 +91,15 @@ class Stream:
         tail.on_room = partial(_set, loop, self._room)
         self._rate = 0.0
         self._looked_at = time.monotonic()
+        # Whether the log has so few entries that any answer begins where it begins.
+        self._short = False
+        self._started = container.state != CREATED
         # Whether all is known that the container wrote in its last run.
         self._complete = False
 
-    def stir(self) -> None:
+    def stir(self, *, started: bool = False) -> None:
         """The container was started, or is gone: look now."""
+        self._started = self._started or started
         self._stirred.set()
 
     async def run(self) -> None:
@@ -117,6 +126,9 @@ class Stream:
 
     async def _rounds(self) -> AsyncGenerator[None, None]:
         poll = Backoff(*POLL_SECONDS)
+        if self._container.state == CREATED:
+            await self._await_start()
+            yield
         while not self._tail.ended:
             self._stirred.clear()
             self._tail.state = "catches up"
@@ -143,9 +155,23 @@ class Stream:
             return
         # Once more: what it wrote last, and what was on its way when the answer ended.
         await self._catch_up()
-        self._complete = True
+        self._complete = self._started
         self._tail.state = "has stopped"
         await self._sleep(ASLEEP_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311
+
+    async def _await_start(self) -> None:
+        """Has an answer open as soon as the container runs; before that it ends at once."""
+        self._tail.state = "waits for its start"
+        until_ns = self._container.created_at_ns + HURRIED_SECONDS * 10**9
+        while time.time_ns() < until_ns and not self._started and not self._tail.ended:
+            seen = self._written.look()
+            try:
+                await self._follow(seen)
+            except Gone:
+                # Its folder is there before Docker knows it by its id.
+                if seen.gone:
+                    raise
+            await asyncio.sleep(HURRY_SECONDS)
 
     async def _sleep(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -159,8 +185,9 @@ class Stream:
         anchor = self._tail.read_to
         counts = windows(int(self._rate * elapsed)) if anchor is not None else iter([None])
         for count in counts:
-            seeker = Seeker(anchor, whole=count is None)
+            seeker = Seeker(anchor, whole=self._short or count is None)
             await self._read(seeker, count)
+            self._short = seeker.passed + seeker.taken < min(count or WINDOW, WINDOW)
             if seeker.found:
                 break
         else:
@@ -181,7 +208,7 @@ class Stream:
     async def _follow(self, seen: Seen) -> bool:
         """Reads what comes, as long as that can be trusted; whether the answer ended by itself."""
         anchor = self._tail.read_to
-        window = None if anchor is None else max(WINDOW, int(self._rate))
+        window = None if anchor is None or self._short else max(WINDOW, int(self._rate))
         seeker = Seeker(anchor, whole=window is None)
         framer = Framer(terminal=self._container.tty)
         watch = _Silence(self._written, seen)
@@ -198,13 +225,16 @@ class Stream:
                     await _let_go(piece)
                 got = piece.result()
                 if got is None:
-                    self._complete = seeker.found
+                    self._complete = self._started and seeker.found
                     return True
                 new = _new(seeker, framer, got[0], boundary=got[1])
                 if not seeker.found and window is not None and seeker.passed > window:
                     return False
-                if new and not self._written.same(seen):
+                if not seen.inode:
+                    seen = self._written.look()  # it had not begun
+                if new and not await self._written.same(seen):
                     return False
+                self._started = self._started or bool(new)
                 watch.heard()
                 self._put(new)
                 await self._wait_for_room(STALL_SECONDS)
@@ -256,7 +286,8 @@ class Stream:
 
     def _end(self) -> None:
         why = "its container was removed; nobody knows whether all of it was read"
-        self._tail.end(None if self._complete else Loss("removed", 0, why))
+        known = self._complete or not self._started
+        self._tail.end(None if known else Loss("removed", 0, why))
         self._tail.state = "has ended"
         self._on_data()
 

@@ -1,5 +1,6 @@
 """The file that dockerd writes a log to: looked at from outside, never opened."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ JOURNALD: Final = "journald"
 # moby, daemon/logger/local and daemon/logger/loggerutils/cache.
 LOCAL_FILE: Final = "local-logs/container.log"
 CACHE_FILE: Final = "container-cached.log"
+_LOOKS: Final = 100
+_LOOK_SECONDS: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,15 @@ class Written:
         """Whether it would be noticed that Docker rotates it."""
         return not self.exists or (self._readable and seen.inode > 0)
 
-    def same(self, before: Seen) -> bool:
+    async def same(self, before: Seen) -> bool:
         """Whether it is still the file that it was: not rotated, and not cut short."""
         if not self.exists:
             return True
         now = self.look()
+        for _ in range(_LOOKS):
+            # Between two names of a rotation, or on the way out with its folder: soon it is told.
+            if now.inode or now.gone:
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
+            now = self.look()
         return now.gone or (now.inode == before.inode and now.size_bytes >= before.size_bytes)
