@@ -6,9 +6,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
-from logshipper.api.stream import Engine, Stream
+from logshipper.api.stream import Logs, Stream
 from logshipper.api.tail import ApiTail
 from logshipper.api.written import Written
+from logshipper.inquiry import Registry
 from logshipper.log import Log
 from logshipper.model import Route
 from logshipper.shipment import Shipment
@@ -25,13 +26,17 @@ class ApiShipping:
 
     Args:
         shipments: each has streams of its own: a sink that is down holds up its own alone.
-        engine: Docker; takes any number of connections at once.
+        logs: Docker's; any number of answers may be open at once.
+        registry: Docker.
         events: where decisions are told.
     """
 
-    def __init__(self, shipments: Sequence[Shipment], engine: Engine, *, events: Events) -> None:
+    def __init__(
+        self, shipments: Sequence[Shipment], logs: Logs, registry: Registry, *, events: Events
+    ) -> None:
         self._shipments = shipments
-        self._engine = engine
+        self._source = logs
+        self._registry = registry
         self._events = events
         self._streams: dict[tuple[str, str], Stream] = {}
         self._refused: dict[str, str] = {}
@@ -101,7 +106,7 @@ class ApiShipping:
     def _begin(self, shipment: Shipment, container: Container, tail: ApiTail, folder: str) -> None:
         written = Written(folder, container.log_driver, container.log_options)
         wake = partial(shipment.wake, container.id)
-        stream = Stream(self._engine, container, tail, written, wake)
+        stream = Stream(self._source, self._registry, container, tail, written, on_data=wake)
         self._streams[shipment.name, container.id] = stream
         self._begun.put_nowait(self._read(shipment, container, stream))
 

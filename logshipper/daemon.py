@@ -38,6 +38,7 @@ from logshipper.spool import Spool
 from wharfinger.backoff import Backoff
 from wharfinger.container import Container
 from wharfinger.dockerd import Docker
+from wharfinger.dockerlogs import DockerLogs
 from wharfinger.errors import ConfigError, Finding
 from wharfinger.health import Check
 from wharfinger.lifecycle import Scope
@@ -76,8 +77,8 @@ class Logshipper:
             await self._scope.enter(contextlib.aclosing(shipment))
             self._shipments.append(shipment)
         docker = await self._scope.enter(Docker(self._config.docker))
-        streams = await self._scope.enter(Docker(self._config.docker, streams=True))
-        api = self._api = ApiShipping(self._shipments, streams, events=self._scope.events)
+        logs = await self._scope.enter(DockerLogs(self._config.docker))
+        api = self._api = ApiShipping(self._shipments, logs, docker, events=self._scope.events)
         files = self._files = FileShipping(
             self._config,
             self._shipments,

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import json
 import re
 import time
@@ -33,6 +32,7 @@ from wharfinger.container import (
     parse_container,
     parse_info,
 )
+from wharfinger.dockeraddress import unreachable
 from wharfinger.dockerexec import Executed, Output
 from wharfinger.dockerwatch import Watch, WatchLimits
 from wharfinger.errors import ConfigError, Finding, Rejected, Unavailable
@@ -77,10 +77,7 @@ EXIT_CODE_TICK_SECONDS: Final = 0.02
 HTTP_OK: Final = 200
 HTTP_BAD_REQUEST: Final = 400
 HTTP_NOT_FOUND: Final = 404
-HTTP_CONFLICT: Final = 409
 HTTP_SERVER_ERROR: Final = 500
-HTTP_NOT_IMPLEMENTED: Final = 501
-LOG_BUFFER_BYTES: Final = 32 * 2**10
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,30 +106,15 @@ class Docker:
     or fails by itself (5xx), and `Rejected` when it refuses this one request (4xx).
     """
 
-    def __init__(
-        self, config: DockerConfig, *, limits: Limits | None = None, streams: bool = False
-    ) -> None:
-        """Prepares the client.
-
-        Args:
-            config: where the engine is.
-            limits: how long and how much.
-            streams: any number of connections at once; over a unix socket alone, else a hundred.
-        """
+    def __init__(self, config: DockerConfig, *, limits: Limits | None = None) -> None:
         self._url = config.url
         self._limits = limits or Limits()
-        self._streams = streams
-        self._session: aiohttp.ClientSession | None = None
         self._opened: aiodocker.Docker | None = None
         self._watches: set[Watch] = set()
 
     async def __aenter__(self) -> Self:
-        scheme, _, path = self._url.partition("://")
-        if self._streams and scheme == "unix":
-            connector = aiohttp.UnixConnector(path, limit=0)
-            self._session = aiohttp.ClientSession(connector=connector)
         try:
-            self._opened = aiodocker.Docker(url=self._url, session=self._session)
+            self._opened = aiodocker.Docker(url=self._url)
         except (ValueError, OSError) as error:  # DOCKER_CERT_PATH without certificates, ...
             finding = Finding("docker.url", f"{self._url!r} cannot be used: {error}")
             raise ConfigError([finding]) from error
@@ -145,9 +127,7 @@ class Docker:
         trace: TracebackType | None,
     ) -> None:
         await self._client.close()
-        if self._session is not None:
-            await self._session.close()
-        self._opened = self._session = None
+        self._opened = None
 
     @property
     def reconnects(self) -> int:
@@ -271,45 +251,6 @@ class Docker:
                 await self._accept(answer, "events")
             yield self._chunks(answer)
 
-    @contextlib.asynccontextmanager
-    async def logs(
-        self, container_id: str, *, follow: bool, last: int | None, terminal: bool = False
-    ) -> AsyncIterator[AsyncIterable[tuple[bytes, bool]] | None]:
-        """A container's log, each entry with its time; None when there is no such container.
-
-        What comes is in Docker's frames, unless the container has a terminal: then beside each
-        piece stands whether a chunk of HTTP ends with it.
-
-        Args:
-            container_id: id or name.
-            follow: stays open for what comes, as long as the container runs.
-            last: begins with so many of the last entries; None for all that Docker has.
-            terminal: the container has one.
-        """
-        _check_name(container_id)
-        what = f"logs of {container_id[:12]}"
-        wanted = {"stdout": "1", "stderr": "1", "timestamps": "1"}
-        more = {"follow": str(int(follow)), "tail": "all" if last is None else str(last)}
-        url = f"{self._client.docker_host}/containers/{container_id}/logs"
-        silence = None if follow else self._limits.list_timeout_seconds
-        limit = aiohttp.ClientTimeout(total=None, sock_read=silence)
-        async with self._asking(what, self._limits.list_timeout_seconds):
-            get = self._client.session.get
-            answer = await get(
-                url, params=wanted | more, timeout=limit, read_bufsize=LOG_BUFFER_BYTES
-            )
-        async with answer:
-            if answer.status == HTTP_NOT_FOUND:
-                yield None
-                return
-            async with self._asking(what, self._limits.request_timeout_seconds):
-                if answer.status == HTTP_NOT_IMPLEMENTED:
-                    raise Rejected(f"Docker cannot read it: {await answer.text():.200}")
-                if answer.status == HTTP_CONFLICT:  # it is being removed
-                    raise Unavailable(f"Docker at {self._url}: {await answer.text():.200}")
-                await self._accept(answer, "logs")
-            yield self._pieces(answer, what) if terminal else self._framed(answer, what)
-
     async def exec(
         self,
         container_id: str,
@@ -391,20 +332,6 @@ class Docker:
             async for chunk in answer.content.iter_any():
                 yield chunk
 
-    async def _pieces(
-        self, answer: aiohttp.ClientResponse, what: str
-    ) -> AsyncIterator[tuple[bytes, bool]]:
-        async with self._asking(what, None):
-            async for piece in answer.content.iter_chunks():
-                yield piece
-
-    async def _framed(
-        self, answer: aiohttp.ClientResponse, what: str
-    ) -> AsyncIterator[tuple[bytes, bool]]:
-        async with self._asking(what, None):
-            async for piece in answer.content.iter_any():
-                yield piece, False
-
     async def _inspect_or_id(
         self, known_id: str, gate: asyncio.Semaphore
     ) -> Container | str | None:
@@ -434,28 +361,13 @@ class Docker:
             why = f"Docker at {self._url}: {error.message[:WHY_CHARACTERS]} ({what})"
             if HTTP_BAD_REQUEST <= error.status < HTTP_SERVER_ERROR:
                 raise Rejected(why) from error
-            raise Unavailable(self._unreachable(error.__context__) or why) from error
+            raise Unavailable(unreachable(self._url, error.__context__) or why) from error
         except (aiohttp.ClientError, OSError) as error:
             why = f"Docker at {self._url} cut the connection: {error!r} ({what})"
-            raise Unavailable(self._unreachable(error) or why) from error
+            raise Unavailable(unreachable(self._url, error) or why) from error
         except (ValueError, TypeError, KeyError) as error:
             why = f"Docker at {self._url} answered nonsense: {error!r:.{WHY_CHARACTERS}} ({what})"
             raise Unavailable(why) from error
-
-    def _unreachable(self, cause: BaseException | None) -> str | None:
-        match cause.errno if isinstance(cause, OSError) else None:
-            case errno.EACCES | errno.EPERM:
-                fix = (
-                    "permission denied: run as root, or as a user in the socket's group "
-                    "(`usermod -aG docker USER`, or SupplementaryGroups=docker in the unit)"
-                )
-            case errno.ENOENT:
-                fix = "there is no such socket: is dockerd running? is [docker] url right?"
-            case errno.ECONNREFUSED:
-                fix = "nobody listens there: dockerd is down or starting"
-            case _:
-                return None
-        return f"Docker at {self._url} cannot be reached: {fix}"
 
 
 def _entry(found: DockerContainer) -> dict[str, Any]:

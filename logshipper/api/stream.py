@@ -13,6 +13,7 @@ from logshipper.api.anchor import WINDOW, Seeker, windows
 from logshipper.api.frames import Framer
 from logshipper.api.tail import ApiTail
 from logshipper.api.written import Seen, Written
+from logshipper.inquiry import Registry
 from logshipper.model import Entry, Loss
 from wharfinger.backoff import Backoff
 from wharfinger.container import Container
@@ -36,16 +37,13 @@ CREATED: Final = "created"
 Pieces = AsyncIterable[tuple[bytes, bool]]
 
 
-class Engine(Protocol):
-    """What is asked of Docker; each raises Unavailable or Rejected."""
+class Logs(Protocol):
+    """What gives logs: Docker; raises Unavailable or Rejected."""
 
     def logs(
         self, container_id: str, *, follow: bool, last: int | None, terminal: bool = False
     ) -> AbstractAsyncContextManager[Pieces | None]:
         """A container's log; None when there is no such container."""
-
-    async def inspect(self, container_id: str) -> Container | None:
-        """One container; None when there is none."""
 
 
 class Gone(Exception):
@@ -65,7 +63,8 @@ class Stream:
     if not, it is let go, and what there is is read again.
 
     Args:
-        engine: Docker.
+        logs: Docker's.
+        registry: Docker.
         container: whose log.
         tail: takes it.
         written: the file behind it.
@@ -74,13 +73,16 @@ class Stream:
 
     def __init__(
         self,
-        engine: Engine,
+        logs: Logs,
+        registry: Registry,
         container: Container,
         tail: ApiTail,
         written: Written,
+        *,
         on_data: Callable[[], None],
     ) -> None:
-        self._engine = engine
+        self._source = logs
+        self._registry = registry
         self._container = container
         self._tail = tail
         self._written = written
@@ -147,7 +149,7 @@ class Stream:
                 await self._check_whether_it_runs()
 
     async def _check_whether_it_runs(self) -> None:
-        container = await self._engine.inspect(self._container.id)
+        container = await self._registry.inspect(self._container.id)
         if container is None:
             raise Gone
         if container.running:
@@ -261,7 +263,7 @@ class Stream:
     @contextlib.asynccontextmanager
     async def _logs(self, *, follow: bool, last: int | None) -> AsyncIterator[Pieces]:
         container = self._container
-        async with self._engine.logs(
+        async with self._source.logs(
             container.id, follow=follow, last=last, terminal=container.tty
         ) as pieces:
             if pieces is None:
