@@ -136,10 +136,12 @@ class Anchor:
     Attributes:
         offset: bytes of the log before that place, since it was first read.
         mark: of the entry before it.
+        ahead: of the one behind it: there was none before.
     """
 
     offset: int
     mark: Mark
+    ahead: bool = False
 
 
 @dataclass(frozen=True, slots=True)

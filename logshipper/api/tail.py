@@ -21,6 +21,7 @@ from logshipper.segment import Segment
 
 # What dockerd has on its way in the socket comes on top.
 ROOM_BYTES: Final = 128 * 2**10
+HEAD_GONE: Final = "the head of a message that goes on is gone; nobody knows what else is"
 GENERATION: Final = Generation(0, "api", 0, 0)
 
 
@@ -53,7 +54,8 @@ class ApiTail:
         self.state = "waits"
         self.on_room: Callable[[], None] = lambda: None
         anchor = saved.anchor if saved else None
-        self.read_to: Mark | None = anchor.mark if anchor else None
+        self.read_to: Mark | None = anchor.mark if anchor and not anchor.ahead else None
+        self._first = anchor.mark if anchor and anchor.ahead else None
         self._offset = anchor.offset if anchor else 0
         self._read_before = saved.progress.read.offset if saved else 0
         self._over = False
@@ -97,6 +99,10 @@ class ApiTail:
         with self._mutex:
             if self._over:
                 return
+            if self._first not in {None, entries[0].mark}:
+                self._entries.append(None)
+                self._losses.append(Loss("rotated", 0, HEAD_GONE))
+            self._first = None
             self._entries.extend(entries)
             self._bytes += sum(entry.size_bytes for entry in entries)
             self.read_to = entries[-1].mark
@@ -168,6 +174,8 @@ class ApiTail:
                     self._entries.append(None)
                 return None
             offset = self._offset
+            if not self._marks:
+                self._marks.append(Anchor(offset, entries[0].mark, ahead=True))
             for entry in entries:
                 self._bytes -= entry.size_bytes
                 self._offset += entry.size_bytes

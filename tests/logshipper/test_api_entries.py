@@ -155,7 +155,7 @@ def test_lives_that_end_anywhere_build_the_documents_of_one(
 
 
 def tail_start(saved: SavedLog | None) -> Position:
-    return Position(0, saved.anchor.offset) if saved and saved.anchor else Position(0, 0)
+    return Position(0, saved.anchor.offset if saved and saved.anchor else 0)
 
 
 def through_the_disk(saved: SavedLog) -> SavedLog:
@@ -171,7 +171,8 @@ def test_what_follows_a_gap_is_not_taken_for_what_was_shipped() -> None:
     assert chunk is not None
     saved = tail.saved(made.take(chunk).progress)
     assert saved.progress.open
-    assert saved.anchor is None  # the message begins with the log
+    assert saved.anchor is not None
+    assert saved.anchor.ahead  # the message begins with the log
     for known in (saved, None):
         tail, made = ApiTail(known), pipeline(known)
         tail.put(entries([line(b"before\n", 8)]))
@@ -184,8 +185,28 @@ def test_what_follows_a_gap_is_not_taken_for_what_was_shipped() -> None:
         assert second.gap
         assert second.offset >= saved.progress.read.offset or known is None
         assert texts(documents(made.take(second))) == ["new"]
-        assert [loss.reason for loss in tail.losses()] == ["rotated"]
+        # The head that was left open was not found again either.
+        assert [loss.reason for loss in tail.losses()] == ["rotated"] * (2 if known else 1)
         assert tail.losses() == []
+
+
+def test_a_log_whose_head_was_left_open_and_is_gone_begins_anew() -> None:
+    lines = [line(b"a" * PART, 1), line(b"x\n", 2, "stderr"), line(b"y\n", 3, "stderr")]
+    tail, made = ApiTail(), pipeline()
+    tail.put(entries(lines))
+    chunk = tail.read()
+    assert chunk is not None
+    saved = through_the_disk(tail.saved(made.take(chunk).progress))
+    for left, gone in ((lines, False), (lines[1:], True)):
+        tail, made = ApiTail(saved), pipeline(saved)
+        assert tail.read_to is None
+        tail.put(entries([*left, line(b"new\n", 4, "stderr")]))
+        chunk = tail.read()
+        assert chunk is not None
+        assert chunk.gap is gone
+        assert [loss.reason for loss in tail.losses()] == ["rotated"] * gone
+        found = texts(documents(made.take(chunk)))
+        assert found == (["x", "y", "new"] if gone else ["new"])  # again, under their ids
 
 
 def test_a_tail_has_room_until_what_it_holds_is_taken() -> None:
