@@ -147,31 +147,75 @@ async def test_killed_while_lines_are_written_and_files_rotate(
     assert len(sink.documents) == count
 
 
-async def test_dockerd_may_be_killed_and_come_back(
+async def test_dockerd_may_be_killed_while_containers_go_on(
+    live_restore_docker_daemon: DockerDaemon, sink: StrictSink, tmp_path: Path
+) -> None:
+    docker = live_restore_docker_daemon
+    shipper = Shipper(docker, sink.url, tmp_path)
+    await shipper.start()
+    try:
+        script = "i=0; while [ $i -lt 600 ]; do i=$((i+1)); echo line $i; sleep 0.02; done"
+        command = ("--name=writer", LOCAL, "busybox", "sh", "-c", f"{script}; sleep 300")
+        await docker.run(*RUN, *command)
+        for lines in (50, 250):
+            await sink.until(lambda lines=lines: len(sink.documents) > lines)  # type: ignore[misc]
+            await docker.kill()
+
+            async def told() -> bool:
+                code, text = await shipper.ask("healthz")
+                return code != 200 and "writer" in text
+
+            await until(told, timeout_seconds=30, what="health names the container")
+            await docker.start()
+        await sink.until(lambda: "line 600" in sink.messages, seconds=90)
+        # What dockerd itself had in its hands when it was killed, nobody has.
+        kept = (await docker.run("logs", "writer")).splitlines()
+        assert sorted(sink.messages) == sorted(kept)
+
+        async def well() -> bool:
+            return (await shipper.ask("healthz"))[0] == 200
+
+        await until(well, timeout_seconds=30, what="health is green again")
+    finally:
+        await shipper.process.terminate()
+
+
+async def test_a_container_that_dockerd_finds_dead_goes_on_when_it_starts(
     breakable_docker_daemon: DockerDaemon, sink: StrictSink, tmp_path: Path
 ) -> None:
     docker = breakable_docker_daemon
     shipper = Shipper(docker, sink.url, tmp_path)
     await shipper.start()
     try:
-        command = numbered("before", 50)
-        container = (await docker.run(*RUN, LOCAL, *command)).strip()
+        container = (await docker.run(*RUN, LOCAL, *numbered("before", 50))).strip()
         await sink.until(holds(sink, expected("before", 50)))
         await docker.kill()
-
-        async def told() -> bool:
-            code, text = await shipper.ask("healthz")
-            return code != 200 and "log files" in text
-
         await docker.start()
         await docker.run("start", container)
         await docker.run(*RUN, LOCAL, *numbered("after", 50))
         await sink.until(lambda: len(sink.documents) >= 150, seconds=60)
-        assert sorted(sink.messages) == sorted(
-            [f"before {n}" for n in range(1, 51)] * 2 + [f"after {n}" for n in range(1, 51)]
-        )
+        wanted = [f"before {n}" for n in range(1, 51)] * 2 + [f"after {n}" for n in range(1, 51)]
+        assert sorted(sink.messages) == sorted(wanted)
     finally:
         await shipper.process.terminate()
+
+
+async def test_a_log_that_docker_cannot_read_is_left_out_with_its_words(
+    docker_daemon: DockerDaemon, sink: StrictSink, shipper: Shipper
+) -> None:
+    await shipper.start()
+    options = (*SYSLOG, "--log-opt=cache-disabled=true", "--name=away")
+    await docker_daemon.run(*RUN, *options, *numbered("x", 1))
+    await docker_daemon.run(*RUN, LOCAL, *numbered("seen", 5))
+    await sink.until(holds(sink, expected("seen", 5)))
+
+    async def told() -> bool:
+        logs = json.loads((await shipper.ask("status"))[1])["sinks"][0]["logs"]
+        return any("keeps no copy here" in each["why"] for each in logs)
+
+    await until(told, timeout_seconds=30, what="it is told")
+    code, text = await shipper.ask("healthz")
+    assert code == 200, text
 
 
 async def test_what_is_rotated_away_while_the_sink_is_down_is_told(
