@@ -89,8 +89,7 @@ class Progress:
         return min([self.read, *(m.start for m in self.open if m.start is not None)])
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(msgspec.Struct, frozen=True, gc=False):
     """What an entry of Docker's API is known by, however often it is read.
 
     Attributes:
@@ -129,8 +128,7 @@ class Entry(msgspec.Struct, gc=False):
         return len(self.text) + ENTRY_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class Anchor:
+class Anchor(msgspec.Struct, frozen=True, gc=False):
     """Where a log that has no byte offsets was left: behind an entry that will be met again.
 
     Attributes:
@@ -231,7 +229,7 @@ class EntryChunk(Chunk):
     @property
     def end(self) -> Position:
         """The position after its last entry."""
-        size = sum(entry.size_bytes for entry in self.entries)
+        size = sum(len(entry.text) for entry in self.entries) + ENTRY_BYTES * len(self.entries)
         return Position(self.generation.ordinal, self.offset + size)
 
     @property

@@ -1,6 +1,7 @@
 """Entries of Docker's API on their way to documents: joined as bytes, decoded once whole; pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Final
 
 from logshipper.decode import Record
@@ -13,6 +14,7 @@ from logshipper.pipeline import Typed
 
 # Any bytes go through it and come back; a character may be cut in two between parts.
 _WAY: Final = ("utf-8", "surrogateescape")
+_text: Final = attrgetter("text")
 
 
 class Entries(Typed):
@@ -56,17 +58,41 @@ class Entries(Typed):
     def take(self, chunk: Chunk) -> Slice:
         """Takes the next entries."""
         documents = self._flushed() if chunk.gap else []
-        at = Position(chunk.generation.ordinal, chunk.offset)
-        size = 0
+        entries = chunk.entries if isinstance(chunk, EntryChunk) else ()
+        documents += self._plainly(entries) if self._is_plain(entries) else self._each(chunk)
+        size = chunk.end.offset - chunk.offset
+        undecoded, self._undecoded = self._undecoded, 0
+        return self._slice(documents, chunk.end, size, undecoded=undecoded)
+
+    def _is_plain(self, entries: Sequence[Entry]) -> bool:
+        """Whether each of them stands for itself: the way of nearly every line."""
+        if self._stages is not None or self._replay_until is not None or self._joiner.waits:
+            return False
+        return max(map(len, map(_text, entries)), default=0) < PART_BYTES
+
+    def _plainly(self, entries: Sequence[Entry]) -> list[bytes]:
+        encode, decode, container = self._encoder.message, self._decode, self._container
+        documents = []
+        for entry in entries:
+            text, fits = decode(entry.text.removesuffix(b"\n"))
+            self._undecoded += not fits
+            identity = f"{container}.{entry.mark}"
+            documents.append(encode(Message(identity, text, entry.stream, entry.time)))
+        if entries:
+            self._time = entries[-1].time
+        return documents
+
+    def _each(self, chunk: Chunk) -> list[bytes]:
+        documents: list[bytes] = []
+        ordinal, offset = chunk.generation.ordinal, chunk.offset
         for entry in chunk.entries if isinstance(chunk, EntryChunk) else ():
+            at = Position(ordinal, offset)
             if self._was_shipped(entry.stream, at):
                 documents += self._passed(entry)
             else:
                 documents += self._taken(entry, at)
-            size += entry.size_bytes
-            at = Position(at.generation, at.offset + entry.size_bytes)
-        undecoded, self._undecoded = self._undecoded, 0
-        return self._slice(documents, at, size, undecoded=undecoded)
+            offset += entry.size_bytes
+        return documents
 
     def _taken(self, entry: Entry, at: Position) -> list[bytes]:
         identity = f"{self._container}.{entry.mark}"

@@ -1,9 +1,10 @@
 """What Docker's API answers for a log, taken apart into its entries; pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+
+import msgspec
 
 from wharfinger.errors import Unavailable
 
@@ -18,8 +19,7 @@ SECOND_BYTES: Final = 19
 FRAME_LIMIT_BYTES: Final = 16 * 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True, gc=False):
     """One entry as it came: a line, or a part of one.
 
     Attributes:

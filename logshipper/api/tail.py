@@ -7,6 +7,7 @@ from typing import Final
 
 from logshipper.held import Store
 from logshipper.model import (
+    ENTRY_BYTES,
     Anchor,
     Entry,
     EntryChunk,
@@ -104,7 +105,7 @@ class ApiTail:
                 self._losses.append(Loss("rotated", 0, HEAD_GONE))
             self._first = None
             self._entries.extend(entries)
-            self._bytes += sum(entry.size_bytes for entry in entries)
+            self._bytes += sum(len(entry.text) for entry in entries) + ENTRY_BYTES * len(entries)
             self.read_to = entries[-1].mark
 
     def skip(self, loss: Loss) -> None:
@@ -177,9 +178,9 @@ class ApiTail:
             if not self._marks:
                 self._marks.append(Anchor(offset, entries[0].mark, ahead=True))
             for entry in entries:
-                self._bytes -= entry.size_bytes
-                self._offset += entry.size_bytes
+                self._offset += len(entry.text) + ENTRY_BYTES
                 self._marks.append(Anchor(self._offset, entry.mark))
+            self._bytes -= self._offset - offset
         chunk = EntryChunk(GENERATION, offset, b"", gap=gap, entries=tuple(entries))
         self.on_room()
         return chunk
