@@ -19,6 +19,8 @@ from wharfinger.events import Events
 
 # Of one that Docker does not know any more, and that a checkpoint says was read so.
 UNKNOWN_DRIVER: Final = "unknown"
+# So many answers that end at the same time: each may hold what its tail has room for, and more.
+ANSWERS: Final = 16
 
 
 class ApiShipping:
@@ -40,6 +42,7 @@ class ApiShipping:
         self._events = events
         self._streams: dict[tuple[str, str], Stream] = {}
         self._refused: dict[str, str] = {}
+        self._gate = asyncio.Semaphore(ANSWERS)
         self._begun: asyncio.Queue[Coroutine[Any, Any, None]] = asyncio.Queue()
 
     async def run(self) -> None:
@@ -106,7 +109,9 @@ class ApiShipping:
     def _begin(self, shipment: Shipment, container: Container, tail: ApiTail, folder: str) -> None:
         written = Written(folder, container.log_driver, container.log_options)
         wake = partial(shipment.wake, container.id)
-        stream = Stream(self._source, self._registry, container, tail, written, on_data=wake)
+        stream = Stream(
+            self._source, self._registry, container, tail, written, gate=self._gate, on_data=wake
+        )
         self._streams[shipment.name, container.id] = stream
         self._begun.put_nowait(self._read(shipment, container, stream))
 

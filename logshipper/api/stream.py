@@ -21,6 +21,8 @@ from wharfinger.errors import Unavailable
 
 # dockerd reads on for as long as its answer is taken; one that is not taken must not stay.
 STALL_SECONDS: Final = 5.0
+# From the end of one answer to the beginning of the next.
+BETWEEN_SECONDS: Final = 0.1
 TICK_SECONDS: Final = 2.0
 # Whether a stream that is silent is alive is asked so often, and less often while it is.
 AUDIT_SECONDS: Final = 10.0
@@ -68,6 +70,7 @@ class Stream:
         container: whose log.
         tail: takes it.
         written: the file behind it.
+        gate: of all streams, for answers that end: at a start each of them asks for all there is.
         on_data: told when the tail has something new, or has ended.
     """
 
@@ -79,6 +82,7 @@ class Stream:
         tail: ApiTail,
         written: Written,
         *,
+        gate: asyncio.Semaphore,
         on_data: Callable[[], None],
     ) -> None:
         self._source = logs
@@ -86,6 +90,7 @@ class Stream:
         self._container = container
         self._tail = tail
         self._written = written
+        self._gate = gate
         self._on_data = on_data
         self._stirred = asyncio.Event()
         self._room = asyncio.Event()
@@ -202,7 +207,7 @@ class Stream:
 
     async def _read(self, seeker: Seeker, count: int | None) -> None:
         framer = Framer(terminal=self._container.tty)
-        async with self._logs(follow=False, last=count) as pieces:
+        async with self._gate, self._logs(follow=False, last=count) as pieces:
             async for data, boundary in pieces:
                 await self._wait_for_room(STALL_SECONDS)
                 self._put(_new(seeker, framer, data, boundary=boundary))
@@ -210,7 +215,8 @@ class Stream:
     async def _follow(self, seen: Seen) -> bool:
         """Reads what comes, as long as that can be trusted; whether the answer ended by itself."""
         anchor = self._tail.read_to
-        window = None if anchor is None or self._short else max(WINDOW, int(self._rate))
+        expected = int(self._rate * BETWEEN_SECONDS)
+        window = None if anchor is None or self._short else max(WINDOW, expected)
         seeker = Seeker(anchor, whole=window is None)
         framer = Framer(terminal=self._container.tty)
         watch = _Silence(self._written, seen)

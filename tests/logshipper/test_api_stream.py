@@ -133,7 +133,15 @@ class Reading:
         self.taking = True
         container = Container(ID, running=True, tty=engine.tty)
         written = Written(str(self.folder), driver, {})
-        self.stream = Stream(engine, engine, container, self.tail, written, on_data=lambda: None)
+        self.stream = Stream(
+            engine,
+            engine,
+            container,
+            self.tail,
+            written,
+            gate=asyncio.Semaphore(2),
+            on_data=lambda: None,
+        )
         self.task = asyncio.create_task(self.stream.run())
 
     async def until(self, *texts: str, seconds: float = 10.0) -> None:
