@@ -96,11 +96,13 @@ class Mark(msgspec.Struct, frozen=True, gc=False):
         time_ns: that Docker wrote on it, Unix nanoseconds; says nothing of the order.
         crc: CRC-32 of its stream and its text.
         nth: how many just before it, of its stream, have the same time and text.
+        stream: `stdout` or `stderr`.
     """
 
     time_ns: int
     crc: int
     nth: int = 0
+    stream: str = "stdout"
 
     def __str__(self) -> str:
         text = f"{self.time_ns:x}.{self.crc:08x}"

@@ -38,7 +38,7 @@ class Marker:
         else:
             self._times[stream] = time_ns
             self._counts[stream] = {crc: 1}
-        return Entry(Mark(time_ns, crc, nth), stream, line.time, line.text)
+        return Entry(Mark(time_ns, crc, nth, stream), stream, line.time, line.text)
 
 
 class Seeker:
@@ -58,8 +58,9 @@ class Seeker:
         self.found = anchor is None
         self.passed = self.taken = 0
         self._anchor = anchor
-        # An answer that begins among entries that are all alike counts them from there: its first
-        # is not the first of them. One of another time before them tells that it is.
+        # An answer that begins among entries that are all alike (parts of a line of zeros) counts
+        # them from there: its first is not the first of them. One of its stream and of another
+        # time before them tells that it is; or many others, as a stream may be silent for long.
         self._certain = whole
         self._marker = Marker()
 
@@ -73,7 +74,9 @@ class Seeker:
         anchor = self._anchor
         if entry.mark == anchor and self._certain:
             self.found = True
-        elif anchor is not None and entry.mark.time_ns != anchor.time_ns:
+        elif anchor is not None and entry.stream == anchor.stream:
+            self._certain = self._certain or entry.mark.time_ns != anchor.time_ns
+        elif self.passed > WINDOW // 2:
             self._certain = True
         return None
 

@@ -115,3 +115,20 @@ def test_windows_grow_until_all_is_asked_for() -> None:
     assert list(windows(0)) == [WINDOW, WINDOW * 16, WINDOW * 256, None]
     assert next(windows(10_000)) == 20_000
     assert list(windows(10**9)) == [None]
+
+
+def test_parts_that_are_alike_are_told_apart_with_the_other_stream_between() -> None:
+    log = [
+        Line("stdout", 0, "0", b"tick\n"),
+        Line("stderr", 1, "1", b"tick\n"),
+        Line("stdout", 0, "0", b"tick\n"),
+        Line("stdout", 0, "0", b"tick\n"),
+    ]
+    new = read(log, marks(log)[0], [3, None])
+    assert new is not None
+    assert [entry.mark for entry in new] == marks(log)[1:]
+
+
+def test_a_stream_that_spoke_once_costs_no_reading_of_everything() -> None:
+    log = [Line("stdout", n, "t", b"x\n") for n in range(5000)] + [Line("stderr", 9, "t", b"e\n")]
+    assert read(log, marks(log)[-1], [WINDOW]) == []
