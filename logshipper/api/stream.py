@@ -115,6 +115,14 @@ class Stream:
         Raises:
             Rejected: its log cannot be read at all.
         """
+        try:
+            await self._go_on()
+        except Gone:
+            self._end()
+        finally:
+            self._written.release()
+
+    async def _go_on(self) -> None:
         backoff = Backoff(0.1, 5.0)
         while not self._tail.ended:
             try:
@@ -122,8 +130,6 @@ class Stream:
                     async for _ in rounds:
                         backoff.reset()
                         self._tail.trouble = ""
-            except Gone:
-                self._end()
             except Stalled:
                 self._tail.state = "waits for the sink"
                 await self._wait_for_room(None)
@@ -141,7 +147,7 @@ class Stream:
             self._tail.state = "catches up"
             found = await self._catch_up()
             yield
-            seen = self._written.look()
+            seen = self._written.hold()
             if not self._written.may_be_followed(seen):
                 self._tail.state = "looks at times"
                 if found:
@@ -171,7 +177,7 @@ class Stream:
         self._tail.state = "waits for its start"
         until_ns = self._container.created_at_ns + HURRIED_SECONDS * 10**9
         while time.time_ns() < until_ns and not self._started and not self._tail.ended:
-            seen = self._written.look()
+            seen = self._written.hold()
             try:
                 await self._follow(seen)
             except Gone:
@@ -239,7 +245,7 @@ class Stream:
                 if not seeker.found and window is not None and seeker.passed > window:
                     return False
                 if not seen.inode:
-                    seen = self._written.look()  # it had not begun
+                    seen = self._written.hold()  # it had not begun
                 if new and not await self._written.same(seen):
                     return False
                 self._started = self._started or bool(new)

@@ -1,6 +1,7 @@
-"""The file that dockerd writes a log to: looked at from outside, never opened."""
+"""The file that dockerd writes a log to: looked at from outside, never read."""
 
 import asyncio
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,28 @@ class Written:
         # A log of one file is cut to nothing in its place.
         few = options.get("max-file" if driver == LOCAL else "cache-max-file", "")
         self._readable = few.strip() != "1"
+        self._fd: int | None = None
+
+    def hold(self) -> Seen:
+        """What it looks like now; as long as it is held, no other file gets its inode.
+
+        Docker's files take turns with two or three inodes: two rotations between two looks would
+        look like none.
+        """
+        self.release()
+        try:
+            # Not to be read: whatever stands there, nothing is done to it.
+            self._fd = os.open(self._path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+            status = os.fstat(self._fd)
+        except OSError:
+            return Seen(gone=not self._folder.is_dir())
+        return Seen(status.st_ino, status.st_size)
+
+    def release(self) -> None:
+        """Lets it go."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
 
     def look(self) -> Seen:
         """What it looks like now."""

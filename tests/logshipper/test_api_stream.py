@@ -356,6 +356,26 @@ async def test_a_removed_container_ends_its_log_and_nothing_is_lost(
     assert reading.tail.losses() == []
 
 
+async def test_an_end_is_told_once_however_long_its_last_lines_wait(
+    engine: FakeEngine, reading: Reading
+) -> None:
+    reading.taking = False
+    engine.write("one")
+    await reading.until_state("follows")
+    engine.removed = True
+    reading.stream.stir()
+    await engine.tell()
+    await reading.task
+    assert not reading.tail.ended
+    asked = len(engine.asked)
+    await asyncio.sleep(0.05)
+    assert len(engine.asked) == asked
+    assert len(reading.tail.losses()) <= 1
+    reading.taking = True
+    reading.take()
+    assert (reading.texts, reading.tail.ended) == (["one"], True)
+
+
 async def test_one_that_was_removed_while_nobody_read_it_is_told(
     engine: FakeEngine, reading: Reading
 ) -> None:
@@ -425,3 +445,19 @@ async def test_a_short_log_is_asked_for_once_and_then_followed(
     asked = len(engine.asked)
     await asyncio.sleep(0.3)
     assert len(engine.asked) == asked
+
+
+async def test_two_rotations_between_two_looks_are_not_taken_for_none(tmp_path: Path) -> None:
+    """Docker deletes its oldest file, and the next one that it makes may have that inode."""
+    file = tmp_path / LOCAL_FILE
+    file.parent.mkdir()
+    file.touch()
+    written = Written(str(tmp_path), "local", {})
+    before = written.hold()
+    try:
+        for _ in range(50):
+            file.unlink()
+            file.touch()
+            assert not await written.same(before)
+    finally:
+        written.release()
