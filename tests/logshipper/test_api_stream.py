@@ -361,7 +361,10 @@ async def test_an_end_is_told_once_however_long_its_last_lines_wait(
 ) -> None:
     reading.taking = False
     engine.write("one")
-    await reading.until_state("follows")
+    async with asyncio.timeout(10):
+        while not reading.tail.unread_bytes:
+            await engine.tell()
+            await asyncio.sleep(0.005)
     engine.removed = True
     reading.stream.stir()
     await engine.tell()
