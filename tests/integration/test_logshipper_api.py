@@ -6,6 +6,7 @@ import random
 import sys
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.logshipper.strict_sink import StrictSink, status
@@ -276,3 +277,52 @@ async def test_plan_says_how_each_log_is_read(
         "off": (False, "label wharfinger.logs=off"),
     }
     assert "through Docker's API (driver local)" in await output(*command, "--all")
+
+
+async def test_one_that_was_removed_while_the_shipper_was_down_is_told_and_forgotten(
+    docker_daemon: DockerDaemon, sink: StrictSink, shipper: Shipper
+) -> None:
+    await shipper.start()
+    container = (await docker_daemon.run(*RUN, LOCAL, *numbered("gone", 10))).strip()
+    await docker_daemon.run(*RUN, LOCAL, "busybox", "sh", "-c", "echo stays; sleep 300")
+    await sink.until(holds(sink, expected("gone", 10) | {"stays"}))
+    await shipper.process.terminate()
+    await docker_daemon.run("rm", "--force", container)
+    await shipper.process.start()
+
+    async def told() -> bool:
+        try:
+            metrics = (await shipper.ask("metrics"))[1]
+        except aiohttp.ClientError:
+            return False
+        logs = json.loads((await shipper.ask("status"))[1])["sinks"][0]["logs"]
+        lost = 'wharfinger_logshipper_losses_total{reason="removed"} 1.0' in metrics
+        return lost and [each["container"] == container for each in logs] == [False]
+
+    await until(told, timeout_seconds=30, what="its end is told")
+    code, text = await shipper.ask("healthz")
+    assert code != 200
+    assert "nobody knows whether all of it was read" in text
+    assert len(sink.documents) == 11
+    assert sink.duplicates == 0
+
+
+async def test_a_sink_that_is_down_does_not_hold_up_the_other(
+    docker_daemon: DockerDaemon, sink: StrictSink, tmp_path: Path
+) -> None:
+    async with StrictSink() as other:
+        sinks = "".join(
+            f'[[logshipper.sinks]]\nname = "{name}"\nurl = "{each.url}"\n'
+            for name, each in (("one", sink), ("other", other))
+        )
+        shipper = Shipper(docker_daemon, sink.url, tmp_path, sinks=sinks)
+        await shipper.start()
+        try:
+            other.mood = status(503)
+            await docker_daemon.run(*RUN, LOCAL, *numbered("line", 20_000))
+            await sink.until(holds(sink, expected("line", 20_000)), seconds=60)
+            other.mood = None
+            await other.until(holds(other, expected("line", 20_000)), seconds=60)
+            assert set(sink.documents) == set(other.documents)
+        finally:
+            await shipper.process.terminate()
