@@ -213,6 +213,11 @@ class Chunk:
         return Position(self.generation.ordinal, self.offset + len(self.data))
 
     @property
+    def size_bytes(self) -> int:
+        """How much of the log it is."""
+        return self.end.offset - self.offset
+
+    @property
     def times(self) -> tuple[float, float] | None:
         """Unix seconds of its first and last line; None where only their text tells."""
         return None

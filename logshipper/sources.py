@@ -148,6 +148,7 @@ class Sources:
                     await self._follow_root()
                     for container in update.containers:
                         await self._inquiry.learned(container)
+                        await asyncio.sleep(0)  # thousands of them would hold up every sink
                 elif update.action in {"create", "start", "rename"}:
                     if update.action == "start":
                         self._follower.started(update.container_id)
