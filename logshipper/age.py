@@ -36,22 +36,34 @@ class Age:
         elif self.since is None:
             self.since = seen_at
 
-    def took(self, data: bytes, unread_bytes: int, seen_at: float) -> float:
+    def took(
+        self,
+        data: bytes,
+        unread_bytes: int,
+        seen_at: float,
+        times: tuple[float, float] | None = None,
+    ) -> float:
         """Takes what was read; gives since when its first line had waited, Unix seconds.
 
         Args:
             data: whole lines.
             unread_bytes: behind them, in the log's files.
             seen_at: for lines without a time, when nothing better is known.
+            times: of the first and the last line, where they need not be looked for.
         """
         waited = self.since if self.since is not None else seen_at
-        first = line_time(data, 0, data.find(b"\n") + 1 or len(data))
+        first, last = times or _times(data, last=unread_bytes > 0)
         if not unread_bytes:
             self.since = None
         else:
-            last = line_time(data, data.rfind(b"\n", 0, -1) + 1, len(data))
             self.since = waited if last is None else last
         return waited if first is None else first
+
+
+def _times(data: bytes, *, last: bool) -> tuple[float | None, float | None]:
+    first = line_time(data, 0, data.find(b"\n") + 1 or len(data))
+    end = data.rfind(b"\n", 0, -1) + 1
+    return first, line_time(data, end, len(data)) if last else None
 
 
 def line_time(data: bytes, begin: int, end: int) -> float | None:

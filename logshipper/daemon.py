@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 from logshipper.account import Standing, label
 from logshipper.alarms import Alarms
+from logshipper.api.entries import Entries
+from logshipper.apishipping import ApiShipping
 from logshipper.batch import Limits
 from logshipper.checkpoint import Checkpoint
 from logshipper.config import Config
@@ -35,6 +37,7 @@ from logshipper.spool import Spool
 from wharfinger.backoff import Backoff
 from wharfinger.container import Container
 from wharfinger.dockerd import Docker
+from wharfinger.dockerlogs import DockerLogs
 from wharfinger.errors import ConfigError, Finding
 from wharfinger.health import Check
 from wharfinger.lifecycle import Scope
@@ -62,6 +65,7 @@ class Logshipper:
         self._sources: Sources | None = None
         self._files: FileShipping | None = None
         self._decisions: Decisions | None = None
+        self._api: ApiShipping | None = None
 
     async def start(self) -> None:
         """Opens the checkpoints and every log; waits for Docker as long as it takes."""
@@ -73,13 +77,14 @@ class Logshipper:
             await self._scope.enter(contextlib.aclosing(shipment))
             self._shipments.append(shipment)
         docker = await self._scope.enter(Docker(self._config.docker))
+        logs = await self._scope.enter(DockerLogs(self._config.docker))
+        api = self._api = ApiShipping(self._shipments, logs, docker, events=self._scope.events)
         files = self._files = FileShipping(
             self._config,
             self._shipments,
             events=self._scope.events,
             watches=Watches(self._scope.health.check("inotify of files")),
         )
-        self._decisions = Decisions(self._config, self._shipments, files, self._scope.events)
         sources = Sources(
             docker,
             self,
@@ -90,6 +95,14 @@ class Logshipper:
             poll_seconds=config.poll_seconds,
         )
         self._sources = sources
+        self._decisions = Decisions(
+            self._config,
+            self._shipments,
+            api,
+            files,
+            events=self._scope.events,
+            folder_of=sources.folder,
+        )
         await self._scope.enter(sources.opened())
         for container_id in {each for shipment in self._shipments for each in shipment.known()}:
             await sources.follow(container_id)
@@ -101,6 +114,7 @@ class Logshipper:
         self._scope.spawn("file watch", sources.watch_files())
         self._scope.spawn("file poll", sources.poll())
         self._scope.spawn("container questions", sources.answer_questions())
+        self._scope.spawn("docker logs", api.run())
         for name, loop in files.loops():
             self._scope.spawn(name, loop)
         self._scope.spawn("lag and loss", self._watch_over())
@@ -158,10 +172,17 @@ class Logshipper:
         if self._decisions is not None:
             self._decisions.learn(container)
 
+    def started(self, container_id: str) -> None:
+        """Reads what a container says that was stopped."""
+        if self._api is not None:
+            self._api.started(container_id)
+
     def gone(self, container_id: str) -> None:
         """Lets a log end in every shipment."""
         if self._files is not None:
             self._files.gone(container_id)
+        if self._api is not None:
+            self._api.gone(container_id)
         for shipment in self._shipments:
             shipment.gone(container_id)
 
@@ -239,7 +260,7 @@ class Logshipper:
                 lines=decided.lines,
                 progress=progress,
             )
-        return Typed(
+        return (Entries if decided.driver else Typed)(
             container_id,
             decided.fields,
             encoding=encoding,

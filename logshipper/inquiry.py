@@ -4,16 +4,19 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
 
 from logshipper.logfile import OPEN_FLAGS, open_folder
+from logshipper.route import DRIVER
 from wharfinger.container import Container, parse_container
 from wharfinger.errors import Rejected, Unavailable
 
 CLAIM_LIMIT_BYTES: Final = 2**20
+HOST_FILE: Final = "hostconfig.json"
 QUESTIONERS: Final = 4
 
 
@@ -68,10 +71,17 @@ class Inquiry:
         self._asked[container_id] = attributes or self._asked.get(container_id, {})
 
     def claim(self, container_id: str, folder: Path) -> None:
-        """Keeps what dockerd wrote of the container, should it be gone before Docker is asked."""
-        if container_id not in self._known:
-            with contextlib.suppress(OSError, Rejected, msgspec.DecodeError):
-                self._claims[container_id] = read_claim(folder, container_id)
+        """Keeps what dockerd wrote of the container, should it be gone before Docker is asked.
+
+        A log that only Docker's API gives must be asked for before its container has started:
+        dockerd answers nobody while it starts one, and gives nothing of one on its way out.
+        """
+        if container_id in self._known:
+            return
+        with contextlib.suppress(OSError, Rejected, msgspec.DecodeError):
+            claim = self._claims[container_id] = read_claim(folder, container_id)
+            if claim.log_driver not in {DRIVER, ""}:
+                self._learn(claim)
 
     def gone(self, container_id: str) -> None:
         """The container's folder is no more: the last chance to learn who it was."""
@@ -125,14 +135,21 @@ def read_claim(folder: Path, container_id: str) -> Container:
     """
     folder_fd = open_folder(str(folder))
     try:
-        fd = os.open("config.v2.json", OPEN_FLAGS, dir_fd=folder_fd)
+        told = _read(folder_fd, "config.v2.json")
+        host = None
+        with contextlib.suppress(OSError):  # written last
+            host = _read(folder_fd, HOST_FILE)
     finally:
         os.close(folder_fd)
-    with os.fdopen(fd, "rb") as file:
-        told = msgspec.json.decode(file.read(CLAIM_LIMIT_BYTES))
     if not isinstance(told, dict) or told.get("ID") != container_id:
         raise Rejected("config.v2.json describes something else")
-    return parse_container({**told, "Id": container_id})
+    claim = parse_container({**told, "Id": container_id, "HostConfig": host})
+    return claim if claim.running or claim.started_at_ns else replace(claim, state="created")
+
+
+def _read(folder_fd: int, name: str) -> object:
+    with os.fdopen(os.open(name, OPEN_FLAGS, dir_fd=folder_fd), "rb") as file:
+        return msgspec.json.decode(file.read(CLAIM_LIMIT_BYTES))
 
 
 def _of_event(container_id: str, attributes: Mapping[str, str]) -> Container:

@@ -18,8 +18,8 @@ from logshipper.logfile import CorruptLogError
 from logshipper.model import Loss, Position, Progress, Route, SavedLog, Slice
 from logshipper.pipeline import Pipeline
 from logshipper.segment import Segment
+from logshipper.source import Source
 from logshipper.spool import Spool
-from logshipper.tail import Tail
 
 # A part that is followed by nothing for so long was the end of its message: a process that was
 # killed within a line, or one that ends its output at exactly 16,384 bytes without a newline.
@@ -41,7 +41,7 @@ class Log:
 
     Attributes:
         container_id: 64 hexadecimal digits; of a file of text, where it is: see `Found.key`.
-        tail: its files.
+        tail: its files, or Docker's API.
         saved: what the checkpoint knew of it when it was opened.
         route: None as long as nobody has said who the container is.
         pipeline: None as long as it is not shipped.
@@ -62,7 +62,7 @@ class Log:
     """
 
     container_id: str
-    tail: Tail
+    tail: Source
     saved: SavedLog | None
     route: Route | None = None
     pipeline: Pipeline | None = None
@@ -134,6 +134,12 @@ class Log:
                 return False  # told by the note
             return stirred or self._overdue() or self.due_seconds <= 0
 
+    def read_from(self, source: Source) -> None:
+        """Takes another source, before anything was read: now it is known where its log is."""
+        with self._mutex:
+            self.tail.close()
+            self.tail = source
+
     def hold_at_most(self, limit_bytes: int) -> None:
         """Lets deleted files go beyond a limit; what was unread in them is lost."""
         with self._mutex:
@@ -173,7 +179,7 @@ class Log:
             try:
                 chunk = self.tail.read()
                 self._unread = ""
-                self.taken_bytes = len(chunk.data) if chunk is not None else 0
+                self.taken_bytes = chunk.size_bytes if chunk is not None else 0
             except OSError as error:
                 self._unread = _said(error)
                 return None
@@ -182,7 +188,8 @@ class Log:
             if chunk is not None:
                 self._at, self._grown_at = chunk.end, time.monotonic()
                 self._age.since = waited
-                self.read_since = self._age.took(chunk.data, self.unread_bytes, self._seen_at())
+                waiting_bytes, seen_at = self.unread_bytes, self._seen_at()
+                self.read_since = self._age.took(chunk.data, waiting_bytes, seen_at, chunk.times)
                 return self.pipeline.take(chunk)
             # What is there is no line yet, and may never be one: a host that lost power.
             self._torn_bytes, self._age.since = self.unread_bytes, None

@@ -11,6 +11,8 @@ from logshipper.linesettings import LineSettings
 
 # Stands before a parsed field's name that is taken.
 PREFIX: Final = "parsed_"
+# Before each text stand its time, padded to nine digits, and a space.
+ENTRY_BYTES: Final = 31
 
 
 class Position(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -89,6 +91,61 @@ class Progress:
         return min([self.read, *(m.start for m in self.open if m.start is not None)])
 
 
+class Mark(msgspec.Struct, frozen=True, gc=False):
+    """What an entry of Docker's API is known by, however often it is read.
+
+    Attributes:
+        time_ns: that Docker wrote on it, Unix nanoseconds; says nothing of the order.
+        crc: CRC-32 of its stream and its text.
+        nth: how many just before it, of its stream, have the same time and text.
+        stream: `stdout` or `stderr`.
+    """
+
+    time_ns: int
+    crc: int
+    nth: int = 0
+    stream: str = "stdout"
+
+    def __str__(self) -> str:
+        text = f"{self.time_ns:x}.{self.crc:08x}"
+        return f"{text}.{self.nth:x}" if self.nth else text
+
+
+class Entry(msgspec.Struct, gc=False):
+    """One entry of a log as Docker's API gives it: a line, or a part of a long one.
+
+    Attributes:
+        mark: names it in document ids.
+        stream: `stdout` or `stderr`.
+        time: RFC 3339 in UTC, nanoseconds with trailing zeros trimmed, as in Docker's files.
+        text: with its newline, if Docker gave one.
+    """
+
+    mark: Mark
+    stream: str
+    time: str
+    text: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """How far it moves a position: its text, and the time before it."""
+        return len(self.text) + ENTRY_BYTES
+
+
+class Anchor(msgspec.Struct, frozen=True, gc=False):
+    """Where a log that has no byte offsets was left: behind an entry that will be met again.
+
+    Attributes:
+        offset: bytes of the log before that place, since it was first read.
+        mark: of the entry before it.
+        ahead: of the one behind it: there was none before.
+    """
+
+    offset: int
+    mark: Mark
+    ahead: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class SavedLog:
     """What the checkpoint holds of one log.
@@ -101,12 +158,14 @@ class SavedLog:
         mark: the bytes before the position that was read, hexadecimal: a host that lost power may
             have lost them from the file, and dockerd written others in their place. Empty when
             the file was complete and let go.
+        anchor: where to go on in a log that is read through Docker's API; None for files.
     """
 
     progress: Progress
     generations: tuple[Generation, ...]
     waiting_bytes: int = 0
     mark: str = ""
+    anchor: Anchor | None = None
 
     def generation(self, ordinal: int) -> Generation | None:
         """The generation of that ordinal, if it is known."""
@@ -154,6 +213,38 @@ class Chunk:
     def end(self) -> Position:
         """The position after its last byte."""
         return Position(self.generation.ordinal, self.offset + len(self.data))
+
+    @property
+    def size_bytes(self) -> int:
+        """How much of the log it is."""
+        return self.end.offset - self.offset
+
+    @property
+    def times(self) -> tuple[float, float] | None:
+        """Unix seconds of its first and last line; None where only their text tells."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class EntryChunk(Chunk):
+    """Entries of a log that is read through Docker's API; `data` is empty.
+
+    Attributes:
+        entries: at least one.
+    """
+
+    entries: tuple[Entry, ...] = ()
+
+    @property
+    def end(self) -> Position:
+        """The position after its last entry."""
+        size = sum(len(entry.text) for entry in self.entries) + ENTRY_BYTES * len(self.entries)
+        return Position(self.generation.ordinal, self.offset + size)
+
+    @property
+    def times(self) -> tuple[float, float] | None:
+        """Unix seconds of its first and last entry."""
+        return self.entries[0].mark.time_ns / 1e9, self.entries[-1].mark.time_ns / 1e9
 
 
 class Message(msgspec.Struct, gc=False):
@@ -236,6 +327,7 @@ class Route:
         fields: `app env host container image ...`; what is not known is absent.
         lines: what is done to its lines.
         owner: what ids begin with, for a file of text; empty for a log of Docker's.
+        driver: the log driver whose log is read through Docker's API; empty for files.
     """
 
     ship: bool
@@ -243,6 +335,7 @@ class Route:
     fields: Mapping[str, str] = field(default_factory=dict)
     lines: LineSettings = field(default_factory=LineSettings)
     owner: str = ""
+    driver: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from logshipper.encoding import Encoding, Splicer
 from logshipper.join import PART_BYTES, Joiner
 from logshipper.lines.stages import Stages
 from logshipper.linesettings import LineSettings
-from logshipper.model import Chunk, Message, Position, Progress, Slice
+from logshipper.model import Chunk, Entry, Message, Position, Progress, Slice
 from logshipper.splice import insides
 
 ID_CONTAINER_DIGITS: Final = 16
@@ -259,7 +259,7 @@ class Typed:
         ready = self._joiner.add(identity, at, record.log, record.stream, self._time)
         return documents + self._encoded(ready)
 
-    def _passed(self, record: Record) -> list[bytes]:
+    def _passed(self, record: Record | Entry) -> list[bytes]:
         """Learns of a record's time, also of one that was shipped before."""
         self._time = record.time or self._time
         if self._stages is None or not self._stages.elsewhere(record.stream):

@@ -7,7 +7,7 @@ from typing import Any, Final
 from logshipper.config import Config
 from logshipper.linesettings import LineSettings
 from logshipper.model import Route
-from logshipper.route import FILES_LABEL, file_route, route
+from logshipper.route import FILES_LABEL, file_route, route, through
 from logshipper.selection import selected
 from wharfinger.container import Container
 
@@ -57,7 +57,8 @@ def _decided(config: Config, container: Container, rule: Callable[..., Route]) -
 def planned(container: Container, decisions: Mapping[str, Route]) -> dict[str, Any]:
     """The same, for programs."""
     shipped = [decided for decided in decisions.values() if decided.ship]
-    reasons = dict.fromkeys(decided.reason for decided in decisions.values() if decided.reason)
+    told = [text for each in decisions.values() for text in (through(each), each.reason)]
+    reasons = dict.fromkeys(filter(None, told))
     return {
         "container": container.id,
         "name": container.name,

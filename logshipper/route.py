@@ -18,6 +18,10 @@ FILES_LABEL: Final = "wharfinger.logs.files"
 ON: Final = "on"
 OFF: Final = "off"
 DRIVER: Final = "json-file"
+NO_DRIVER: Final = "none"
+# Those that Docker can read back by themselves; of all others it keeps a copy, unless told not to.
+READABLE: Final = frozenset({"local", "journald"})
+CACHE_OPTION: Final = "cache-disabled"
 # A label may be megabytes long, and goes into every document.
 MAX_FIELD_CHARACTERS: Final = 256
 ID_DIGITS: Final = 64
@@ -56,11 +60,30 @@ def route(
     if not decided.ship:
         return decided
     if container.log_driver not in {DRIVER, ""}:
-        return Route(ship=False, reason=f"log driver {container.log_driver!r:.80} writes no files")
+        why = unreadable(container)
+        return (
+            Route(ship=False, reason=why) if why else replace(decided, driver=container.log_driver)
+        )
     if CHARSET_LABEL not in container.labels or FILES_LABEL in container.labels:
         return decided
     why = f"label {CHARSET_LABEL} is of no use: {DRIVER} logs are UTF-8"
     return replace(decided, reason="; ".join(filter(None, (decided.reason, why))))
+
+
+def unreadable(container: Container) -> str:
+    """Why Docker's API cannot give a container's log; empty when it can, as far as one sees."""
+    driver = container.log_driver
+    if driver == NO_DRIVER:
+        return f"log driver {driver!r} keeps nothing"
+    disabled = container.log_options.get(CACHE_OPTION, "").strip().lower()
+    if driver not in READABLE and disabled in {"true", "1", "t"}:
+        return f"log driver {driver!r:.80} sends lines away, and {CACHE_OPTION} keeps no copy here"
+    return ""
+
+
+def through(decided: Route) -> str:
+    """How a log is read, where that is not its file; for people."""
+    return f"through Docker's API (driver {decided.driver:.80})" if decided.driver else ""
 
 
 def file_route(

@@ -8,6 +8,7 @@ from math import inf
 from typing import Any, Final
 
 from logshipper.account import Account, Accounts, Consignment, Standing, called
+from logshipper.api.tail import ApiTail
 from logshipper.batch import Batch, Limits, Ticket
 from logshipper.delivery import Delivery
 from logshipper.keeper import Keeper
@@ -16,6 +17,7 @@ from logshipper.metrics import Metrics
 from logshipper.model import Loss, Progress, Route, SavedLog, Slice
 from logshipper.pipeline import Pipeline
 from logshipper.retention import Retention
+from logshipper.source import Source
 from logshipper.tail import Tail
 from wharfinger.events import Events
 
@@ -98,12 +100,15 @@ class Shipment:
     async def open(self, container_id: str, folder: str, base: str) -> None:
         """Opens the files of a log and holds them; they are read once the log has a route."""
         spooled = self._retention.spool.of
-        await self.follow(
-            container_id,
-            lambda saved: Tail(folder, base, saved=saved, spooled=spooled(container_id)),
-        )
 
-    async def follow(self, log_id: str, make_tail: Callable[[SavedLog | None], Tail]) -> None:
+        def source(saved: SavedLog | None) -> Source:
+            if saved is not None and saved.anchor is not None:
+                return ApiTail(saved)
+            return Tail(folder, base, saved=saved, spooled=spooled(container_id))
+
+        await self.follow(container_id, source)
+
+    async def follow(self, log_id: str, make_tail: Callable[[SavedLog | None], Source]) -> None:
         """Opens a log of any kind, as `open` does; `make_tail` is told what the checkpoint has."""
 
         def opened() -> Log:

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from asyncinotify import Event, Mask
 
 from logshipper.inotify import Watches
-from logshipper.inquiry import Inquiry, Registry
+from logshipper.inquiry import HOST_FILE, Inquiry, Registry
 from wharfinger.backoff import Backoff
 from wharfinger.container import Container, DockerEvent, EngineInfo, Listed
 from wharfinger.errors import Rejected, Unavailable
@@ -59,6 +59,9 @@ class Follower(Protocol):
 
     def learn(self, container: Container) -> None:
         """What Docker says of a container."""
+
+    def started(self, container_id: str) -> None:
+        """A container was started."""
 
     def gone(self, container_id: str) -> None:
         """The container's folder is no more."""
@@ -123,6 +126,10 @@ class Sources:
             await self._found(self._root / container_id)
             self._inquiry.ask(container_id)
 
+    def folder(self, container_id: str) -> Path:
+        """Where Docker keeps what is the container's, or kept it."""
+        return self._folders.get(container_id, self._root / container_id)
+
     def is_there(self, container_id: str) -> bool:
         """Whether the container has a folder of Docker's."""
         return container_id in self._folders
@@ -143,6 +150,8 @@ class Sources:
                         await self._inquiry.learned(container)
                         await asyncio.sleep(0)  # thousands of them would hold up every sink
                 elif update.action in {"create", "start", "rename"}:
+                    if update.action == "start":
+                        self._follower.started(update.container_id)
                     self._inquiry.ask(update.container_id, update.attributes)
 
     async def watch_files(self) -> None:
@@ -263,8 +272,9 @@ class Sources:
             self._follower.gone(container_id)
         elif mask & (Mask.MODIFY | Mask.ATTRIB):
             self._follower.wake(container_id)
-        elif "-json.log" in name:
-            await self._follower.look(container_id)
+        elif "-json.log" in name or name == HOST_FILE:
+            if name != HOST_FILE:
+                await self._follower.look(container_id)
             folder = self._folders.get(container_id)  # the poll may have missed it meanwhile
             if folder is not None:
                 self._inquiry.claim(container_id, folder)

@@ -30,6 +30,7 @@ pytest_plugins = [
         "tests.stack.logs",
         "tests.stack.shipper",
         "tests.stack.runtime",
+        "tests.stack.journal",
     )
     if importlib.util.find_spec(name) is not None
 ]

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import json
 import re
 import time
@@ -33,6 +32,7 @@ from wharfinger.container import (
     parse_container,
     parse_info,
 )
+from wharfinger.dockeraddress import unreachable
 from wharfinger.dockerexec import Executed, Output
 from wharfinger.dockerwatch import Watch, WatchLimits
 from wharfinger.errors import ConfigError, Finding, Rejected, Unavailable
@@ -361,28 +361,13 @@ class Docker:
             why = f"Docker at {self._url}: {error.message[:WHY_CHARACTERS]} ({what})"
             if HTTP_BAD_REQUEST <= error.status < HTTP_SERVER_ERROR:
                 raise Rejected(why) from error
-            raise Unavailable(self._unreachable(error.__context__) or why) from error
+            raise Unavailable(unreachable(self._url, error.__context__) or why) from error
         except (aiohttp.ClientError, OSError) as error:
             why = f"Docker at {self._url} cut the connection: {error!r} ({what})"
-            raise Unavailable(self._unreachable(error) or why) from error
+            raise Unavailable(unreachable(self._url, error) or why) from error
         except (ValueError, TypeError, KeyError) as error:
             why = f"Docker at {self._url} answered nonsense: {error!r:.{WHY_CHARACTERS}} ({what})"
             raise Unavailable(why) from error
-
-    def _unreachable(self, cause: BaseException | None) -> str | None:
-        match cause.errno if isinstance(cause, OSError) else None:
-            case errno.EACCES | errno.EPERM:
-                fix = (
-                    "permission denied: run as root, or as a user in the socket's group "
-                    "(`usermod -aG docker USER`, or SupplementaryGroups=docker in the unit)"
-                )
-            case errno.ENOENT:
-                fix = "there is no such socket: is dockerd running? is [docker] url right?"
-            case errno.ECONNREFUSED:
-                fix = "nobody listens there: dockerd is down or starting"
-            case _:
-                return None
-        return f"Docker at {self._url} cannot be reached: {fix}"
 
 
 def _entry(found: DockerContainer) -> dict[str, Any]:

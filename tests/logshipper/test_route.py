@@ -1,7 +1,9 @@
 """What is shipped and with which fields; labels are hostile."""
 
+import pytest
+
 from logshipper.linesettings import LineSettings
-from logshipper.route import route
+from logshipper.route import route, through
 from wharfinger.container import Container
 
 ID = "ab" * 32
@@ -35,10 +37,52 @@ def test_a_label_leaves_it_out() -> None:
     assert "wharfinger.logs" in decided.reason
 
 
-def test_another_driver_has_no_file() -> None:
-    decided = route(Container(ID, log_driver="journald"), host="h1")
+@pytest.mark.parametrize("driver", ["local", "journald", "syslog", "someone/plugin:1"])
+def test_another_driver_is_read_through_dockers_api(driver: str) -> None:
+    decided = route(Container(ID, log_driver=driver), host="h1")
+    assert (decided.ship, decided.driver, decided.reason) == (True, driver, "")
+    assert through(decided) == f"through Docker's API (driver {driver})"
+    assert through(route(Container(ID, log_driver="json-file"), host="h1")) == ""
+
+
+@pytest.mark.parametrize(
+    ("driver", "options", "why"),
+    [
+        ("none", {}, "keeps nothing"),
+        ("syslog", {"cache-disabled": "True"}, "cache-disabled keeps no copy"),
+        ("x" * 2**20, {"cache-disabled": "1"}, "cache-disabled keeps no copy"),
+    ],
+)
+def test_a_driver_of_which_docker_keeps_nothing_says_so(
+    driver: str, options: dict[str, str], why: str
+) -> None:
+    decided = route(Container(ID, log_driver=driver, log_options=options), host="h1")
     assert not decided.ship
-    assert "journald" in decided.reason
+    assert why in decided.reason
+    assert len(decided.reason) < 300
+
+
+def test_what_has_a_copy_and_what_needs_none_is_read() -> None:
+    for driver, options in (
+        ("local", {"cache-disabled": "true"}),
+        ("syslog", {"cache-disabled": "false"}),
+        ("syslog", {"cache-disabled": "nonsense"}),
+    ):
+        assert route(Container(ID, log_driver=driver, log_options=options), host="h1").ship
+
+
+def test_off_holds_for_every_driver() -> None:
+    labels = {"wharfinger.logs": "off"}
+    assert not route(Container(ID, labels=labels, log_driver="local"), host="h1").ship
+
+
+def test_a_character_set_is_of_use_where_bytes_are_kept() -> None:
+    labels = {"wharfinger.logs.charset": "gbk"}
+    decided = route(Container(ID, labels=labels, log_driver="local"), host="h1")
+    assert (decided.reason, decided.lines.charset) == ("", "gbk")
+    assert (
+        "of no use" in route(Container(ID, labels=labels, log_driver="json-file"), host="h").reason
+    )
 
 
 def test_a_hostile_app_costs_its_fields_and_never_its_lines() -> None:

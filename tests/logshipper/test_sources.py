@@ -55,6 +55,7 @@ class FakeEngine:
 
 class FakeFollower:
     def __init__(self) -> None:
+        self.starts: list[str] = []
         self.opened: dict[str, tuple[str, str]] = {}
         self.looked: list[tuple[str, ...]] = []
         self.woken: list[str] = []
@@ -69,6 +70,9 @@ class FakeFollower:
 
     def wake(self, container_id: str) -> None:
         self.woken.append(container_id)
+
+    def started(self, container_id: str) -> None:
+        self.starts.append(container_id)
 
     def learn(self, container: Container) -> None:
         self.learned[container.id] = container
@@ -433,3 +437,29 @@ def test_a_claim_that_is_a_link_is_not_read(tmp_path: Path) -> None:
     (log.folder / "config.v2.json").symlink_to(tmp_path / "planted")
     with pytest.raises(OSError, match="symbolic"):
         read_claim(log.folder, cid(1))
+
+
+async def test_one_whose_log_only_docker_gives_is_known_before_docker_answers(
+    found: Found,
+) -> None:
+    """dockerd answers nobody while it starts a container."""
+    await found.start()
+    log = DockerLog(found.containers, cid(31))
+    claim = {"ID": cid(31), "Name": "/short", "Created": "2026-07-01T10:00:00Z"}
+    (log.folder / "config.v2.json").write_text(json.dumps(claim))
+    staged = log.folder / ".tmp-hostconfig.json"
+    staged.write_text(json.dumps({"LogConfig": {"Type": "local", "Config": {"max-file": "2"}}}))
+    staged.rename(log.folder / "hostconfig.json")
+    await found.until(lambda: cid(31) in found.follower.learned)
+    learned = found.follower.learned[cid(31)]
+    assert (learned.name, learned.log_driver) == ("short", "local")
+    assert learned.log_options == {"max-file": "2"}
+    assert learned.state == "created"
+
+
+async def test_a_start_is_told_at_once(found: Found) -> None:
+    await found.start()
+    found.engine.updates.put_nowait(DockerEvent(cid(32), "create", 0))
+    found.engine.updates.put_nowait(DockerEvent(cid(32), "start", 0))
+    await found.until(lambda: bool(found.follower.starts))
+    assert found.follower.starts == [cid(32)]

@@ -1,0 +1,1 @@
+"""Logs that no file of ours holds: read through Docker's API."""
