@@ -87,7 +87,7 @@ class Log:
         return self._unopened or self._unread
 
     def look(self) -> bool:
-        """Opens files that have appeared; whether there is something to read."""
+        """Opens files that have appeared; whether there is something to read, or to watch."""
         with self._mutex:
             if self.finished:
                 return False
@@ -97,7 +97,9 @@ class Log:
             except OSError as error:
                 self._unopened = _said(error)
             self._note()
-            return self.tail.stirred or self._overdue() or self.due_seconds <= 0
+            # One that was empty when it appeared must be watched before its first line.
+            unwatched = not self.armed and self.tail.newest_fd is not None
+            return self.tail.stirred or unwatched or self._overdue() or self.due_seconds <= 0
 
     def hold_at_most(self, limit_bytes: int) -> None:
         """Lets deleted files go beyond a limit; what was unread in them is lost."""

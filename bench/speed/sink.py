@@ -39,7 +39,9 @@ class Sink:
 
     def answer(self, head: bytes, body: bytes) -> bytes:
         if head.startswith(b"post"):
-            said = self.take(zlib.decompress(body, 31) if b"content-encoding: gzip" in head else body)
+            said = self.take(
+                zlib.decompress(body, 31) if b"content-encoding: gzip" in head else body
+            )
         else:
             known = {"documents": self.documents, "last_at": self.last_at}
             known["body_bytes"] = self.body_bytes
