@@ -120,37 +120,39 @@ class Rules:
         if message.piece:
             return True
         text = message.text
-        fields = self._parse(text) if self._parse is not None else None
-        if fields is None:
-            if self._parse is not None:
-                self._tally.unread["parse"] += 1
-        else:
+        fields: dict[str, Any] | None = None
+        if self._parse is not None and (fields := self._parse(text)) is None:
+            self._tally.unread["parse"] += 1
+        if fields:
             # A pattern's groups and the like may be anybody's: from here on it is ours.
             for key in MESSAGE_KEYS:
                 if isinstance(fields.get(key), str):
                     message.text = fields.pop(key)
                     break
         if self._time is not None:
-            self._read_time(self._time, message, text, fields if fields is not None else {})
+            self._read_time(self._time, message, text, fields)
         level = self._settings.level
         if level != OFF:
-            key = "" if level in {"", AUTO} else level
-            message.level = take_level(fields, key) if fields else ""
-            if not message.level and level == AUTO:
+            if fields:
+                message.level = take_level(fields, "" if level in {"", AUTO} else level)
+            if level == AUTO and not message.level:
                 message.level = of_text(text)
         message.fields = clear(fields, self._taken) if fields else None
         return True
 
-    def _read_time(self, read: Reader, message: Message, text: str, fields: dict[str, Any]) -> None:
+    def _read_time(
+        self, read: Reader, message: Message, text: str, fields: dict[str, Any] | None
+    ) -> None:
         docker_ns = _second_ns(message.time[:SECOND_CHARACTERS])
-        key = self._settings.time_field
-        for name in (key,) if key else TIME_KEYS:
-            value = fields.get(name)
+        key, known = self._settings.time_field, fields or {}
+        names = (key,) if key else TIME_KEYS
+        for name in names if known else ():
+            value = known.get(name)
             if not isinstance(value, str | int | float) or isinstance(value, bool):
                 continue
             if found := read(str(value), docker_ns):
                 message.time = rfc3339(found)
-                del fields[name]
+                del known[name]
                 return
         if not key and (found := read(text, docker_ns)):
             message.time = rfc3339(found)
