@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -13,6 +14,7 @@ from tests.logshipper.strict_sink import busy_items, hang, reset_after_storing, 
 
 KILLS, SHORT_CONTAINERS, WORD_BYTES = 15, 60, 16
 OUTAGE_SECONDS: Final = 10.0
+ROTATION_SECONDS: Final = 15.0
 SLOWLY: Final = "usleep 20000"
 
 Fault = Callable[[Race], Awaitable[None]]
@@ -35,18 +37,18 @@ async def away(race: Race, *options: str) -> None:
     """The sinks refuse connections meanwhile."""
     await race.start()
     await race.all(lambda contestant: contestant.sink.stop())
-    container = await race.write("line", 100_000, *options, pause="usleep 5000")
+    container = await race.write("line", 50_000, *options, pause="usleep 10000")
     await race.docker.run("wait", container)
     await asyncio.sleep(2.0)
     await race.all(lambda contestant: contestant.sink.start())
 
 
 async def away_within(race: Race) -> None:
-    await away(race, "--log-opt=max-size=2m", "--log-opt=max-file=30")
+    await away(race, "--log-opt=max-size=1m", "--log-opt=max-file=30")
 
 
 async def away_beyond(race: Race) -> None:
-    await away(race, "--log-opt=max-size=2m", "--log-opt=max-file=3")
+    await away(race, "--log-opt=max-size=1m", "--log-opt=max-file=3")
 
 
 async def removed(race: Race) -> None:
@@ -63,13 +65,13 @@ async def removed(race: Race) -> None:
 async def down(race: Race, *options: str) -> None:
     """Stopped in good order, three times, while the log rotates."""
     options = ("--log-opt=max-size=200k", "--log-opt=max-file=40", *options)
-    container = await race.write("line", 30_000, *options, pause="usleep 40000")
+    container = await race.write("line", 50_000, *options, pause="usleep 30000")
     for _ in range(3):
         await race.start()
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(1.0)
         await race.all(_stop)
-        goal = race.rotated(container) + 3
-        while race.rotated(container) < goal:  # noqa: ASYNC110 - of files, not of a task
+        goal, deadline = race.rotated(container) + 3, time.monotonic() + ROTATION_SECONDS
+        while race.rotated(container) < goal and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     await race.start()
 

@@ -14,7 +14,7 @@ from wharfinger.operator.parts.dockerd import DockerDaemon
 
 # Longer than the longest pause between two attempts of any of them.
 QUIET_SECONDS: Final = 17.0
-PATIENCE_SECONDS: Final = 90.0
+PATIENCE_SECONDS: Final = 150.0
 LABELS: Final = ("--label=wharfinger.app=shop", "--label=wharfinger.env=prod")
 FILLING: Final = "of a customer who ordered this and that, and would like to have it soon"
 

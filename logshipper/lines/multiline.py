@@ -36,6 +36,7 @@ class Grouper:
         self._continues = continues
         self.patience_seconds = seconds + SLACK_NS / SECOND_NS
         self._limit_ns = int(seconds * SECOND_NS)
+        self._limit_over_ns = self._limit_ns + SLACK_NS
         self._limit_lines = limit_lines
         self._limit_bytes = limit_bytes
         self._events: dict[str, Event] = {}
@@ -74,10 +75,6 @@ class Grouper:
         self._events[message.stream] = Event(message, message.at, [text], size, message.time)
         return [_whole(event)] if event is not None else []
 
-    def elsewhere(self, stream: str) -> bool:
-        """Whether an event of another stream may go on."""
-        return len(self._events) > (stream in self._events)
-
     def passed(self, stream: str, time: str) -> list[Message]:
         """Learns of a time; gives events of other streams that nothing can go on with any more.
 
@@ -85,11 +82,12 @@ class Grouper:
             stream: of the record.
             time: of the record.
         """
-        ready: list[Message] = []
-        for other in [each for each in self._events if each != stream]:
-            if _later(self._events[other].time, time, self._limit_ns + SLACK_NS):
-                ready += self.flush(other)
-        return ready
+        over: list[Message] = []
+        if len(self._events) > (stream in self._events):
+            for other in tuple(self._events):
+                if other != stream and _later(self._events[other].time, time, self._limit_over_ns):
+                    over += self.flush(other)
+        return over
 
     def flush(self, *streams: str) -> list[Message]:
         """Gives the events of these streams as they are."""

@@ -68,13 +68,9 @@ class Stages:
             return [message] if self._rules.apply(message) else []
         return self._ruled(self._grouper.add(message))
 
-    def elsewhere(self, stream: str) -> bool:
-        """Whether an event of another stream may go on."""
-        return self._grouper is not None and self._grouper.elsewhere(stream)
-
-    def passed(self, stream: str, time: str) -> list[Message]:
+    def passed(self, stream: str, time: str) -> Sequence[Message]:
         """Learns of the time of a record, also of one that was shipped before."""
-        return self._ruled(self._grouper.passed(stream, time)) if self._grouper is not None else []
+        return () if self._grouper is None else self._ruled(self._grouper.passed(stream, time))
 
     def flush(self, streams: Iterable[str]) -> list[Message]:
         """Gives the events of these streams as they are."""

@@ -47,15 +47,15 @@ _SIZES: Final = ((10**11, SECOND_NS), (10**14, 10**6), (10**17, 10**3), (10**19,
 _OLDEST_GUESS: Final = 10**8
 _OFFSET_ZONE: Final = re.compile(r"([+-])(\d\d):?(\d\d)", re.ASCII)
 _ZONE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}")
-# What a fraction of so many digits is multiplied by.
-_SCALES: Final = tuple(10 ** (9 - digits) for digits in range(10))
+# What is behind a fraction of so many digits, for nine.
+_PADDING: Final = tuple("0" * (9 - digits) for digits in range(10))
 _FORMS: Final = {"iso": _ISO, "apache": _APACHE, "nginx": _SLASHES, "syslog": _SYSLOG}
 
-Reader = Callable[[str, int], int]
+Reader = Callable[[str, int], str]
 
 
 def compile_time(how: str, zone: str = "UTC") -> Reader:
-    """Makes what reads a time out of a text: nanoseconds since 1970, or 0 for none.
+    """Makes what reads a time out of a text: RFC 3339 in UTC with nine digits, or "" for none.
 
     What it makes takes the text and Docker's time in nanoseconds, which supplies a missing year
     and must not be too far away.
@@ -72,9 +72,9 @@ def compile_time(how: str, zone: str = "UTC") -> Reader:
     if how == "auto":
         return _auto(place)
     if unit := _UNITS.get(how):
-        return lambda text, near: _near(_epoch(text[:HEAD], unit), near)
+        return lambda text, near: _told(_epoch(text[:HEAD], unit), near)
     form = _Form(_FORMS.get(how) or compile_format(how), place)
-    return lambda text, near: _near(form.found(text[:HEAD], near) or 0, near)
+    return lambda text, near: form.found(text[:HEAD], near) or ""
 
 
 @lru_cache(maxsize=256)
@@ -96,35 +96,31 @@ def zone_of(name: str) -> tzinfo:
         raise Rejected(f"this machine knows no time zone {name!r:.80}") from error
 
 
-def rfc3339(time_ns: int) -> str:
-    """In UTC, with nine digits, as Docker's API writes times."""
+def _told(time_ns: int, docker_ns: int) -> str:
     seconds, rest = divmod(time_ns, SECOND_NS)
-    return f"{_second(seconds)}.{rest:09d}Z"
+    return f"{_second(seconds)}.{rest:09d}Z" if _is_near(time_ns, docker_ns) else ""
 
 
-@lru_cache(maxsize=1024)
 def _second(seconds: int) -> str:
     return (EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
 
 
-def _near(time_ns: int, docker_ns: int) -> int:
-    if time_ns <= 0 or (docker_ns and not -BEHIND_NS <= time_ns - docker_ns <= AHEAD_NS):
-        return 0
-    return time_ns
+def _is_near(time_ns: int, docker_ns: int) -> bool:
+    return time_ns > 0 and (not docker_ns or -BEHIND_NS <= time_ns - docker_ns <= AHEAD_NS)
 
 
 def _auto(zone: tzinfo) -> Reader:
     iso, *others = (_Form(form, zone) for form in (_ISO, _APACHE, _SLASHES))
     at_start = _Form(_SYSLOG_START, zone)
 
-    def read(text: str, near: int) -> int:
+    def read(text: str, near: int) -> str:
         head = text[:HEAD]
         found = iso.found(head, near)
         if found is None:
             found = next((n for n in (o.found(head, near) for o in others) if n is not None), None)
         if found is None:
             found = at_start.found(head, near, at_start=True)
-        return _near(_guessed(head) if found is None else found, near)
+        return _told(_guessed(head), near) if found is None else found
 
     return read
 
@@ -160,10 +156,10 @@ class _Form:
         self._fraction = pattern.groupindex.get("fraction")
         # Only without a year does it depend on the day that it is near to.
         self._needs_day = not {"year", "short", "stamp"} & set(pattern.groupindex)
-        self._seconds = lru_cache(maxsize=4096)(self._read)
+        self._seconds = lru_cache(maxsize=4096)(self._second)
 
-    def found(self, head: str, near: int, *, at_start: bool = False) -> int | None:
-        """Nanoseconds; 0 for what is no time; None where nothing is found."""
+    def found(self, head: str, near: int, *, at_start: bool = False) -> str | None:
+        """As readers give it; None where nothing is found."""
         match = self._pattern.match(head) if at_start else self._pattern.search(head)
         if match is None:
             return None
@@ -171,9 +167,16 @@ class _Form:
         begin, end = match.span()
         first, last = match.span(self._fraction) if self._fraction else (-1, -1)
         if first < 0:
-            return self._seconds(head[begin:end], day) * SECOND_NS
-        seconds = self._seconds(f"{head[begin:first]}0{head[last:end]}", day)
-        return seconds * SECOND_NS + int(head[first:last]) * _SCALES[last - first] if seconds else 0
+            seconds, told = self._seconds(head[begin:end], day)
+            fraction = _PADDING[0]
+        else:
+            seconds, told = self._seconds(f"{head[begin:first]}0{head[last:end]}", day)
+            fraction = head[first:last] + _PADDING[last - first]
+        return f"{told}.{fraction}Z" if _is_near(seconds * SECOND_NS, near) else ""
+
+    def _second(self, text: str, near_day: int) -> tuple[int, str]:
+        seconds = self._read(text, near_day)
+        return seconds, _second(seconds) if seconds > 0 else ""
 
     def _read(self, text: str, near_day: int) -> int:
         match = self._pattern.fullmatch(text)
