@@ -146,20 +146,21 @@ class Rules:
     def _read_time(
         self, read: Reader, message: Message, text: str, fields: dict[str, Any] | None
     ) -> None:
-        docker_ns = _second_ns(message.time[:SECOND_CHARACTERS])
-        key, known = self._settings.time_field, fields or {}
-        names = (key,) if key else TIME_KEYS
-        for name in names if known else ():
-            value = known.get(name)
-            if not isinstance(value, str | int | float) or isinstance(value, bool):
-                continue
-            if found := read(str(value), docker_ns):
+        key = self._settings.time_field
+        if fields or not key:
+            docker_ns = _second_ns(message.time[:SECOND_CHARACTERS])
+            known = fields or {}
+            for name in ((key,) if key else TIME_KEYS) if known else ():
+                value = known.get(name)
+                if not isinstance(value, str | int | float) or isinstance(value, bool):
+                    continue
+                if found := read(str(value), docker_ns):
+                    message.time = found
+                    del known[name]
+                    return
+            if not key and (found := read(text, docker_ns)):
                 message.time = found
-                del known[name]
                 return
-        if not key and (found := read(text, docker_ns)):
-            message.time = found
-            return
         self._tally.unread["time"] += 1
 
 
