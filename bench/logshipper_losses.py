@@ -7,11 +7,12 @@ them read the same logs at the same time and bear the same fault. A line counts 
 not in the store after nothing more has come for 17 s, with the shipper running.
 
 With `--fluent-bit` one of yours runs beside, three times: with `storage.type filesystem`, with
-chunks in memory (5 MB, as its Helm chart has it), and in memory with its defaults, but for a `DB`
-and `Generate_ID`. The first two are set to lose little: `Retry_Limit no_limits` (default: one
-retry), a retry within 2 s, a glob that takes rotated files, `Refresh_Interval 1` (60), `Rotate_Wait
-30` (5), `Buffer_Max_Size 8M` (32 KiB), `DB.sync` and `storage.sync full`, `net.io_timeout 5`
-(none), `Buffer_Size False`. Ours has its defaults, but for requests that time out after 5 s, too.
+chunks in memory (5 MB, as its Helm chart has it), and in memory with its defaults, but for a `DB`,
+`Generate_ID` and `Refresh_Interval 1`. The first two are set to lose little: `Retry_Limit
+no_limits` (default: one retry), a retry within 2 s, a glob that takes rotated files,
+`Refresh_Interval 1` (60), `Rotate_Wait 30` (5), `Buffer_Max_Size 8M` (32 KiB), `DB.sync` and
+`storage.sync full`, `net.io_timeout 5` (none), `Buffer_Size False`. Ours has its defaults, but for
+requests that time out after 5 s, too.
 """
 
 import argparse

@@ -31,7 +31,7 @@ type = "bulk"
 url = "{url}"
 request_timeout_seconds = 5
 """
-# What its documentation shows for containers: all else as it is by itself.
+# All else as it is by itself, but for a container that it would first see after up to a minute.
 DEFAULTS: Final = """
 [SERVICE]
     Flush 1
@@ -41,6 +41,7 @@ DEFAULTS: Final = """
     Tag d
     Path {root}/containers/*/*-json.log
     Read_from_Head On
+    Refresh_Interval 1
     DB {folder}/tail.db
     Mem_Buf_Limit 5MB
     multiline.parser docker

@@ -14,6 +14,7 @@ from tests.logshipper.strict_sink import busy_items, hang, reset_after_storing, 
 
 KILLS, SHORT_CONTAINERS, WORD_BYTES = 15, 60, 16
 OUTAGE_SECONDS: Final = 10.0
+LONG_SECONDS: Final = 45.0
 ROTATION_SECONDS: Final = 15.0
 SLOWLY: Final = "usleep 20000"
 
@@ -33,13 +34,14 @@ async def killed(race: Race) -> None:
     await race.start()
 
 
-async def away(race: Race, *options: str) -> None:
+async def away(race: Race, *options: str, seconds: float = OUTAGE_SECONDS) -> None:
     """The sinks refuse connections meanwhile."""
     await race.start()
+    until = time.monotonic() + seconds
     await race.all(lambda contestant: contestant.sink.stop())
     container = await race.write("line", 50_000, *options, pause="usleep 10000")
     await race.docker.run("wait", container)
-    await asyncio.sleep(2.0)
+    await asyncio.sleep(max(2.0, until - time.monotonic()))
     await race.all(lambda contestant: contestant.sink.start())
 
 
@@ -48,7 +50,7 @@ async def away_within(race: Race) -> None:
 
 
 async def away_beyond(race: Race) -> None:
-    await away(race, "--log-opt=max-size=1m", "--log-opt=max-file=3")
+    await away(race, "--log-opt=max-size=1m", "--log-opt=max-file=3", seconds=LONG_SECONDS)
 
 
 async def removed(race: Race) -> None:
@@ -181,8 +183,8 @@ async def too_large(race: Race) -> None:
 
 FAULTS: Final[dict[str, tuple[str, Fault]]] = {
     "killed": (f"shipper killed {KILLS} times while lines are written", killed),
-    "away": ("sink away, the log rotates, Docker keeps all of it", away_within),
-    "beyond": ("the same beyond what Docker keeps", away_beyond),
+    "away": ("sink away for 10 s, the log rotates, Docker keeps all of it", away_within),
+    "beyond": ("for 45 s, and beyond what Docker keeps", away_beyond),
     "removed": ("sink answers 503, 4 containers removed with unread lines", removed),
     "down": ("shipper stopped 3 times, 3 rotations each time", down),
     "compressed": ("the same with `compress=true`", down_compressed),
