@@ -139,18 +139,19 @@ class Kind:
     reading: str = "Mem_Buf_Limit 5MB"
 
 
-def kinds(fluent_bit: str) -> list[Kind]:
-    """Ours, and Fluent Bit in three ways if there is a path of it."""
+def kinds(fluent_bit: str, *, defaults: bool) -> list[Kind]:
+    """Ours, and Fluent Bit in several ways if there is a path of it."""
     if not fluent_bit:
         return [Kind("logshipper")]
     service = "storage.path {folder}/chunks\n    storage.sync full"
     files = {"service": service, "reading": "storage.type filesystem"}
-    return [
+    tuned = [
         Kind("logshipper"),
         Kind("Fluent Bit, files", fluent_bit, **files),
         Kind("Fluent Bit, memory", fluent_bit),
-        Kind("Fluent Bit, its defaults", fluent_bit, DEFAULTS),
     ]
+    more = [Kind("Fluent Bit, its defaults", fluent_bit, DEFAULTS)]
+    return tuned + (more if defaults else [])
 
 
 class Contestant:

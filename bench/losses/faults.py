@@ -7,10 +7,11 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from aiohttp import web
 from losses.contestant import Contestant
 from losses.race import Race
 
-from tests.logshipper.strict_sink import busy_items, hang, reset_after_storing, status
+from tests.logshipper.strict_sink import StrictSink, busy_items, reset_after_storing, status
 
 KILLS, SHORT_CONTAINERS, WORD_BYTES = 15, 60, 16
 OUTAGE_SECONDS: Final = 10.0
@@ -148,7 +149,17 @@ async def invalid(race: Race) -> None:
 
 
 async def hung(race: Race) -> None:
+    """It takes requests and does not answer, and then lets go of all of them."""
+    over = asyncio.Event()
+
+    async def hang(_: StrictSink, request: web.Request, __: bytes) -> web.StreamResponse:
+        await over.wait()
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response()
+
     await _during(race, lambda: race.behave(hang))
+    over.set()
 
 
 async def busy(race: Race) -> None:
@@ -197,5 +208,5 @@ FAULTS: Final[dict[str, tuple[str, Fault]]] = {
     "busy": ("sink answers 429 for 10 s", busy),
     "mixed": ("`_bulk` refuses every third document with 429 for 10 s", mixed),
     "unanswered": ("5 answers lost after the write", unanswered),
-    "large": ("413 for bodies above 1 MB", too_large),
+    "large": ("5 MB at once, and 413 for bodies above 1 MB", too_large),
 }
