@@ -66,7 +66,10 @@ class Stages:
         """Takes a message; gives those that are ready to be encoded."""
         if self._grouper is None:
             return [message] if self._rules.apply(message) else []
-        return self._ruled(self._grouper.add(message))
+        over = self._grouper.add(message)
+        if len(over) == 1 and self._ruling:  # nearly always
+            return over if self._rules.apply(over[0]) else []
+        return self._ruled(over)
 
     def passed(self, stream: str, time: str) -> Sequence[Message]:
         """Learns of the time of a record, also of one that was shipped before."""
