@@ -21,6 +21,7 @@ from discovery.resources.render import compile_template
 from discovery.resources.resources import Resource, find_resources, load_resources
 from wharfinger import cli, etcd
 from wharfinger.errors import ConfigError, Exit, Finding, Rejected
+from wharfinger.logtext import harmless
 from wharfinger.sections import HostConfig
 
 
@@ -171,5 +172,12 @@ async def _run(parsed: argparse.Namespace, config: Config) -> Exit | None:
     else:
         return None
     for line in lines:
-        print(line)  # noqa: T201 - this is the command's output
+        print(_fit(line, terminal=sys.stdout.isatty()))  # noqa: T201 - this is the command's output
     return code
+
+
+def _fit(text: str, *, terminal: bool) -> str:
+    """What etcd holds must not drive a terminal; a program, `patch` above all, gets it as it is."""
+    if not terminal:
+        return text
+    return "\n".join(harmless(line, colours=False) for line in text.split("\n"))

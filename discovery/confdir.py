@@ -85,7 +85,7 @@ class Confdir:
                 await lanes.reconfigure(self._config, seen.found.resources, seen.fingerprints)
                 changed(seen.found.resources)
             elif seen.held != before.held:
-                lanes.changed()
+                lanes.renew()
 
     async def reload(self, config: Config) -> Seen:
         """Reads everything for another configuration.
@@ -131,9 +131,7 @@ class Confdir:
         for finding in found.passed_over:
             if (said := str(finding)) not in self._mentioned:
                 self._mentioned.add(said)
-                self._scope.events.emit(
-                    "resource file has more than confd reads", "warning", what=said
-                )
+                self._scope.events.emit("resource file is taken as by confd", "warning", what=said)
         if told:
             check.fail("; ".join(told))
         else:

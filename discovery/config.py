@@ -95,7 +95,13 @@ class TemplateConfig(Section, frozen=True, kw_only=True):
 
     src: Annotated[str, doc("Template below confdir/templates: Jinja2 if it ends in .j2.")]
     dest: Annotated[str, doc("File to write, by its whole path.")]
-    keys: Annotated[tuple[str, ...], doc("Keys, with all below them, that it sees.")] = ("/",)
+    keys: Annotated[
+        tuple[str, ...] | None,
+        doc(
+            "Keys, with all below them, that it sees.",
+            shown='["/"], and none for the templates of confd, as there',
+        ),
+    ] = None
     prefix: Annotated[str, doc("Put before each of keys, and taken off again.")] = ""
     uid: Annotated[int | None, doc("Owner of dest by number.", shown="0")] = None
     gid: Annotated[int | None, doc("Group of dest by number.", shown="0")] = None
@@ -141,9 +147,16 @@ class TemplateConfig(Section, frozen=True, kw_only=True):
         """Whether it is a resource of confd's, which is taken as confd takes it."""
         return not self.src.endswith(JINJA)
 
+    @property
+    def seen_keys(self) -> tuple[str, ...]:
+        """The keys that it sees: confd asks its store for what is named, and for nothing else."""
+        if self.keys is not None:
+            return self.keys
+        return () if self.is_confds else ("/",)
+
     def problems(self) -> Iterator[Finding]:
         """Says what a type cannot."""
-        if not self.keys and not self.is_confds:
+        if not self.seen_keys and not self.is_confds:
             yield Finding("keys", "is empty", 'write keys = ["/"] to see everything')
         if self.mode and not _MODE.fullmatch(self.mode):
             yield Finding("mode", f"{self.mode[:40]!r} is no octal mode", 'write it "0644"')

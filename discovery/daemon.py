@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import gc
 import sys
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -63,16 +63,17 @@ class Discovery:
             on_change=self._changed,
         )
         self._pushing = Pushing(scope, config.host.runtime_dir, self._changed)
-        self._lanes = Lanes(
-            config,
-            resources,
-            snapshot=self._observer.served,
-            publisher=self._publisher,
-            pushing=self._pushing,
-            history=history,
-            scope=scope,
-            fingerprints=self._confdir.seen.fingerprints,
-        )
+        with nothing_collected():
+            self._lanes = Lanes(
+                config,
+                resources,
+                snapshot=self._observer.served,
+                publisher=self._publisher,
+                pushing=self._pushing,
+                history=history,
+                scope=scope,
+                fingerprints=self._confdir.seen.fingerprints,
+            )
         self._announcer = Announcer(
             self._etcd,
             key=keys.host_key(config.host.name, self.name),
@@ -99,7 +100,8 @@ class Discovery:
         await self._scope.enter(closing(self._etcd))
         self._scope.spawn("watch", self._observer.run())
         await self._listed()
-        await self._lanes.apply()
+        with nothing_collected():
+            await self._lanes.apply()
         # What was listed stays, most of it: a collection that went through all of it again would
         # hold up a push for tens of milliseconds.
         gc.collect()
@@ -127,7 +129,7 @@ class Discovery:
         return {**self._observer.status(), **self._lanes.status(), **child}
 
     async def reload(self, config: Config) -> None:
-        """Takes other resources and settle times.
+        """Takes other resources and settle times, and renders everything anew.
 
         Raises:
             ConfigError: a resource file has a fault; everything stays as it was.
@@ -137,6 +139,8 @@ class Discovery:
         self._publisher.keep_staged = config.discovery.keep_stage_file
         await self._lanes.reconfigure(config, seen.found.resources, seen.fingerprints)
         self._watch(seen.found.resources)
+        # Whoever asks for that has changed something; not all that a template reads is watched.
+        self._observer.relist()
 
     async def _listed(self) -> None:
         """Waits for etcd's list; who rolls a file back meanwhile does not."""
@@ -209,6 +213,16 @@ def state_dir_of(config: Config) -> Path:
         why, fix = f"{path} cannot be made: {error.strerror}", "run as root, or name another"
         raise ConfigError([Finding("host.state_dir", why, fix)]) from error
     return path
+
+
+@contextmanager
+def nothing_collected() -> Iterator[None]:
+    """For a while in which nearly all that is made stays, and is gone through again and again."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @asynccontextmanager

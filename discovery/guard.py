@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from discovery.model import Instance, Route, Service, Snapshot
+from discovery.model import Instance, Route, Service, Snapshot, others
 from discovery.services.tree import Lost
 from wharfinger import keys
 
@@ -94,20 +94,30 @@ class Known:
     routes: tuple[Route, ...] = ()
 
 
-def remember(known: Mapping[str, Known], snapshot: Snapshot, now: float) -> Mapping[str, Known]:
+def remember(
+    known: Mapping[str, Known],
+    snapshot: Snapshot,
+    now: float,
+    looked_at: tuple[Service, ...] = (),
+) -> Mapping[str, Known]:
     """The services that have an upstream, by name; the same object where that is no news.
 
     Args:
         known: as it was.
         snapshot: the latest.
         now: seconds since the epoch, since it outlives the process.
+        looked_at: services of an earlier call that need no other look.
     """
     news = {
         service.name: Known(now, service.routes)
-        for service in snapshot.services
+        for service in others(looked_at, snapshot.services)
         if service.instances and _is_older(known.get(service.name), service, now)
     }
-    old = [name for name, one in known.items() if now - one.seen_at >= REMEMBER_SECONDS]
+    old = (
+        []
+        if looked_at
+        else [name for name, one in known.items() if now - one.seen_at >= REMEMBER_SECONDS]
+    )
     if not news and not old:
         return known
     still = {**known, **news}
@@ -133,10 +143,24 @@ def is_news(written: Mapping[str, Known], known: Mapping[str, Known]) -> bool:
     )
 
 
-def served(snapshot: Snapshot, kept: KeptByKey, known: Mapping[str, Known]) -> Snapshot:
-    """The snapshot that templates see: with what is kept, and with remembered empty services."""
+def served(
+    snapshot: Snapshot,
+    kept: KeptByKey,
+    known: Mapping[str, Known],
+    whole: tuple[Service, ...] = (),
+) -> Snapshot:
+    """The snapshot that templates see: with what is kept, and with remembered empty services.
+
+    Args:
+        snapshot: the latest.
+        kept: what is kept.
+        known: the services that are remembered.
+        whole: services that are known, and have instances.
+    """
     same = not kept and len(known) == len(snapshot.services)
-    if same and all(one.instances and one.name in known for one in snapshot.services):
+    if same and all(
+        one.instances and one.name in known for one in others(whole, snapshot.services)
+    ):
         return snapshot  # as almost always
     services = {service.name: service for service in snapshot.services}
     gone: dict[str, list[Instance]] = defaultdict(list)

@@ -1,6 +1,6 @@
 """What discovery knows: services, their instances, and what was refused; all of it typed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from wharfinger.metadata import TCP
@@ -87,6 +87,15 @@ class Service:
     routes: tuple[Route, ...] = ()
 
 
+def others(before: Iterable[Service], after: Iterable[Service]) -> list[Service]:
+    """Those after that are not the very same objects as any before, which is quick to see.
+
+    Of a thousand services one changes: to look into each would take longer than to serve it.
+    """
+    same = set(map(id, before))
+    return [service for service in after if id(service) not in same]
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Rejection:
     """A value that was left out alone, and why; both are hostile text."""
@@ -106,6 +115,7 @@ class Snapshot:
         raw: what stands at the keys of instances and of their metadata, good or bad; for
             resources that ask for it.
         rejected: what was left out, sorted by key.
+        listing: which of etcd's lists it builds on.
     """
 
     revision: int = 0
@@ -113,3 +123,4 @@ class Snapshot:
     values: Mapping[str, str] = field(default_factory=dict)
     raw: Mapping[str, str] = field(default_factory=dict)
     rejected: tuple[Rejection, ...] = ()
+    listing: int = 0

@@ -13,7 +13,7 @@ from prometheus_client import Counter, Gauge
 from discovery import guard
 from discovery.guard import Kept, KeptByKey, Known
 from discovery.memory import Memory
-from discovery.model import Rejection, Snapshot
+from discovery.model import Rejection, Service, Snapshot
 from discovery.services.instances import paired
 from discovery.services.tree import UNHEARD, Lost, Tree
 from wharfinger import keys
@@ -70,6 +70,9 @@ class Observer:
         self._kept = guard.keep({}, self._memory.kept(), time.monotonic())
         self._known: Mapping[str, Known] = self._memory.known()
         self._written: Mapping[str, Known] = self._known
+        self._looked: tuple[Service, ...] = ()
+        self._looked_at = float("-inf")
+        self._whole: tuple[Service, ...] = ()
         self._reported: frozenset[Rejection] = frozenset()
         self._restart = asyncio.Event()
         self._check = scope.health.check("etcd watch", stale_after_seconds=STALE_AFTER_SECONDS)
@@ -165,12 +168,19 @@ class Observer:
         snapshot = self._tree.snapshot()
         self._let(guard.release(self._kept, snapshot, time.monotonic()), tell=False)
         self._report(snapshot.rejected)
-        known = guard.remember(self._known, snapshot, time.time())
+        now = time.time()
+        if not 0 <= now - self._looked_at < guard.NOTE_SECONDS:
+            self._looked_at, self._looked = now, ()
+        known = guard.remember(self._known, snapshot, now, self._looked)
+        self._looked = snapshot.services
         is_same, self._known = known is self._known, known
         if not is_same and guard.is_news(self._written, known):
             # What is served now must not wait for a disk.
             self._news.set()
-        return guard.served(snapshot, self._kept, known)
+        served = guard.served(snapshot, self._kept, known, self._whole)
+        if served is snapshot:
+            self._whole = snapshot.services
+        return served
 
     async def save(self) -> None:
         """Writes down what a next life compares its first list with."""
@@ -179,7 +189,9 @@ class Observer:
             self._unsaved = False
             held, kept = self._tree.instances(), [one.lost for one in self._kept.values()]
             write = partial(self._memory.keep, held, kept)
-            self._unsaved |= not await asyncio.to_thread(self._saved, write)
+            saved = await asyncio.to_thread(self._saved, write)
+            # As it is by now: what came meanwhile is not written yet.
+            self._unsaved = self._unsaved or not saved
 
     async def _release(self) -> None:
         async with self._hearing:

@@ -56,9 +56,7 @@ async def publish_once(config: Config) -> tuple[Exit, list[str]]:
             return snapshot
 
         for finding in found.passed_over:
-            scope.events.emit(
-                "resource file has more than confd reads", "warning", what=str(finding)
-            )
+            scope.events.emit("resource file is taken as by confd", "warning", what=str(finding))
         history = History(state_dir)
         holds.renew(history, holds.fingerprints(resources, config.discovery.confdir / "templates"))
         lanes = Lanes(
@@ -154,12 +152,18 @@ def _difference(resource: Resource, content: bytes) -> Iterator[str]:
     # When a service's peers were seeded is no difference between them.
     before = _SEEDED.sub(r"\g<1>0", _content(resource.dest))
     yield from difflib.unified_diff(
-        before.splitlines(),
-        content.decode(errors="backslashreplace").splitlines(),
+        _lines(before),
+        _lines(content.decode(errors="backslashreplace")),
         f"{resource.dest}",
         f"{resource.dest} (rendered)",
         lineterm="",
     )
+
+
+def _lines(text: str) -> list[str]:
+    """Its lines; a value of etcd's may hold whatever else looks like the end of one."""
+    *lines, rest = text.split("\n")
+    return [*lines, f"{rest}\n\\ No newline at end of file"] if rest else lines
 
 
 async def _guarded(config: Config, resources: tuple[Resource, ...], scope: Scope) -> Snapshot:

@@ -19,8 +19,8 @@ from discovery.publish.history import Generation, History, Hold, name_of
 from discovery.publish.journal import Journal
 from discovery.publish.publisher import Publisher
 from discovery.publish.swap import Swap
-from discovery.resources.render import Rendered
 from discovery.resources.resources import Resource, find_resources
+from discovery.resources.views import Rendered
 from wharfinger import lock
 from wharfinger.errors import Exit, Rejected, Unavailable
 from wharfinger.text import printable

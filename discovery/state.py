@@ -5,7 +5,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from discovery.model import Rejection
+from discovery.model import Rejection, Snapshot
 from discovery.publish.history import name_of
 from discovery.publish.publisher import Change, Outcome
 from discovery.resources.render import Template
@@ -20,6 +20,7 @@ class State:
         resource: what it is.
         template: compiled; None when it does not compile.
         change: what was rendered last.
+        seen: the snapshot that it is true to.
         failed: content that did not get into service; not tried again before its time.
         error: why it is not current; empty when it is.
         serves: whether what was rendered last is confirmed.
@@ -32,6 +33,7 @@ class State:
     resource: Resource
     template: Template | None = None
     change: Change | None = None
+    seen: Snapshot | None = None
     failed: bytes | None = None
     error: str = ""
     serves: bool = False

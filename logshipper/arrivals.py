@@ -1,10 +1,15 @@
-"""Which of the files just opened are new: those that were read before are closed."""
+"""Which of the files just opened are new, and which are what is held: the others are closed."""
+
+from typing import Final
 
 from logshipper.folder import close_from, describe
 from logshipper.held import Held
 from logshipper.logfile import LogFile
 from logshipper.model import Generation
 from logshipper.rotation import STAMP_SEPARATOR, newer_than
+
+# What the trailer of a compressed file can say of its size (RFC 1952, ISIZE).
+SIZE_LIMIT_BYTES: Final = 2**32
 
 
 def drop_held(newest: Held, opened: list[LogFile]) -> bool:
@@ -38,3 +43,12 @@ def drop_older(generations: list[Generation], opened: list[LogFile]) -> None:
         if same or (file.compressed and found.fingerprint in prints):
             close_from(opened, index)
             return
+
+
+def compressed_of(held: Held, opened: list[LogFile]) -> LogFile | None:
+    """The compressed file that holds the same text as one that is held; None without one."""
+    wanted, size = describe(held.file).fingerprint, held.file.size()
+    if not wanted or size >= SIZE_LIMIT_BYTES:
+        return None
+    alike = (file for file in opened if file.compressed and file.size() == size)
+    return next((file for file in alike if describe(file).fingerprint == wanted), None)

@@ -75,6 +75,11 @@ class Checkpoint:
         self._latest_data = b""
         self._synced_data = b""
 
+    @property
+    def size_bytes(self) -> int:
+        """Of what was last written."""
+        return len(self._latest_data)
+
     def load(self) -> dict[str, SavedLog]:
         """Reads the later of the copies that are whole; `refused` tells of those that are not.
 
@@ -82,15 +87,19 @@ class Checkpoint:
             OSError: the folder cannot be made or read; going on would ship everything again.
         """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        states = []
+        newest = State(0, {})
         for path in (self._latest, self._synced):
             try:
-                states.append(decode(path.read_bytes()))
+                data = path.read_bytes()
+                state = decode(data)
             except FileNotFoundError:
                 continue
             except Rejected as refusal:
                 self.refused.append(f"{path} {refusal}")
-        newest = max(states, key=lambda state: state.sequence, default=State(0, {}))
+                continue
+            if state.sequence > newest.sequence:
+                # Perhaps nobody has waited for the disk yet: the next sync does.
+                newest, self._latest_data = state, data
         self._sequence = newest.sequence
         return dict(newest.logs)
 

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from logshipper.model import Refusal
+from wharfinger.files import sync_folder
 
 LIMIT_BYTES: Final = 64 * 2**20
 FILE_NAME: Final = "dead-letters.ndjson"
@@ -110,8 +111,15 @@ class DeadLetters:
                 size = os.fstat(file.fileno()).st_size
                 if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
                     lines = b"\n" + lines  # a life ended in the middle of a letter
-                _write(file.fileno(), lines)
-                os.fsync(file.fileno())
+                try:
+                    _write(file.fileno(), lines)
+                    os.fsync(file.fileno())
+                    if not size:
+                        sync_folder(self.path.parent)  # it is new: its name is not on the disk
+                except OSError:
+                    # They are written again: halves of them must not push others out meanwhile.
+                    os.ftruncate(file.fileno(), size)
+                    raise
         return dropped
 
     def files(self) -> list[Path]:
@@ -165,6 +173,19 @@ class DeadLetters:
         dropped = self._older.stat().st_size if self._older.exists() else 0
         self.path.replace(self._older)
         return dropped
+
+
+def offset_of(path: Path) -> int:
+    """How much of a claimed file an earlier replay has done."""
+    try:
+        return int(mark_of(path).read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+def mark_of(path: Path) -> Path:
+    """Where a replay notes how much of a claimed file it has done."""
+    return path.with_name(f"{path.name}.offset")
 
 
 def _write(fd: int, data: bytes) -> None:

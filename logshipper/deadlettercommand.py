@@ -1,6 +1,7 @@
 """`logshipper dead-letter list|replay`: what sinks refused, and how it is sent once more."""
 
 import argparse
+import contextlib
 from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -9,9 +10,10 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from logshipper.census import Census
 from logshipper.config import Config
-from logshipper.deadletter import FILE_NAME, DeadLetters, Letter, read_letter
-from logshipper.replay import Replay, offset_of
+from logshipper.deadletter import FILE_NAME, DeadLetters, Letter, offset_of, read_letter
+from logshipper.replay import Replay
 from logshipper.sinkconfig import AnySink
 from logshipper.sinks.catalogue import make
 from wharfinger import cli
@@ -56,10 +58,11 @@ def letters_of(config: Config, sink: AnySink) -> DeadLetters:
 def _list(parsed: argparse.Namespace, config: Config, sinks: list[AnySink]) -> Exit:
     told: list[dict[str, Any]] = []
     for sink in sinks:
-        count, newest = 0, deque[Letter](maxlen=max(0, parsed.limit))
-        for count, read in enumerate(_letters(letters_of(config, sink)), 1):  # noqa: B007
-            newest.append(read)
-        told.append({"sink": sink.name, "letters": count, "newest": list(newest)})
+        letters = letters_of(config, sink)
+        newest = deque(_letters(letters), maxlen=max(0, parsed.limit))
+        census = Census(letters)
+        census.look()
+        told.append({"sink": sink.name, **census.told(), "newest": list(newest)})
     if parsed.json:
         print(encode_line({"sinks": told}).decode())  # noqa: T201 - for programs
         return Exit.OK
@@ -72,7 +75,7 @@ def _list(parsed: argparse.Namespace, config: Config, sinks: list[AnySink]) -> E
     if table.row_count:
         Console().print(table, markup=False)
     for each in told:
-        print(f"{each['sink']}: {each['letters']} dead letters")  # noqa: T201
+        print("{sink}: {letters} dead letters, {bytes} bytes".format(**each))  # noqa: T201
     return Exit.OK
 
 
@@ -86,7 +89,8 @@ def _row(read: Letter) -> tuple[str, ...]:
 def _letters(letters: DeadLetters) -> Iterator[Letter]:
     """All of them, oldest first; a line that is none is shown as what it is."""
     for path in letters.files():
-        with path.open("rb") as file:
+        # A replay may have done with it meanwhile.
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
             file.seek(offset_of(path))
             for line in file:
                 if not line.strip():

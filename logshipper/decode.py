@@ -47,7 +47,7 @@ def decode_all(data: bytes, lengths: list[int]) -> list[Record] | None:
     """
     try:
         records = _DECODER.decode_lines(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     # decode_lines passes over empty lines and takes two records in one line (a torn one that
     # dockerd wrote on behind after a crash): offsets, and so ids, would be those of others.
@@ -73,19 +73,22 @@ def decode_each(data: bytes) -> tuple[list[Located], int]:
 
 
 def _line(line: bytes, offset: int) -> list[Located]:
-    if (record := _record(line)) is not None:
-        return [Located(offset, record)]
-    # A torn line and the one behind it: the text of a log cannot hold OPENING, as the quotes in
-    # it are escaped.
-    second = line.rfind(OPENING)
-    if second > 0 and (record := _record(line[second:])) is not None:
-        head = _line(line[:second], offset)
-        return [*head, Located(offset + second, record)]
-    return [Located(offset, None, line)]
+    found: list[Located] = []
+    while (record := _record(line)) is None:
+        # A torn line and the one behind it: the text of a log cannot hold OPENING, as the quotes
+        # in it are escaped.
+        second = line.rfind(OPENING)
+        if second <= 0 or (later := _record(line[second:])) is None:
+            found.append(Located(offset, None, line))
+            return found[::-1]
+        found.append(Located(offset + second, later))
+        line = line[:second]
+    found.append(Located(offset, record))
+    return found[::-1]
 
 
 def _record(line: bytes) -> Record | None:
     try:
         return _DECODER.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

@@ -3,12 +3,14 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any, Final, Protocol
 
+from logshipper.census import Census
 from logshipper.deadletter import DeadLetters
 from logshipper.metrics import Metrics
 from logshipper.model import Refusal, Verdict
+from logshipper.probe import keep_probing
 from logshipper.sinks.contract import Indigestible, Later, Sink, TooLarge
 from wharfinger.backoff import Backoff
 from wharfinger.errors import Unavailable
@@ -51,6 +53,11 @@ class Delivery:
         letters_check: red while the dead letters cannot be written.
         backoff: between attempts, unless the sink says when.
         clock: monotonic seconds.
+
+    Attributes:
+        name: the sink's.
+        census: of its dead letters.
+        trouble: why it takes nothing now; empty while it does.
     """
 
     def __init__(
@@ -69,6 +76,9 @@ class Delivery:
         self.name = name
         self._sink = sink
         self._letters = letters
+        self.census = Census(letters)
+        metrics.dead_letters.labels(name).set_function(lambda: self.census.letters)
+        metrics.dead_letter_bytes.labels(name).set_function(lambda: self.census.size_bytes)
         self._metrics = metrics
         self._events = events
         self._check = check
@@ -78,13 +88,56 @@ class Delivery:
         self._failing_since: float | None = None
         self._told, self._told_at = False, -math.inf
         self._answered = 0
+        self._known = not sink.remote
         self.trouble = ""
         self._letters_check = letters_check
-        check.ok("nothing sent yet")
+        self._under_way = 0
+        self._idle_since = -math.inf
+        if not sink.remote:
+            check.ok("nothing sent yet")
         letters_check.ok()
+
+    def loops(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
+        """What must run for its whole life, by name."""
+        yield f"{self.name} dead letters", self.census.keep()
+        if self._sink.remote:
+            yield f"{self.name} probe", keep_probing(self)
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long nothing has been sent; 0 while something is."""
+        return 0.0 if self._under_way else self._clock() - self._idle_since
+
+    async def probe(self) -> bool:
+        """Looks whether the sink is there; whether it is, as far as one knows.
+
+        No line waits for that, and none is sent later because of it.
+        """
+        asked_at, why = self._clock(), ""
+        try:
+            await self._sink.reach()
+        except Unavailable as error:
+            why = f"cannot be reached: {error}"
+        if self.idle_seconds < self._clock() - asked_at:
+            return True  # something was sent meanwhile, and that says more
+        if not why:
+            self._recovered()
+            return True
+        self._trouble(why, asked_at)
+        return False
 
     async def deliver(self, documents: Sequence[bytes], told: Consignor | None = None) -> None:
         """Returns when the sink holds each document, or the dead letters do; tells the rest."""
+        if not documents:
+            return  # rules have left nothing: the sink is not asked, and says nothing
+        self._under_way += 1
+        try:
+            await self._deliver(documents, told)
+        finally:
+            self._under_way -= 1
+            self._idle_since = self._clock()
+
+    async def _deliver(self, documents: Sequence[bytes], told: Consignor | None) -> None:
         limit = self._sink.limit_documents
         begins = reversed(range(0, len(documents), limit))
         work = [list(documents[begin : begin + limit]) for begin in begins]
@@ -157,6 +210,7 @@ class Delivery:
                 await asyncio.sleep(LETTERS_SECONDS)
                 continue
             self._letters_check.ok()
+            self.census.stir()
             self._metrics.rejected_documents.labels(self.name).inc(len(refusals))
             first = refusals[0]
             self._events.emit(
@@ -183,6 +237,14 @@ class Delivery:
             self._alarm()
 
     def _failed(self, why: str, asked_at: float, retry_after_seconds: float = 0.0) -> None:
+        self._trouble(why, asked_at)
+        now = self._clock()
+        # Requests that were under way together fail together: that is one failure.
+        if now >= self._not_before:
+            self._not_before = now + self._backoff.next_delay_seconds()
+        self._not_before = max(self._not_before, now + retry_after_seconds)
+
+    def _trouble(self, why: str, asked_at: float) -> None:
         now = self._clock()
         self.trouble = why
         if self._failing_since is None:
@@ -192,14 +254,12 @@ class Delivery:
             self._told, self._told_at = True, now
             self._events.emit("sink failing", "warning", sink=self.name, why=why)
         self._alarm()
-        # Requests that were under way together fail together: that is one failure.
-        if now >= self._not_before:
-            self._not_before = now + self._backoff.next_delay_seconds()
-        self._not_before = max(self._not_before, now + retry_after_seconds)
 
     def _alarm(self) -> None:
         since = self._failing_since
-        if since is not None and self._clock() - since >= ALARM_SECONDS:
+        # One that was never there is red already, and can say why.
+        patience_seconds = ALARM_SECONDS if self._known else 0.0
+        if since is not None and self._clock() - since >= patience_seconds:
             self._check.fail(f"{self.trouble}; {FIX}")
 
     def _recovered(self) -> None:
@@ -208,5 +268,5 @@ class Delivery:
         if self._told and self._failing_since is not None:
             seconds = self._clock() - self._failing_since
             self._events.emit("sink recovered", sink=self.name, after_seconds=round(seconds, 3))
-        self._told, self._failing_since = False, None
+        self._told, self._failing_since, self._known = False, None, True
         self._check.ok()

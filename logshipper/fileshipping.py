@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from logshipper.config import Config, FilesConfig
@@ -21,6 +22,10 @@ from wharfinger.container import Container
 from wharfinger.events import Events
 
 CONTAINER_DIGITS: Final = 64
+VOLUME: Final = "volume:"
+# Where the files of one of its volumes are (moby, volume/local).
+VOLUME_DATA: Final = "_data"
+FORGET_SECONDS: Final = 600.0
 
 
 class FileShipping:
@@ -68,6 +73,7 @@ class FileShipping:
         yield "text file poll", self._sources.poll()
         yield "text file scan", self._sources.scan()
         yield "text file farewells", self._say_farewells()
+        yield "removed volumes", self._forget_volumes()
 
     def learn(self, container: Container) -> None:
         """Follows the files that a container's label names."""
@@ -154,12 +160,37 @@ class FileShipping:
         globs, _ = parse_globs(table.paths)
         self._sources.want(Wanted(who, globs, host_places(host, globs)))
 
+    async def _forget_volumes(self) -> None:
+        """The position in a volume outlives its container, but not the volume, for ever."""
+        while True:
+            for shipment in self._shipments:
+                asleep = [
+                    key
+                    for key in shipment.known()
+                    if key.startswith(VOLUME) and key not in shipment.logs
+                ]
+                for key in await asyncio.to_thread(removed, asleep):
+                    if key not in shipment.logs:
+                        shipment.abandon(key)
+            await asyncio.sleep(FORGET_SECONDS)
+
     async def _say_farewells(self) -> None:
         while True:
             who = await self._leaving.get()
             await self._sources.gone(who)
             self._whose = {key: each for key, each in self._whose.items() if each != who}
             self._routes.pop(who, None)
+
+
+def removed(keys: Sequence[str]) -> list[str]:
+    """Which of these logs are in volumes of Docker's that are no more."""
+    gone = []
+    for key in keys:
+        volume = Path(key.removeprefix(VOLUME).partition(f"/{VOLUME_DATA}:/")[0])
+        # Where the folder of all volumes is not there either, only its disk may be away.
+        if f"/{VOLUME_DATA}:/" in key and volume.parent.is_dir() and not volume.exists():
+            gone.append(key)
+    return gone
 
 
 def _tail(found: Found, siblings: tuple[str, ...], saved: SavedLog | None) -> TextTail:

@@ -62,9 +62,8 @@ class LogFolder:
     def open_newest_first(self, descriptor: int, known: LogFile | None) -> list[LogFile]:
         """Opens the log's files from the newest down, to `known` at most.
 
-        In this order a rotation in between only makes the same file appear twice; upwards, one
-        would be passed over. What was renamed or compressed between the list and the open is
-        found in another list.
+        What was renamed or compressed between the list and the open is found in another list, and
+        so is what a rotation in between has moved to a name that was not in this one.
 
         Raises:
             OSError: the machine cannot open files now (EMFILE, EIO); none is left open.
@@ -96,11 +95,22 @@ class LogFolder:
                     continue
                 files.append(file)
                 if known and (file.device, file.inode) == (known.device, known.inode):
-                    return files, whole
+                    return files, whole and self._stands(descriptor, files)
+            whole = whole and not (known and known.linked())
+            return files, whole and self._stands(descriptor, files)
         except OSError:
             close_from(files, 0)
             raise
-        return files, whole and not (known and known.linked())
+
+    def _stands(self, descriptor: int, files: list[LogFile]) -> bool:
+        """Whether nothing rotated while these were opened.
+
+        Else a name may have led to a newer file than it was listed for, and the oldest file has a
+        name by now that was not in the list.
+        """
+        if not files or files[0].name != self.base:
+            return True
+        return self.is_base(descriptor, files[0])
 
     def _open_folder(self) -> int:
         return open_folder(self.path)

@@ -63,8 +63,8 @@ class Held:
         Raises:
             OSError: it could not be written.
         """
-        line = self.head(final=True) or b""
         try:
+            line = self.head(final=True) or b""
             segment = store(self.file, start=start, gap=self.gap and not start, line=line)
         except CorruptLogError:
             return None  # told when it is read

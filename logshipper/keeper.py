@@ -11,14 +11,16 @@ from logshipper.model import SavedLog
 from wharfinger.health import Check
 
 SYNC_SECONDS: Final = 1.0
+# All logs are in one file: with thousands of them, each acknowledgement would write a megabyte.
+BYTES_PER_SECOND: Final = 4 * 2**20
 
 
 class Keeper:
     """How far each log of one sink was acknowledged, in memory and on disk.
 
     A save costs a rename, which on ext4 waits for the data to be written out: acknowledgements
-    that come meanwhile share the next one. A process that is killed in between sends them again,
-    under the same ids.
+    that come meanwhile, or soon after a large one, share the next one. A process that is killed in
+    between sends them again, under the same ids.
 
     Args:
         checkpoint: on disk.
@@ -67,7 +69,10 @@ class Keeper:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SYNC_SECONDS):
                     await self._dirty.wait()
+            new = self._dirty.is_set()
             await self.write(sync=time.monotonic() - self._synced_at >= SYNC_SECONDS)
+            if new:
+                await asyncio.sleep(min(self._checkpoint.size_bytes / BYTES_PER_SECOND, 1.0))
 
     async def write(self, *, sync: bool) -> None:
         """Writes what is new now; with `sync` waits for the disk."""

@@ -1,5 +1,6 @@
 """One container's log in one shipment: its files, its pipeline, and what of it is on its way."""
 
+import contextlib
 import errno
 import threading
 import time
@@ -12,7 +13,8 @@ from typing import Final
 
 from logshipper.account import Account, Standing, called
 from logshipper.age import Age
-from logshipper.batch import Ledger
+from logshipper.batch import Ledger, Ticket
+from logshipper.logfile import CorruptLogError
 from logshipper.model import Loss, Position, Progress, Route, SavedLog, Slice
 from logshipper.pipeline import Pipeline
 from logshipper.segment import Segment
@@ -22,6 +24,9 @@ from logshipper.tail import Tail
 # A part that is followed by nothing for so long was the end of its message: a process that was
 # killed within a line, or one that ends its output at exactly 16,384 bytes without a newline.
 JOIN_SECONDS: Final = 30.0
+PATIENCE_SECONDS: Final = 0.05
+# Then whoever reads waits for it, and all other logs with them: that must not look well.
+STUCK_SECONDS: Final = 30.0
 _FIXES: Final = {
     errno.EMFILE: "raise the limit of open files (LimitNOFILE)",
     errno.ENFILE: "raise fs.file-max",
@@ -48,6 +53,8 @@ class Log:
         unread_bytes: in its files when it was last looked at or read.
         deleted_bytes: those of them that only this process keeps on the disk.
         read_since: Unix seconds: when the oldest line that was read last was written.
+        taken_bytes: read, and not on their way yet.
+        gone: its container's folder is no more.
         has_deleted: it holds files that are deleted and not spooled, acknowledged or not.
     """
 
@@ -64,13 +71,18 @@ class Log:
     unread_bytes: int = 0
     deleted_bytes: int = 0
     read_since: float = 0.0
+    taken_bytes: int = 0
+    gone: bool = False
     _age: Age = field(default_factory=Age)
     _torn_bytes: int = 0
     has_deleted: bool = False
     _unopened: str = ""
     _unread: str = ""
+    _unseen: str = ""
     _losses: deque[Loss] = field(default_factory=deque)
+    _files: list[dict[str, object]] = field(default_factory=list)
     _at: Position | None = None
+    _asked_at: float | None = None
     _grown_at: float = 0.0
     _mutex: threading.Lock = field(default_factory=threading.Lock)
 
@@ -84,27 +96,47 @@ class Log:
     @property
     def trouble(self) -> str:
         """Why it cannot be opened or read now; empty when it can."""
-        return self._unopened or self._unread
+        asked_at = self._asked_at
+        if asked_at is not None and (seconds := time.monotonic() - asked_at) >= STUCK_SECONDS:
+            return f"its disk has not answered for {seconds:.0f} s: does a mount hang?"
+        return self._unopened or self._unread or self._unseen
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        """What is short, as long as the disk answers."""
+        with self._mutex:
+            self._asked_at = time.monotonic()
+            try:
+                yield
+            finally:
+                self._asked_at = None
 
     def look(self) -> bool:
         """Opens files that have appeared; whether there is something to read, or to watch."""
-        with self._mutex:
+        with self._asking():
             if self.finished:
                 return False
             try:
                 self.tail.look()
                 self._unopened = ""
-            except OSError as error:
+            except (OSError, CorruptLogError) as error:
                 self._unopened = _said(error)
             self._note()
+            try:
+                stirred = self.tail.stirred
+            except OSError:
+                return False  # told by the note
             # One that was empty when it appeared must be watched before its first line.
             unwatched = not self.armed and self.tail.newest_fd is not None
-            return self.tail.stirred or unwatched or self._overdue() or self.due_seconds <= 0
+            return stirred or unwatched or self._overdue() or self.due_seconds <= 0
 
     def hold_at_most(self, limit_bytes: int) -> None:
         """Lets deleted files go beyond a limit; what was unread in them is lost."""
         with self._mutex:
-            self.tail.hold_at_most(limit_bytes)
+            try:
+                self.tail.hold_at_most(limit_bytes)
+            except OSError as error:
+                self._unopened = _said(error)
             self._note()
 
     def spool_deleted(self, spool: Spool, acknowledged: Position | None) -> int:
@@ -128,13 +160,14 @@ class Log:
 
     def step(self) -> Slice | None:
         """Reads and encodes the next piece; None when there is nothing now, or `trouble`."""
-        with self._mutex:
+        with self._asking():
             if self.finished or self.pipeline is None:
                 return None
             waited = self._age.since
             try:
                 chunk = self.tail.read()
                 self._unread = ""
+                self.taken_bytes = len(chunk.data) if chunk is not None else 0
             except OSError as error:
                 self._unread = _said(error)
                 return None
@@ -167,18 +200,30 @@ class Log:
         while self._losses:
             yield self._losses.popleft()
 
+    def issue(self, piece: Slice) -> Ticket:
+        """Enters what `step` gave into the ledger: it is on its way."""
+        ticket = self.ledger.issue(piece, self.read_since)
+        self.taken_bytes = 0
+        return ticket
+
     def _note(self) -> None:
         self._losses.extend(self.tail.losses())
-        self.unread_bytes = self.tail.unread_bytes
-        self.deleted_bytes = self.tail.deleted_bytes
-        self.has_deleted = self.tail.has_deleted
+        try:
+            self.unread_bytes = self.tail.unread_bytes
+            self.deleted_bytes = self.tail.deleted_bytes
+            self.has_deleted = self.tail.has_deleted
+            self._unseen = ""
+        except OSError as error:
+            self._unseen = _said(error)
         waiting_bytes = 0 if self.unread_bytes == self._torn_bytes else self.unread_bytes
         if not waiting_bytes or self._age.since is None:
             self._age.noted(waiting_bytes, self._seen_at())
 
     def _seen_at(self) -> float:
         """When what waits was written at the latest: not after it was seen."""
-        now, written_at = time.time(), self.tail.written_at
+        now, written_at = time.time(), None
+        with contextlib.suppress(OSError):
+            written_at = self.tail.written_at
         return now if written_at is None else min(now, written_at)
 
     @property
@@ -194,7 +239,7 @@ class Log:
 
     def saved_at(self, progress: Progress) -> SavedLog:
         """What the checkpoint shall hold once `progress` is acknowledged."""
-        with self._mutex:
+        with self._asking():
             return self.tail.saved(progress)
 
     def close(self) -> None:
@@ -206,12 +251,15 @@ class Log:
     @property
     def lag_bytes(self) -> int:
         """Bytes in its files that the sink does not hold yet; never waits for a thread."""
-        return self.unread_bytes + self.ledger.in_flight_bytes if self._shipped else 0
+        waiting_bytes = self.unread_bytes + self.taken_bytes + self.ledger.in_flight_bytes
+        return waiting_bytes if self._shipped else 0
 
     @property
     def lag_seconds(self) -> float:
         """Age of its oldest line that the sink does not hold yet; never waits for a thread."""
-        since = self._age.since if self.ledger.since is None else self.ledger.since
+        since = self.ledger.since
+        if since is None:
+            since = self.read_since if self.taken_bytes else self._age.since
         return max(0.0, time.time() - since) if self._shipped and since is not None else 0.0
 
     @property
@@ -240,8 +288,7 @@ class Log:
         """Where it stands, for `/status`."""
         lag_bytes, lag_seconds = self.lag_bytes, round(self.lag_seconds, 3)
         in_flight_bytes = self.ledger.in_flight_bytes
-        with self._mutex:
-            files = self.tail.files(saved.progress.read if saved else None)
+        current = self._look_at_files(saved.progress.read if saved else None)
         return {
             "container": self.container_id,
             "file": self.route.fields.get("file", "") if self.route else "",
@@ -254,10 +301,23 @@ class Log:
             "in_flight_bytes": in_flight_bytes,
             "held_deleted_bytes": self.deleted_bytes,
             "acknowledged": saved.progress.read.offset if saved else 0,
-            "files": files,
+            "files": self._files,
+            "files_are_current": current,
         }
 
+    def _look_at_files(self, acknowledged: Position | None) -> bool:
+        """Whether it could: who asks for the status must not wait until a file is copied."""
+        if not self._mutex.acquire(timeout=PATIENCE_SECONDS):
+            return False
+        try:
+            self._files = self.tail.files(acknowledged)
+        except OSError:
+            return False
+        finally:
+            self._mutex.release()
+        return True
 
-def _said(error: OSError) -> str:
-    fix = _FIXES.get(error.errno or 0)
+
+def _said(error: OSError | CorruptLogError) -> str:
+    fix = _FIXES.get(getattr(error, "errno", None) or 0)
     return f"{error}; {fix}" if fix else str(error)

@@ -1,7 +1,6 @@
 """One file of a log, plain or compressed: opened safely, held, read by position."""
 
 import errno
-import gzip
 import hashlib
 import os
 import resource
@@ -9,6 +8,7 @@ import stat
 from typing import Final, Protocol
 
 from isal import igzip
+from isal.igzip_lib import IsalError
 
 from logshipper.rotation import STAMP_SEPARATOR, Found
 from wharfinger.errors import Rejected
@@ -135,7 +135,7 @@ class GzipFile:
             self._start += passed
             try:
                 more = self._stream.read(READ_BYTES)
-            except (OSError, EOFError, igzip.BadGzipFile, gzip.BadGzipFile) as error:
+            except (OSError, EOFError, IsalError) as error:  # type: ignore[misc]  # its stub errs
                 if self._start + len(self._window) > offset:
                     break  # what came before the damage is whole; the next read tells
                 raise CorruptLogError(f"{self.name} cannot be decompressed: {error}") from error

@@ -32,6 +32,9 @@ class Metrics:
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"{PREFIX}_{name}", text, labels, registry=registry)
 
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"{PREFIX}_{name}", text, labels, registry=registry)
+
         self.lost_bytes = counter(
             "lost_bytes_total", "Bytes that were gone before they could be shipped", "reason"
         )
@@ -68,12 +71,11 @@ class Metrics:
         self.spool_failures = counter(
             "spool_failures_total", "How often the spool could not be written", "sink"
         )
-        self.spool_bytes = Gauge(
-            f"{PREFIX}_spool_bytes",
-            "Bytes on disk that the spool takes",
-            ("sink",),
-            registry=registry,
+        self.spool_bytes = gauge("spool_bytes", "Bytes on disk that the spool takes", "sink")
+        self.dead_letters = gauge(
+            "dead_letters", "Documents that a sink refused, and that wait to be sent again", "sink"
         )
+        self.dead_letter_bytes = gauge("dead_letter_bytes", "Bytes on disk that they take", "sink")
         for reason in LOSS_REASONS:
             self.lost_bytes.labels(reason)
             self.losses.labels(reason)

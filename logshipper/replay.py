@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from logshipper.deadletter import DeadLetters, Letter, letter, read_letter
+from logshipper.deadletter import DeadLetters, Letter, letter, mark_of, offset_of, read_letter
 from logshipper.model import Refusal
 from logshipper.sinks.contract import Indigestible, Later, Sink, TooLarge
 from wharfinger.backoff import Backoff
@@ -89,7 +89,7 @@ class Replay:
             raise Conflict("another replay of this sink is running") from error
 
     async def _file(self, path: Path) -> None:
-        mark = _mark(path)
+        mark = mark_of(path)
         begin = await asyncio.to_thread(offset_of, path)
         for piece in _pieces(path, begin, self._letters.kind, self._sink.limit_documents):
             kept = [line + b"\n" for line in piece.others]
@@ -144,18 +144,6 @@ class Replay:
         if attempts >= ATTEMPTS or asked > LONGEST_WAIT_SECONDS:
             raise error
         await asyncio.sleep(max(asked, self._backoff.next_delay_seconds()))
-
-
-def offset_of(path: Path) -> int:
-    """How much of a claimed file an earlier replay has done."""
-    try:
-        return int(_mark(path).read_text())
-    except (FileNotFoundError, ValueError):
-        return 0
-
-
-def _mark(path: Path) -> Path:
-    return path.with_name(f"{path.name}.offset")
 
 
 def _remove(*paths: Path) -> None:

@@ -60,9 +60,10 @@ class Retention:
 
     async def look(self, *, threatened: bool) -> None:
         """Sees to what was deleted; `threatened` when the sink does not take what there is."""
-        if threatened and self.spool.limit_bytes:
+        beyond = self._held_bytes() > self._hold_limit_bytes
+        if self.spool.limit_bytes and (threatened or beyond):
             self._stirred.set()  # takes time, and new files are waiting to be opened
-        else:
+        elif beyond:
             await self._free_held()
 
     async def keep(self) -> None:
@@ -81,11 +82,15 @@ class Retention:
                 self._check.fail(f"cannot be written: {error}")
                 await self._free_held()
                 await asyncio.sleep(RETRY_SECONDS)
+                self._stirred.set()  # red until it was written, or need not be any more
                 continue
             self._check.ok()
             await self._free_spool()
             # Only what the spool had no room for: others were deleted since, and come first to it.
             await self._free_held(left_bytes)
+
+    def _held_bytes(self) -> int:
+        return sum(log.deleted_bytes for log in self._logs.values())
 
     def _with_deleted(self) -> Iterator[Log]:
         return (log for log in tuple(self._logs.values()) if log.has_deleted)
@@ -110,8 +115,7 @@ class Retention:
     async def _free_held(self, offered_bytes: float = inf) -> None:
         """Takes from those logs that keep most; a sink that is down must not fill Docker's disk."""
         async with self._freeing:
-            held = sum(log.deleted_bytes for log in self._logs.values())
-            excess = min(held, offered_bytes) - self._hold_limit_bytes
+            excess = min(self._held_bytes(), offered_bytes) - self._hold_limit_bytes
             while excess > 0:
                 log = max(self._logs.values(), key=lambda log: log.deleted_bytes)
                 before = log.deleted_bytes

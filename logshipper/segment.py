@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 from isal import isal_zlib
+from isal.igzip_lib import IsalError
 
 from logshipper.logfile import CorruptLogError
 from logshipper.model import Route
@@ -191,7 +192,10 @@ class Segment:
         payload = os.pread(fd, min(stored, HEADER_LIMIT_BYTES), at + FRAME.size)
         if len(payload) != stored or zlib.crc32(payload) != checksum:
             raise CorruptLogError(f"{self.path.name} is damaged")
-        data = isal_zlib.decompress(payload)
+        try:
+            data = isal_zlib.decompress(payload)
+        except IsalError as error:  # type: ignore[misc]  # its stub errs
+            raise CorruptLogError(f"{self.path.name} is damaged: {error}") from error
         if len(data) != size:
             raise CorruptLogError(f"{self.path.name} is damaged")
         return data, at + FRAME.size + stored

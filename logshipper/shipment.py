@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from math import inf
 from typing import Any, Final
 
@@ -78,6 +78,7 @@ class Shipment:
         self._in_flight_bytes = 0
         self._changed = asyncio.Event()
         self._draining = False
+        self._settling = asyncio.Lock()
         self._retention = retention(logs=self.logs, saved=keeper.get, changed=self._let_go)
         keeper.on_synced = self._retention.spool.release
 
@@ -90,6 +91,7 @@ class Shipment:
         yield f"{self.name} reader", self._read()
         yield f"{self.name} checkpoint", self._keeper.keep()
         yield f"{self.name} retention", self._retention.keep()
+        yield from self._delivery.loops()
         for number in range(self._requests):
             yield f"{self.name} sender {number}", self._send()
 
@@ -106,6 +108,7 @@ class Shipment:
         if log_id not in self.logs:
             saved = self._keeper.get(log_id)
             self.logs[log_id] = Log(log_id, make_tail(saved), saved)
+        self.logs[log_id].gone = False
         await self.look(log_id)
         self.wake(log_id)
 
@@ -135,8 +138,10 @@ class Shipment:
     def gone(self, container_id: str) -> None:
         """The container's folder is no more; what is held of its log is read to the end."""
         log = self.logs.get(container_id)
-        if log is not None and log.route is not None and not log.route.ship:
-            del self.logs[container_id]
+        if log is not None:
+            log.gone = True
+            if log.route is not None and not log.route.ship:
+                del self.logs[container_id]
         self.wake(container_id)
 
     def wake(self, container_id: str) -> None:
@@ -167,6 +172,8 @@ class Shipment:
             log.close()
             self._keeper.forget(container_id)
             self._retention.spool.finish(container_id)
+            if log.gone:
+                del self.logs[container_id]
         elif log.pipeline is None:
             progress = log.saved.progress if log.saved else None
             log.pipeline = self._compile(container_id, route, progress)
@@ -215,6 +222,7 @@ class Shipment:
             "sink": self.name,
             "trouble": self._delivery.trouble,
             "in_flight_bytes": self._in_flight_bytes,
+            "dead_letters": self._delivery.census.told(),
             "logs": [self._told(log) for log in self.logs.values()],
             "ended": [
                 {"container": container_id, "name": account.name, **account.told()}
@@ -307,7 +315,7 @@ class Shipment:
             self._lose(log.container_id, zeroed)
         if self._batch is None:
             self._batch = Batch(time.monotonic())
-        self._batch.add(log.container_id, piece, log.ledger.issue(piece, log.read_since))
+        self._batch.add(log.container_id, piece, log.issue(piece))
 
     def _hand_over(self) -> None:
         if self._batch is not None:
@@ -320,22 +328,25 @@ class Shipment:
             batch = await self._outbox.get()
             told = Consignment(batch, self.accounts, self._lose)
             await self._delivery.deliver(batch.documents, told)
-            self._settle(batch.tickets)
+            await self._settle(batch.tickets)
             self._in_flight_bytes -= batch.size_bytes
             self._changed.set()
 
-    def _settle(self, tickets: list[tuple[str, Ticket]]) -> None:
-        moved: dict[str, Progress] = {}
+    async def _settle(self, tickets: list[tuple[str, Ticket]]) -> None:
+        moved: dict[str, tuple[Log, Progress]] = {}
         for container_id, ticket in tickets:
             # It may have been left out, and its container removed, while this was on its way.
             log = self.logs.get(container_id)
             if log is not None and (progress := log.ledger.settle(ticket)) is not None:
-                moved[container_id] = progress
-        for container_id, progress in moved.items():
-            log = self.logs[container_id]
-            if log.route is not None and log.route.ship:
-                self._keeper.put(container_id, log.saved_at(progress))
-                self._forget_when_done(log)
+                moved[container_id] = log, progress
+        # A file of it may be on its way into the spool just now: that must not stop the loop. One
+        # after the other, so that no checkpoint goes back.
+        async with self._settling:
+            for log, saved in await asyncio.to_thread(_saved, tuple(moved.values())):
+                here = self.logs.get(log.container_id) is log
+                if here and log.route is not None and log.route.ship:
+                    self._keeper.put(log.container_id, saved)
+                    self._forget_when_done(log)
 
     def _forget_when_done(self, log: Log) -> None:
         """A removed container whose every line is acknowledged leaves nothing behind."""
@@ -350,3 +361,8 @@ class Shipment:
 def _stirred(logs: list[Log]) -> list[str]:
     """Looks at each, in a thread; gives the ids of those that have something to read."""
     return [log.container_id for log in logs if log.look()]
+
+
+def _saved(moved: Sequence[tuple[Log, Progress]]) -> list[tuple[Log, SavedLog]]:
+    """What the checkpoint shall hold of each; in a thread, too."""
+    return [(log, log.saved_at(progress)) for log, progress in moved]

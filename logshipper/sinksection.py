@@ -140,7 +140,8 @@ def url_problems(url: str) -> Iterator[Finding]:
     """Says what is wrong with the key `url`."""
     try:
         parts = urlsplit(url)
-        whole = bool(parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0)
+        whole = parts.scheme in {"http", "https"} and parts.port != 0
+        whole = whole and _names_host(parts.hostname or "")
     except ValueError:
         whole = False
     if not whole:
@@ -158,5 +159,15 @@ def url_problems(url: str) -> Iterator[Finding]:
 def address_problems(key: str, address: str) -> Iterator[Finding]:
     """Says what is wrong with HOST:PORT."""
     found = ADDRESS_PATTERN.fullmatch(address)
-    if found is None or int(found[2]) > 65_535:  # noqa: PLR2004 - the largest port
+    largest = 65_535
+    if found is None or int(found[2]) > largest or not _names_host(found[1].strip("[]")):
         yield Finding(key, f"{address[:80]!r} is no address", 'write "HOST:PORT"')
+
+
+def _names_host(host: str) -> bool:
+    """Whether the resolver takes it: it raises what nobody expects for a label that is empty."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return bool(host) and host.isprintable()

@@ -141,6 +141,7 @@ class Sources:
                     await self._follow_root()
                     for container in update.containers:
                         await self._inquiry.learned(container)
+                        await asyncio.sleep(0)  # thousands of them would hold up every sink
                 elif update.action in {"create", "start", "rename"}:
                     self._inquiry.ask(update.container_id, update.attributes)
 

@@ -66,6 +66,6 @@ def insides(data: bytes) -> Insides | None:
         # that ends in a backslash and the letter n has lost its letter: its end is escaped now,
         # and what follows is no JSON.
         lines = _DECODER.decode_lines(replaced)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return Insides(each, lines[-1].time) if len(lines) == len(each) else None

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import errno
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,7 @@ class Spool:
 
     Attributes:
         refused: why segments that were found were not taken.
+        stored_bytes: how much of the disk the segments take.
 
     Raises:
         OSError: the folder cannot be made or read.
@@ -39,23 +41,21 @@ class Spool:
         self.limit_bytes = limit_bytes
         self.refused: list[str] = []
         self._folder = folder
-        self._segments: list[Segment] = []
+        # While a sink is down, a host of short jobs spools a file for each of thousands of them.
+        self._segments: dict[Path, Segment] = {}
+        self._of: dict[str, list[Segment]] = {}
+        self.stored_bytes = 0
         self._finished: set[str] = set()
         self._mutex = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for path in sorted(folder.iterdir()):
-            self._take(path)
-        self._segments.sort(key=lambda segment: segment.header.sequence)
-        self._sequence = max((s.header.sequence for s in self._segments), default=0)
-
-    @property
-    def stored_bytes(self) -> int:
-        """How much of the disk the segments take."""
-        return sum(segment.stored_bytes for segment in self._segments)
+        found = [self._opened(path) for path in folder.iterdir()]
+        for segment in sorted(filter(None, found), key=lambda each: each.header.sequence):
+            self._add(segment)
+        self._sequence = max((s.header.sequence for s in self._segments.values()), default=0)
 
     def containers(self) -> tuple[str, ...]:
         """Whose files are spooled."""
-        return tuple({segment.header.container for segment in self._segments})
+        return tuple(self._of)
 
     def route(self, container_id: str) -> Route | None:
         """What was known of a container when a file of it was spooled last."""
@@ -63,7 +63,7 @@ class Spool:
 
     def of(self, container_id: str) -> list[Segment]:
         """The segments of a log, oldest first."""
-        return [s for s in self._segments if s.header.container == container_id]
+        return list(self._of.get(container_id, ()))
 
     def store(
         self,
@@ -104,20 +104,30 @@ class Spool:
             finally:
                 with contextlib.suppress(OSError):
                     staged.unlink(missing_ok=True)
-            segment = Segment(path)
+            try:
+                segment = Segment(path)
+            except Rejected as refusal:
+                # Its source is still held: such a disk shall be said, and tried again.
+                raise OSError(errno.EIO, f"{path.name} {refusal} as soon as written") from refusal
             self._sequence += 1
-            self._segments.append(segment)
+            self._add(segment)
             return segment
 
     def oldest_beyond_limit(self) -> Segment | None:
         """The segment that must go next; None when all have room."""
-        return self._segments[0] if self.stored_bytes > self.limit_bytes else None
+        if self.stored_bytes <= self.limit_bytes:
+            return None
+        return next(iter(self._segments.values()), None)
 
     def drop(self, segment: Segment) -> None:
         """Deletes a segment that nobody reads any more."""
         with self._mutex:
-            if segment in self._segments:
-                self._segments.remove(segment)
+            if self._segments.pop(segment.path, None) is not None:
+                self.stored_bytes -= segment.stored_bytes
+                siblings = self._of[segment.header.container]
+                siblings.remove(segment)
+                if not siblings:
+                    del self._of[segment.header.container]
                 segment.close()
                 with contextlib.suppress(OSError):
                     segment.path.unlink(missing_ok=True)
@@ -130,7 +140,7 @@ class Spool:
         """Deletes what is not needed any more, now that `logs` is on the disk as checkpoint."""
         finished = {each for each in tuple(self._finished) if each not in logs}
         self._finished -= finished
-        for segment in tuple(self._segments):
+        for segment in tuple(self._segments.values()):
             container_id, ordinal = segment.header.container, segment.ordinal
             saved = logs.get(container_id)
             passed = saved and ordinal is not None and saved.progress.resume.generation > ordinal
@@ -139,18 +149,24 @@ class Spool:
 
     def close(self) -> None:
         """Lets every file go."""
-        for segment in self._segments:
+        for segment in self._segments.values():
             segment.close()
 
-    def _take(self, path: Path) -> None:
+    def _add(self, segment: Segment) -> None:
+        self._segments[segment.path] = segment
+        self._of.setdefault(segment.header.container, []).append(segment)
+        self.stored_bytes += segment.stored_bytes
+
+    def _opened(self, path: Path) -> Segment | None:
         if path.name.endswith(STAGED):
             path.unlink()  # the process ended within a write: its source was not let go
         elif path.suffix == ENDING:
             try:
-                self._segments.append(Segment(path))
+                return Segment(path)
             except Rejected as refusal:
                 self.refused.append(f"{path.name} {refusal}")
                 path.rename(path.with_suffix(".damaged"))
+        return None
 
     def _write(self, staged: Path, header: Header, file: LogFile) -> bool:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC

@@ -1,23 +1,24 @@
 """One container's log: its files in the order they were written, read to the end of each."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
 from logshipper.arrivals import drop_held, drop_known, drop_older
 from logshipper.folder import LogFolder, close_from, describe
-from logshipper.held import Held, Store
+from logshipper.held import Held
+from logshipper.holding import Holding
 from logshipper.logfile import CorruptLogError, LogFile, first_line, identify
-from logshipper.model import Chunk, Loss, Position, Progress, SavedLog
-from logshipper.rotation import resume, unique_token
+from logshipper.model import Chunk, Position, Progress, SavedLog
+from logshipper.rotation import Resumption, resume, unique_token
 from logshipper.segment import Segment
 
 KEPT_GENERATIONS: Final = 8
 
 
-class Tail:
-    """Reads a log across rotation, compression, truncation and removal; owns the open files.
+class Tail(Holding):
+    """Reads a log across rotation, compression, truncation and removal.
 
     Every method is synchronous and short; one thread at a time may call them.
 
@@ -29,7 +30,6 @@ class Tail:
 
     Attributes:
         base: name of the file that is written.
-        ended: nothing will come of it any more.
     """
 
     def __init__(
@@ -40,18 +40,11 @@ class Tail:
         saved: SavedLog | None = None,
         spooled: Sequence[Segment] = (),
     ) -> None:
+        super().__init__(self._make_folder(folder, base), spooled)
         self.base = base
-        self.ended = False
-        self._folder = self._make_folder(folder, base)
-        self._folder_gone = False
         self._saved = saved
         self._begun = False
-        self._held: list[Held] = []
-        self._spooled = list(spooled)
-        # Read to their end, and not acknowledged: only a copy of them would survive us.
-        self._done: list[Held] = []
         self._generations = list(saved.generations) if saved else []
-        self._losses: list[Loss] = []
 
     def _make_folder(self, folder: str, base: str) -> LogFolder:
         return LogFolder(folder, base)
@@ -60,26 +53,6 @@ class Tail:
     def kept(self) -> bool:
         """Whether its checkpoint outlives it."""
         return False
-
-    @property
-    def newest_fd(self) -> int | None:
-        """The file that dockerd writes, for a watch on it."""
-        return self._held[-1].file.fd if self._held else None
-
-    @property
-    def unread_bytes(self) -> int:
-        """How many bytes are in its files and were not read."""
-        return sum(held.unread_bytes for held in self._held)
-
-    @property
-    def deleted_bytes(self) -> int:
-        """How many of them are in files that only this process keeps on the disk."""
-        return sum(held.unread_bytes for held in self._deleted())
-
-    @property
-    def has_deleted(self) -> bool:
-        """Whether files without a name are held that are not in the spool."""
-        return next(self._unspooled(), None) is not None
 
     @property
     def stirred(self) -> bool:
@@ -96,15 +69,6 @@ class Tail:
                 return os.fstat(held.file.fd).st_mtime
         return None
 
-    def files(self, acknowledged: Position | None = None) -> list[dict[str, object]]:
-        """The files that it holds, oldest first, for `/status`."""
-        return [held.told(acknowledged) for held in (*self._done, *self._held)]
-
-    def losses(self) -> list[Loss]:
-        """What was lost since this was last asked."""
-        losses, self._losses = self._losses, []
-        return losses + [Loss("refused", 0, why) for why in self._folder.refused()]
-
     def saved(self, progress: Progress) -> SavedLog:
         """What the checkpoint shall hold once `progress` is acknowledged."""
         last = progress.read.generation
@@ -112,22 +76,26 @@ class Tail:
         # What is acknowledged never goes back: older ones are not asked for again.
         self._generations = [g for g in self._generations if g.ordinal >= first]
         kept = tuple(g for g in self._generations if g.ordinal <= last)
-        while self._done and self._done[0].passed_by(progress.resume):
-            self._done.pop(0).file.close()
-        mark, waiting_bytes = "", 0
-        for held in self._held:
-            done = progress.read.offset if held.ordinal == last else 0
-            waiting_bytes += max(0, held.file.size() - done)
-            if held.ordinal == last:
-                mark = held.mark(done)
-        return SavedLog(progress, kept, waiting_bytes, mark)
+        try:
+            while self._done and self._done[0].passed_by(progress.resume):
+                self._done.pop(0).file.close()
+            return SavedLog(progress, kept, *self._waiting(progress.read))
+        except OSError:
+            # The sink has the lines, whatever a failing disk says of their file.
+            return SavedLog(progress, kept)
 
-    def close(self) -> None:
-        """Lets every file go."""
-        for held in (*self._held, *self._done):
-            held.file.close()
-        self._held.clear()
-        self._done.clear()
+    def _waiting(self, read: Position) -> tuple[int, str]:
+        """How much is there behind a position, and what stands before it."""
+        waiting_bytes, mark = 0, ""
+        ends = [(held, held.offset) for held in self._done]
+        ends += [(held, held.file.size()) for held in self._held]
+        for held, end in ends:
+            if held.ordinal >= read.generation:
+                at = read.offset if held.ordinal == read.generation else 0
+                waiting_bytes += max(0, end - at)
+            if held.ordinal == read.generation:
+                mark = held.mark(read.offset)
+        return waiting_bytes, mark
 
     def look(self) -> None:
         """Opens the files that have appeared: to be called when the folder changed, and at times.
@@ -145,60 +113,13 @@ class Tail:
                     self._begin(self._folder.open_newest_first(descriptor, None))
                 elif not self._folder.is_base(descriptor, newest):
                     self._append(self._folder.open_newest_first(descriptor, newest))
+                self._folder_gone = False  # its disk may have been away for a while
         except (FileNotFoundError, NotADirectoryError):
             if not begun:
                 self._begin([])
                 self._lose_unseen("removed")
             self._begun = self._folder_gone = True
             self.ended = self.ended or not self._held
-
-    def hold_at_most(self, limit_bytes: int) -> None:
-        """Lets the oldest deleted files go when they keep more of the disk from being freed."""
-        deleted = [held for held in self._deleted() if held.unread_bytes]
-        total = sum(h.unread_bytes for h in deleted)
-        while deleted and total > limit_bytes:
-            oldest = deleted.pop(0)
-            total -= oldest.unread_bytes
-            reason = "removed" if self._folder_gone else "rotated"
-            self._lose(reason, oldest.unread_bytes, "deleted by Docker; hold limit reached")
-            self._after_gap(self._held.index(oldest) + 1)
-            self._held.remove(oldest)
-            oldest.file.close()
-        self.ended = self.ended or self._is_over()
-
-    def spool_deleted(self, store: Store, acknowledged: Position | None) -> int:
-        """Copies deleted files, from what is acknowledged on; gives how many bytes that were.
-
-        Raises:
-            OSError: one could not be copied; it and those after it are still held.
-        """
-        deleted = list(self._unspooled())
-        kept = self._compressed_prints() if deleted and not self._folder_gone else set()
-        stored = 0
-        for held in deleted:
-            start = 0
-            if acknowledged is not None and acknowledged.generation >= held.ordinal:
-                same = acknowledged.generation == held.ordinal
-                start = acknowledged.offset if same else held.file.size()
-            if start >= held.file.size() or describe(held.file).fingerprint in kept:
-                continue
-            segment = held.spool(store, start)
-            if segment is not None:
-                stored += segment.size() - start
-        return stored
-
-    def drop_spooled(self, segment: Segment) -> None:
-        """Lets a segment go; what was not read of it is lost."""
-        for held in [each for each in self._held if each.file is segment]:
-            self._lose("spool", held.unread_bytes, "the spool is full")
-            self._after_gap(self._held.index(held) + 1)
-            self._held.remove(held)
-        self._done = [each for each in self._done if each.file is not segment]
-        if segment in self._spooled:  # its folder could not be looked into yet
-            self._lose("spool", segment.size() - segment.start, "the spool is full")
-            self._spooled.remove(segment)
-        segment.close()
-        self.ended = self.ended or self._is_over()
 
     def read(self) -> Chunk | None:
         """The next whole lines; None when there is nothing now."""
@@ -219,10 +140,6 @@ class Tail:
             self._done.append(self._held.pop(0))
             self.ended = self._is_over()
         return None
-
-    def _is_over(self) -> bool:
-        """Whether nothing follows what is held."""
-        return self._folder_gone and not self._held
 
     def _is_final(self, held: Held) -> bool:
         """Whether nobody can write to it any more; asked before the read that finds its end."""
@@ -258,41 +175,56 @@ class Tail:
             each.ordinal += 1
         held.begin_anew()
 
-    def _compressed_prints(self) -> set[str]:
-        """What Docker still has of deleted files: compressing one deletes it, too."""
+    def _begin(self, opened: list[LogFile]) -> None:
         try:
-            with self._folder.opened() as descriptor:
-                files = self._folder.open_newest_first(descriptor, None)
-        except (FileNotFoundError, NotADirectoryError):
-            return set()
-        prints = {describe(file).fingerprint for file in files if file.compressed}
-        close_from(files, 0)
-        return prints - {""}
-
-    def _begin(self, newest_first: list[LogFile]) -> None:
-        newest_first += self._spooled[::-1]
+            self._drop_passed()
+            newest_first = [*opened, *self._spooled[::-1]]
+            if not newest_first:
+                return
+            plan = resume(self._saved, [describe(file) for file in newest_first])
+            for step, (index, offset) in enumerate(plan.files):
+                self._held.append(Held.resumed(newest_first[index], plan.ordinal + step, offset))
+            self._go_on(plan, self._held[0])
+        except (OSError, CorruptLogError):
+            # All is begun once more: nothing of it may stay, and no segment be forgotten.
+            self._held.clear()
+            close_from(opened, 0)
+            raise
         self._spooled.clear()
-        if not newest_first:
-            return
-        plan = resume(self._saved, [describe(file) for file in newest_first])
-        chosen = {index for index, _ in plan.files}
-        for index, file in enumerate(newest_first):
-            if index not in chosen:
-                file.close()
-                if isinstance(file, Segment):
-                    file.let_go()
-        for step, (index, offset) in enumerate(plan.files):
-            self._held.append(Held.resumed(newest_first[index], plan.ordinal + step, offset))
-        first = self._held[0]
-        first.gap = first.gap or plan.gap
-        if self._saved is not None:
-            if plan.ordinal > self._saved.progress.read.generation:
-                self._lose_unseen("rotated")
-            elif plan.gap:
-                self._lose("rotated", 0, "the file with the head of a message that goes on is gone")
-            else:
-                self._take_up(first, self._saved)
         self._begun = True
+        chosen = {index for index, _ in plan.files}
+        for file in (file for index, file in enumerate(newest_first) if index not in chosen):
+            file.close()
+            if isinstance(file, Segment):
+                file.let_go()
+
+    def _drop_passed(self) -> None:
+        """Lets segments go that an earlier life could not delete: all of them is acknowledged."""
+        if self._saved is None:
+            return
+        first = self._saved.progress.resume.generation
+        passed = {
+            (each.fingerprint, each.device, each.inode)
+            for each in self._saved.generations
+            if each.ordinal < first
+        }
+        for segment in tuple(self._spooled):
+            found = describe(segment)
+            if (found.fingerprint, found.device, found.inode) in passed:
+                self._spooled.remove(segment)
+                segment.let_go()
+
+    def _go_on(self, plan: Resumption, first: Held) -> None:
+        """Says what is missing since an earlier life, and goes on where it stopped."""
+        first.gap = first.gap or plan.gap
+        if self._saved is None:
+            return
+        if plan.ordinal > self._saved.progress.read.generation:
+            self._lose_unseen("rotated")
+        elif plan.gap:
+            self._lose("rotated", 0, "the file with the head of a message that goes on is gone")
+        else:
+            self._take_up(first, self._saved)
 
     def _take_up(self, first: Held, saved: SavedLog) -> None:
         """Goes on with a file that an earlier life left, if it is still what it was."""
@@ -309,6 +241,20 @@ class Tail:
 
     def _append(self, opened: list[LogFile]) -> None:
         newest = self._held[-1] if self._held else None
+        try:
+            ordinal, seen = self._drop_read(newest, opened)
+        except OSError:
+            close_from(opened, 0)
+            raise
+        for step, file in enumerate(reversed(opened)):
+            self._held.append(Held(file, ordinal + step, gap=step == 0 and not seen))
+        if opened and not seen and self._misses(newest, opened):
+            why = f"{self.base} rotated faster than it was looked at; files may be missing"
+            self._lose("rotated", 0, why)
+        self.ended = False
+
+    def _drop_read(self, newest: Held | None, opened: list[LogFile]) -> tuple[int, bool]:
+        """Closes what was read before; the next ordinal, and whether the last file was seen."""
         last = max(self._generations, key=lambda g: g.ordinal, default=None)
         if newest is not None:
             ordinal, seen = newest.ordinal + 1, drop_held(newest, opened)
@@ -318,31 +264,12 @@ class Tail:
         if not seen:
             # Those that were read before must not come again, under other ids.
             drop_older(self._generations, opened)
-        for step, file in enumerate(reversed(opened)):
-            self._held.append(Held(file, ordinal + step, gap=step == 0 and not seen))
-        if opened and not seen and self._misses(newest, opened):
-            why = f"{self.base} rotated faster than it was looked at; files may be missing"
-            self._lose("rotated", 0, why)
-        self.ended = False
+        return ordinal, seen
 
     def _misses(self, newest: Held | None, opened: list[LogFile]) -> bool:
         """Whether files may be missing between the newest that was held and those now."""
         del newest
         return bool(opened)
-
-    def _deleted(self) -> list[Held]:
-        """Files without a name; the newest of a container that is there gets its name back."""
-        held = self._held if self._folder_gone else self._held[:-1]
-        return [each for each in held if not each.file.linked()]
-
-    def _unspooled(self) -> Iterator[Held]:
-        """Files without a name that are not in the spool, oldest first, read or not."""
-        yield from (done for done in self._done if not done.file.linked())
-        yield from self._deleted()
-
-    def _after_gap(self, index: int) -> None:
-        if index < len(self._held):
-            self._held[index].gap = True
 
     def _lose_unseen(self, reason: str) -> None:
         if self._saved is not None:
@@ -350,8 +277,3 @@ class Tail:
             there = sum(held.unread_bytes for held in self._held)
             why = f"{self.base} went on while nobody read it"
             self._lose(reason, max(0, self._saved.waiting_bytes - there), why)
-
-    def _lose(self, reason: str, size_bytes: int, why: str) -> None:
-        # That a file is missing is told even if nobody knows how much was in it.
-        if size_bytes or reason in {"rotated", "corrupt"}:
-            self._losses.append(Loss(reason, size_bytes, why))

@@ -140,7 +140,7 @@ def owned(
 def of_container(container_id: str, cgroup: str) -> bool:
     """Whether the text of a `/proc/<pid>/cgroup` is that of a process of the container."""
     # "/docker/<id>" with the cgroupfs driver, "docker-<id>.scope" with systemd's.
-    return any(container_id in line.rpartition(":")[2] for line in cgroup.splitlines())
+    return any(container_id in path for _, path in _hierarchies(cgroup))
 
 
 def _messages(states: int, port: int = 0) -> Iterator[bytes]:
@@ -205,7 +205,7 @@ def _processes(container_id: str, pid: int, proc: Path) -> Iterator[int]:
     """The container's processes: its first one, those in its cgroup, else its descendants."""
     try:
         # A group's name is any bytes but a slash and a newline, and the container may choose it.
-        cgroup = (proc / str(pid) / "cgroup").read_text(errors="surrogateescape")
+        cgroup = (proc / str(pid) / "cgroup").read_bytes().decode(errors="surrogateescape")
     except OSError:
         return
     if not of_container(container_id, cgroup):
@@ -217,13 +217,21 @@ def _processes(container_id: str, pid: int, proc: Path) -> Iterator[int]:
 
 def _in_cgroup(cgroup: str) -> Iterator[int]:
     """The processes of the first hierarchy that can be read, its sub-groups included."""
-    for line in cgroup.splitlines():
-        _, controllers, path = line.split(":", 2)
+    for controllers, path in _hierarchies(cgroup):
         # cgroup.procs of a group does not list those of its children (cgroups(7)).
         groups = _tree(CGROUP_ROOT / controllers.removeprefix("name=") / path.lstrip("/"))
         if found := [each for group in groups for each in _numbers(group / "cgroup.procs")]:
             yield from found
             return
+
+
+def _hierarchies(cgroup: str) -> Iterator[tuple[str, str]]:
+    """The controllers of each hierarchy, and the path of the group in it (cgroups(7))."""
+    for line in cgroup.split("\n"):
+        # What else looks like the end of a line, and each further colon, is part of a name.
+        match line.split(":", 2):
+            case [_, controllers, path]:
+                yield controllers, path
 
 
 def _descendants(pid: int, proc: Path) -> Iterator[int]:

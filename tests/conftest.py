@@ -2,12 +2,18 @@
 
 import asyncio
 import importlib.util
+import os
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+# A change is judged by the same examples at each try; whoever works on it searches for new ones.
+CI = os.environ.get("CI") == "true"
+
 # How long an example takes says how busy the machine is.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=CI
+)
 settings.load_profile("patient")
 
 # Each folder of real parts brings its own fixtures; a missing one is a mistake, not a skip.
@@ -33,8 +39,30 @@ pytest_plugins = [
 asyncio.set_event_loop(None)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives each test a second try in CI, told with its failure by `_show_second_tries`.
+
+    Several thousand tests wait for real servers on a shared machine. One of them that comes too
+    late once says little of the change; one that fails twice does.
+    """
+    if CI:
+        for item in items:
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Shows what the tests measured (`record_property`): the figures that documents quote."""
+    """Shows second tries, and the figures of `record_property` that documents quote."""
+    _show_second_tries(terminalreporter)
+    _show_measured(terminalreporter)
+
+
+def _show_second_tries(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in terminalreporter.stats.get("rerun", ()):
+        terminalreporter.section(f"tried a second time: {report.nodeid}", sep="-")
+        terminalreporter.write_line(report.longreprtext)
+
+
+def _show_measured(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [each for several in terminalreporter.stats.values() for each in several]
     rows = {
         (report.nodeid, f"{name}={value}")

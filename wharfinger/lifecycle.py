@@ -165,10 +165,13 @@ async def _tick(scope: Scope) -> None:
         registry=scope.metrics,
     )
     interval = min(HEALTH_TICK_SECONDS, scope.notify.watchdog_interval_seconds or 60.0)
-    told = ""
+    told, counted = "", set[str]()
     while True:
         report = scope.health.report()
-        healthy.clear()  # a check that was forgotten must not be counted for ever
+        names = {check.name for check in report.checks}
+        for forgotten in counted - names:  # must not be counted for ever
+            healthy.remove(forgotten)
+        counted = names
         for check in report.checks:
             healthy.labels(check.name).set(check.healthy)
         scope.notify.watchdog()

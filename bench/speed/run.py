@@ -37,7 +37,7 @@ type = "bulk"
 url = "http://127.0.0.1:{port}"
 compression = "{compression}"
 """
-# What was found to cost it least here; `DEFAULTS` is what it does when nothing is said.
+# For throughput; its defaults else.
 TUNED: Final = "Mem_Buf_Limit 128M\n    Buffer_Chunk_Size 1M\n    Buffer_Max_Size 1M"
 FLUENT_BIT: Final = """
 [SERVICE]

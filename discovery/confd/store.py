@@ -8,6 +8,7 @@ from typing import Final
 
 from discovery.confd.paths import clean, glob, literal_start
 from discovery.model import Snapshot
+from discovery.services.difference import Sight
 from wharfinger.errors import Rejected
 
 _MISSING: Final = object()
@@ -135,7 +136,10 @@ def visible(
     values = dict(snapshot.raw) if raw else {}
     values.update(snapshot.values)
     for service in snapshot.services:
-        values.update((f"/{service.name}/{i.key}", i.address) for i in service.instances)
+        at = f"/{service.name}/"
+        # Of a thousand services most resources see one.
+        if at.startswith(folders) or any(one.startswith(at) for one in wanted):
+            values.update((f"{at}{one.key}", one.address) for one in service.instances)
     return {
         key.removeprefix(below) or "/": value
         for key, value in values.items()
@@ -152,6 +156,14 @@ def watched(keys: Iterable[str], prefix: str = "") -> tuple[str, ...]:
         clean(f"{prefix}/{key}") if key.strip("/") else clean(prefix or "/").rstrip("/") + "/"
         for key in keys
     )
+
+
+def sight_of(
+    *, keys: Iterable[str], prefix: str = "", raw: bool = False, services: frozenset[str] | None
+) -> Sight:
+    """What a resource that sees these keys, and has asked for these services, depends on."""
+    wanted = watched(keys, prefix)
+    return Sight(frozenset(wanted), _folders(wanted), raw, services)
 
 
 def instances_below(snapshot: Snapshot, prefixes: Iterable[str]) -> int:

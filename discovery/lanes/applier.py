@@ -225,14 +225,16 @@ class Applier:
 
     async def _publish(self, revision: int, *, forced: bool) -> None:
         waiting = []
-        for state in self._standing.states.values():
+        # One hop to a thread for all of them: hundreds may share a reload command.
+        differing = await asyncio.to_thread(self._standing.differing, self._publisher)
+        for name, state in self._standing.states.items():
             if state.change is None:
                 if state.error:
                     self._standing.fail(state, state.error)
                 continue
             if state.failed == state.change.rendered.content and not forced:
                 continue
-            if await asyncio.to_thread(self._publisher.differs, state.change):
+            if name in differing:
                 if not await self._rewritten(state, state.change):
                     waiting.append(state)
             elif not state.serves:

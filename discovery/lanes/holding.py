@@ -3,7 +3,9 @@
 from discovery.builtin.nginxfile import Site
 from discovery.model import Snapshot
 from discovery.publish.history import History
-from discovery.resources.render import Rendered, render
+from discovery.resources.render import render
+from discovery.resources.views import Rendered
+from discovery.services.difference import Sight
 from discovery.state import State
 
 
@@ -19,7 +21,7 @@ def wanted(
     hold = history.held(name) if state.resource.nginx is None else None
     state.held = hold.generation if hold else ""
     if hold is not None:
-        return Rendered(history.content(name, hold.generation))
+        return Rendered(history.content(name, hold.generation), sight=Sight())
     if state.template is None or snapshot is None:
         return None
     return render(state.resource, state.template, snapshot, site)

@@ -17,8 +17,6 @@ from discovery.resources.resources import Resource
 from wharfinger.lifecycle import Scope
 
 LOOK_AFTER_SECONDS: Final = 5.0
-# While templates take longer than that, the loop hears little of what etcd says.
-DEAF_SECONDS: Final = 0.01
 
 
 class Lane:
@@ -33,7 +31,6 @@ class Lane:
         threads: to render in.
         pace: how long that takes.
         scope: of the daemon.
-        busy: called when a render has kept everybody from hearing.
     """
 
     def __init__(
@@ -47,7 +44,6 @@ class Lane:
         threads: Threads,
         pace: Pace,
         scope: Scope,
-        busy: Callable[[], None],
     ) -> None:
         self.resources = resources
         self.standing = standing
@@ -57,19 +53,33 @@ class Lane:
         self._threads = threads
         self.pace = pace
         self._scope = scope
-        self._busy = busy
+        self._offered: Snapshot | None = None
+        self._late = False
         self._wake = asyncio.Event()
         self._passing = asyncio.Lock()
         standing.replace(resources)
 
     def changed(self) -> None:
         """There may be something to render."""
-        self._settle = self._settle.changed(time.monotonic())
+        self._settle = self._settle.busy(self._threads.deaf_until).changed(time.monotonic())
         self._wake.set()
 
-    def busy(self) -> None:
-        """A render has kept the loop from hearing of changes."""
-        self._settle = self._settle.busy(time.monotonic())
+    def offer(self, snapshot: Snapshot) -> None:
+        """Renders the latest snapshot if it concerns any of these resources.
+
+        If not, they serve it already; the caller says so (see `Standing.passes_over`).
+        """
+        if self._passing.locked():
+            # What it will be true to, and see, is known at the end of the pass.
+            self._late = True
+            return
+        before, self._offered = self._offered, snapshot
+        waits = self._settle.first_at is not None
+        if not waits and self.standing.passes_over(snapshot):
+            return
+        # Who waits for quiet does so for changes that concern it.
+        if not waits or before is None or self.standing.sees(before, snapshot):
+            self.changed()
 
     async def run(self, after: Callable[[], Awaitable[None]]) -> None:
         """Applies what comes, for ever.
@@ -80,6 +90,7 @@ class Lane:
         await after()
         look_at = time.monotonic() + LOOK_AFTER_SECONDS
         while True:
+            self._settle = self._settle.busy(self._threads.deaf_until)
             due = [at for at in (self._settle.due_at, self.standing.retry_at) if at is not None]
             delay = min([look_at, *due]) - time.monotonic()
             if delay > 0:
@@ -100,12 +111,14 @@ class Lane:
             self._settle = self._settle.rendered(time.monotonic())
             forced = self.standing.retries()
             snapshot = await self._snapshot()
-            began = time.monotonic()
             differing = await self._render(snapshot)
-            if time.monotonic() - began > DEAF_SECONDS:
-                self._busy()
             await self._publish(snapshot.revision, differing, forced=forced)
             self.standing.conclude(snapshot, 0)
+        if self._late:
+            self._late = False
+            latest = await self._snapshot()
+            self.offer(latest)
+            self.standing.tell(latest.revision)
 
     async def apply_held(self) -> None:
         """Publishes what was rolled back, before etcd is heard for the first time."""
@@ -125,12 +138,7 @@ class Lane:
     def _rendered(self, snapshot: Snapshot | None) -> set[str]:
         # One hop to a thread for both: on a busy host each costs milliseconds.
         self.standing.render(snapshot, Site())
-        states = self.standing.states
-        return {
-            name
-            for name, state in states.items()
-            if state.change is not None and self._publisher.differs(state.change)
-        }
+        return self.standing.differing(self._publisher)
 
     async def _publish(self, revision: int, differing: set[str], *, forced: bool) -> None:
         waiting = []

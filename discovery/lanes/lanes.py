@@ -20,6 +20,8 @@ from discovery.publish.publisher import Publisher
 from discovery.resources.resources import Resource
 from wharfinger.lifecycle import Scope
 
+# Of a burst, what each resource can see of it is not asked more often.
+SIFT_SECONDS: Final = 0.01
 # A burst falters where etcd waits for its disk; twice the pause that ends it is not enough.
 REST_TIMES: Final = 4
 
@@ -65,6 +67,7 @@ class Lanes:
         self._threads = Threads()
         self._taken = Snapshot()
         self._changes, self._taken_at = 0, -1
+        self._news = asyncio.Event()
         self._publisher = publisher
         self._history = history
         self._scope = scope
@@ -104,9 +107,14 @@ class Lanes:
         return self._applier.status()
 
     def changed(self) -> None:
-        """There may be something to render."""
+        """There may be something to render, for whoever can see it."""
         self._changes += 1
         self._applier.changed()
+        self._news.set()
+
+    def renew(self) -> None:
+        """There may be something to render that snapshots do not tell of."""
+        self.changed()
         for running in self._lanes:
             running.lane.changed()
 
@@ -130,6 +138,7 @@ class Lanes:
         self._scope.spawn("apply", self._applier.run())
         self._scope.spawn("pushes", self._applier.run_pushes())
         self._scope.spawn("upkeep", self._applier.run_upkeep())
+        self._scope.spawn("sift", self._run_sift())
         self._running = True
         self._lanes = tuple(self._begun(running, []) for running in self._lanes)
 
@@ -197,14 +206,21 @@ class Lanes:
             threads=self._threads,
             pace=Pace(slow=any(one.lane.pace.slow for one in former)),
             scope=self._scope,
-            busy=self._busy,
         )
         lane.changed()
         return lane
 
-    def _busy(self) -> None:
-        for running in self._lanes:
-            running.lane.busy()
+    async def _run_sift(self) -> None:
+        """Offers each snapshot to all lanes, for ever: most can see nothing of what changed."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            if self._lanes:
+                snapshot = await self._latest()
+                for running in self._lanes:
+                    running.lane.offer(snapshot)
+                self._applier.standing.tell(snapshot.revision)
+                await asyncio.sleep(SIFT_SECONDS)
 
     async def _latest(self) -> Snapshot:
         """One snapshot for all lanes: a hundred of them would make the same one each."""

@@ -13,6 +13,7 @@ from discovery.publish.history import History
 from discovery.publish.publisher import Publisher
 from discovery.resources.render import compile_template
 from discovery.resources.resources import Resource
+from discovery.services.difference import Differences
 from discovery.state import Meters, State
 from wharfinger.backoff import Backoff
 from wharfinger.errors import Rejected
@@ -30,6 +31,7 @@ class Standing:
         retry_at: when what failed is tried again, monotonic; None for never.
         meters: what is counted.
         others: how the resources stand that are published beside these.
+        differences: between snapshots.
 
     Args:
         scope: of the daemon.
@@ -46,6 +48,7 @@ class Standing:
         self._forgotten = False
         self.meters: Meters = beside.meters if beside else Meters(scope.metrics)
         self.others: tuple[Standing, ...] = ()
+        self.differences: Differences = beside.differences if beside else Differences()
         self.states: dict[str, State] = {}
         self.served = Snapshot()
         self.applied_revision = 0
@@ -89,7 +92,8 @@ class Standing:
     def render(self, snapshot: Snapshot | None, site: Site) -> None:
         """Renders every resource; what each shall hold, or why not, is in its state then.
 
-        Without a snapshot only those that were rolled back, which need none.
+        Whoever stands well and can see nothing of what has changed since is passed over. Without
+        a snapshot only those are rendered that were rolled back, which need none.
         """
         with self.meters.render.time():
             for state in self.states.values():
@@ -97,6 +101,9 @@ class Standing:
 
     def _render(self, state: State, snapshot: Snapshot | None, site: Site) -> None:
         try:
+            if snapshot is not None and self._is_as_wanted(state, snapshot):
+                state.seen = snapshot
+                return
             rendered = wanted(self._history, state, snapshot, site)
         except Rejected as error:
             state.change, state.error = None, str(error)
@@ -108,7 +115,47 @@ class Standing:
             return
         if state.change is None or state.change.rendered != rendered:
             state.change = Change(state.resource, rendered)
-        state.refused = rendered.refused
+        state.refused, state.seen = rendered.refused, snapshot
+
+    def _is_as_wanted(self, state: State, snapshot: Snapshot) -> bool:
+        if not self._stands(state, snapshot):
+            return False
+        # A rollback may begin or end at any time.
+        return not state.held and self._history.held(state.resource.name) is None
+
+    def _stands(self, state: State, snapshot: Snapshot) -> bool:
+        """Whether what serves is what this snapshot would give."""
+        if state.change is None or state.seen is None or state.error or not state.serves:
+            return False
+        sight = state.change.rendered.sight
+        return sight is not None and not sight.meets(self.differences.between(state.seen, snapshot))
+
+    def sees(self, before: Snapshot, after: Snapshot) -> bool:
+        """Whether any of these resources can see what is not the same in both."""
+        difference = self.differences.between(before, after)
+        changes = [state.change for state in self.states.values()]
+        sights = [change.rendered.sight if change else None for change in changes]
+        return any(sight is None or sight.meets(difference) for sight in sights)
+
+    def passes_over(self, snapshot: Snapshot) -> bool:
+        """Whether nothing of a snapshot concerns any of these: then all of them serve it.
+
+        That is to be told with `tell`, once for all who stand side by side.
+        """
+        states = self.states.values()
+        if not all(self._stands(state, snapshot) for state in states):
+            return False
+        for state in states:
+            state.seen, state.applied_revision = snapshot, snapshot.revision
+        return True
+
+    def differing(self, publisher: Publisher) -> set[str]:
+        """The names of those whose files are not what was rendered last."""
+        return {
+            name
+            for name, state in self.states.items()
+            if state.change is not None and publisher.differs(state.change)
+        }
 
     async def publish(self, publisher: Publisher, states: Iterable[State]) -> tuple[Outcome, ...]:
         """Brings what was rendered of these into service; what became of it is for `take`."""
@@ -183,7 +230,7 @@ class Standing:
             self.retry_at = None
         if stamp >= self._concluded_stamp:
             self._concluded_stamp, self.served = stamp, snapshot
-        self._tell(snapshot.revision)
+        self.tell(snapshot.revision)
 
     def pushed(self, snapshot: Snapshot, stamp: int) -> None:
         """A push alone has brought all of a snapshot into service.
@@ -215,9 +262,14 @@ class Standing:
         for name in self.states:
             self._scope.health.forget(_check_name(name))
 
-    def _tell(self, revision: int) -> None:
+    def tell(self, revision: int) -> None:
+        """Says which revision is served.
+
+        Args:
+            revision: the latest that is known, where nothing is kept at it.
+        """
         if self._beside is not None:
-            self._beside._tell(revision)  # noqa: SLF001 - one of its kind
+            self._beside.tell(revision)
             return
         states = [self.nginx] if self.nginx else list(self.everything)
         applied = min((state.applied_revision for state in states), default=revision)

@@ -11,6 +11,8 @@ from typing import Final, TypeVar
 # the loop has its turn after each of them.
 THREADS: Final = 4
 SLOW_SECONDS: Final = 0.5
+# While templates take longer than that, the loop hears little of what etcd says.
+DEAF_SECONDS: Final = 0.01
 
 T = TypeVar("T")
 
@@ -27,18 +29,29 @@ class Pace:
 
 
 class Threads:
-    """Renders side by side; those that take long one by one."""
+    """Renders side by side; those that take long one by one.
+
+    Attributes:
+        deaf_until: when the latest render ended that has kept the loop from hearing, monotonic.
+    """
 
     def __init__(self) -> None:
+        self.deaf_until = float("-inf")
         self._pool = ThreadPoolExecutor(THREADS, "render")
         self._slow = asyncio.Semaphore(1)
 
     async def render(self, pace: Pace, work: Callable[[], T]) -> T:
         """Does it in a thread, in its turn."""
-        if not pace.slow:
-            return await self._run(pace, work)
-        async with self._slow:
-            return await self._run(pace, work)
+        began = time.monotonic()
+        try:
+            if not pace.slow:
+                return await self._run(pace, work)
+            async with self._slow:
+                return await self._run(pace, work)
+        finally:
+            ended = time.monotonic()
+            if ended - began > DEAF_SECONDS:
+                self.deaf_until = ended
 
     async def _run(self, pace: Pace, work: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()

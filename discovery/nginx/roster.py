@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,7 @@ from discovery.builtin.certificates import Certificates
 from discovery.builtin.config import NginxConfig
 from discovery.builtin.nginxfile import Frame, Seed, Site
 from discovery.builtin.pools import Pool
-from discovery.model import Route, Service, Snapshot
+from discovery.model import Route, Service, Snapshot, others
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,15 @@ class _Entry:
     structure: tuple[object, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a file is made from, by service."""
+
+    seeds: Mapping[str, Seed] = field(default_factory=dict)
+    pools: Mapping[str, Pool] = field(default_factory=dict)
+    structures: tuple[tuple[object, ...], ...] = ()
+
+
 class Roster:
     """Keeps the pools and their texts; only what changed is judged again.
 
@@ -51,7 +61,9 @@ class Roster:
     def __init__(self) -> None:
         self._nginx: NginxConfig | None = None
         self._stamp = 0
+        self._services: tuple[Service, ...] = ()
         self._entries: dict[str, _Entry] = {}
+        self._told = _Told()
         self._routes: tuple[tuple[Route, ...], ...] = ()
         self._contested: frozenset[Route] = frozenset()
         self._hosts: frozenset[str] = frozenset()
@@ -60,7 +72,7 @@ class Roster:
 
     def configure(self, nginx: NginxConfig | None) -> None:
         """Takes another configuration; everything is judged anew."""
-        self._nginx = nginx
+        self._nginx, self._services = nginx, ()
         # The seeds stay: a text that Nginx holds already is not pushed with a later stamp.
         self._entries = {
             name: replace(entry, service=_UNKNOWN) for name, entry in self._entries.items()
@@ -86,14 +98,14 @@ class Roster:
         # Milliseconds, since it must outlive the process: Nginx remembers the last one's.
         self._stamp = max(self._stamp + 1, time.time_ns() // 1_000_000)
         self._take(self._nginx, snapshot.services)
-        entries = self._entries
+        told = self._told
         certificates = self.certificates.of(self._hosts)
         structure = (
             push,
             peers_by_reload,
             socket,
             tuple(sorted(certificates.items())),
-            tuple(entry.structure for entry in entries.values()),
+            told.structures,
         )
         if self._frame[0] != structure:
             self._frame = (structure, Frame())
@@ -101,8 +113,8 @@ class Roster:
             push=push,
             socket=socket,
             certificates=certificates,
-            seeds={name: entry.seed for name, entry in entries.items()},
-            pools={name: entry.pool for name, entry in entries.items()},
+            seeds=told.seeds,
+            pools=told.pools,
             peers_by_reload=peers_by_reload,
             # A plain file names its peers.
             frame=self._frame[1] if push else None,
@@ -111,6 +123,12 @@ class Roster:
 
     def _take(self, nginx: NginxConfig, services: tuple[Service, ...]) -> None:
         """Judges who is another than before; of a thousand that is one."""
+        changed, before = others(self._services, services), self._services
+        self._services = services
+        if len(services) == len(before) and all(map(self._is_as_ever, changed)):
+            for service in changed:
+                self._retake(nginx, service)
+            return
         routes = tuple(service.routes for service in services)
         if routes != self._routes:
             self._routes = routes
@@ -129,6 +147,28 @@ class Roster:
                 entry = replace(entry, structure=_structure(service, entry.pool, self._contested))
             entries[service.name] = entry
         self._entries = entries
+        self._told = _Told(
+            {name: entry.seed for name, entry in entries.items()},
+            {name: entry.pool for name, entry in entries.items()},
+            tuple(entry.structure for entry in entries.values()),
+        )
+
+    def _is_as_ever(self, service: Service) -> bool:
+        """Whether nobody else has to be judged again for it: its name and its routes are known."""
+        entry = self._entries.get(service.name)
+        return entry is not None and entry.service.routes == service.routes
+
+    def _retake(self, nginx: NginxConfig, service: Service) -> None:
+        name, told = service.name, self._told
+        before = self._entries[name]
+        entry = self._entries[name] = self._entry(nginx, service, before)
+        structures = told.structures
+        if entry.structure is not before.structure:
+            structures = tuple(each.structure for each in self._entries.values())
+        # What was noted before stays as it is: somebody may be at it.
+        self._told = _Told(
+            {**told.seeds, name: entry.seed}, {**told.pools, name: entry.pool}, structures
+        )
 
     def _entry(self, nginx: NginxConfig, service: Service, before: _Entry | None) -> _Entry:
         pool = nginxfile.pools_of(nginx, (service,))[service.name]

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from discovery.builtin.nginxfile import GENERATION_ADDRESS
-from discovery.resources.render import Rendered
 from discovery.resources.resources import Resource
+from discovery.resources.views import Rendered
 from wharfinger.errors import Rejected
 
 ASK_SECONDS: Final = 1.0

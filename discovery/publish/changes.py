@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from discovery.publish.commands import Ran
-from discovery.resources.render import Rendered
 from discovery.resources.resources import Resource
+from discovery.resources.views import Rendered
 from wharfinger.errors import WharfingerError
 
 

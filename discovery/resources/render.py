@@ -1,8 +1,6 @@
 """Templates: compiled once, given typed values, kept in a sandbox."""
 
-from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -12,19 +10,20 @@ from discovery.builtin import nginxfile
 from discovery.builtin.config import NginxConfig
 from discovery.builtin.nginxfile import Site
 from discovery.builtin.virtualhosts import http_services
-from discovery.confd.store import Store, instances_below, visible, watched
+from discovery.confd.store import Store, instances_below, sight_of, visible, watched
 from discovery.config import JINJA
 from discovery.gotemplate import template as gotemplate
 from discovery.gotemplate.confd.functions import confd_functions
 from discovery.gotemplate.confd.host import Host
 from discovery.gotemplate.errors import LimitExceeded
 from discovery.gotemplate.limits import Budget, Limits
-from discovery.model import Instance, Rejection, Service, Snapshot
+from discovery.model import Service, Snapshot
 from discovery.resources import formats
 from discovery.resources.machine import Machine
 from discovery.resources.resources import Resource
 from discovery.resources.sandbox import Sandbox, budgeted
 from discovery.resources.stopwatch import stopwatch
+from discovery.resources.views import Rendered, View
 from wharfinger.errors import Rejected
 from wharfinger.text import shortened
 
@@ -39,42 +38,12 @@ _STORE: ContextVar[Store] = ContextVar("store")
 _NGINX_LONGEST: Final = 4000  # a token must fit Nginx's buffer of 4096 bytes (NGX_CONF_BUFFER)
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """What one resource's template sees.
-
-    Attributes:
-        services: all of them, sorted by name.
-        store: its keys of etcd.
-        more: further names.
-    """
-
-    services: tuple[Service, ...]
-    store: Store
-    more: Mapping[str, object] = field(default_factory=dict)
-
-    def instances(self, name: str) -> tuple[Instance, ...]:
-        """The instances of `<APP>_<ENV>`; none when it is not known."""
-        return next((s.instances for s in self.services if s.name == name), ())
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """What a resource's file shall hold.
-
-    Attributes:
-        content: the file's bytes.
-        generation: names this content; empty where the file does not tell it.
-        refused: what the template's preparation left out.
-    """
-
-    content: bytes
-    generation: str = ""
-    refused: tuple[Rejection, ...] = ()
-
-
 class Template(Protocol):
     """A compiled template of some engine."""
+
+    @property
+    def surveys(self) -> bool:
+        """Whether it speaks of all services, and not only of those that it asks for by name."""
 
     def render(self, view: View) -> str:
         """The text.
@@ -92,13 +61,18 @@ class JinjaTemplate:
     """
 
     def __init__(self, path: Path) -> None:
-        environment = Sandbox(FileSystemLoader(path.parent))
+        self._environment = environment = Sandbox(FileSystemLoader(path.parent))
         environment.filters["nginx"] = nginx_quoted
         try:
             self._template = environment.get_template(path.name)
         except (TemplateError, OSError, UnicodeDecodeError) as error:
             raise Rejected(_told(error, path)) from None
         self._path = path
+
+    @property
+    def surveys(self) -> bool:
+        """Whether it, or what it has included so far, speaks of all services."""
+        return "services" in self._environment.names
 
     def render(self, view: View) -> str:
         """The text.
@@ -153,6 +127,11 @@ class GoTemplate:
         self._path = path
         self._functions = confd_functions(host, _STORE.get)
         self._compiled = self._compile()
+
+    @property
+    def surveys(self) -> bool:
+        """Its functions know keys alone."""
+        return False
 
     def render(self, view: View) -> str:
         """The text.
@@ -218,13 +197,18 @@ def render(
     if resource.nginx is not None:
         return _render_nginx(resource.nginx, template, snapshot.services, site or Site())
     seen = visible(snapshot, keys=resource.keys, prefix=resource.prefix, raw=resource.raw)
-    text = template.render(View(snapshot.services, Store(seen)))
+    view = View(snapshot.services, Store(seen))
+    text = template.render(view)
     try:
         content = text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
         raise Rejected(_told(error, resource.template)) from None
     formats.require(resource.output_format, content)
-    return Rendered(content)
+    services = None if template.surveys else frozenset(view.asked)
+    sight = sight_of(
+        keys=resource.keys, prefix=resource.prefix, raw=resource.raw, services=services
+    )
+    return Rendered(content, sight=sight)
 
 
 def require_instances(resource: Resource, snapshot: Snapshot) -> None:

@@ -151,8 +151,11 @@ def _read(path: Path, config: DiscoveryConfig, passed_over: list[Finding]) -> li
 
     if not _is_set(path):
         template = load(ResourceFile, path=path, environment={}, amend=amend).value.template
+        passed_over.extend(_blind(template, path))
         return [_resource(name, template, folder, config.prefix)]
     whole = load(ResourceSetFile, path=path, environment={}).value
+    for template in whole.template:
+        passed_over.extend(_blind(template, path))
     made: list[Resource] = []
     findings: list[Finding] = []
     for number, template in enumerate(whole.template, 1):
@@ -216,7 +219,7 @@ def _resource(name: str, template: TemplateConfig, folder: Path, prefix: str) ->
         name=name,
         template=path,
         dest=Path(template.dest).absolute(),
-        keys=template.keys,
+        keys=template.seen_keys,
         # confd's own way: the fork would join the two.
         prefix=clean("/" + (prefix or template.prefix)).rstrip("/"),
         uid=uid,
@@ -235,6 +238,12 @@ def _resource(name: str, template: TemplateConfig, folder: Path, prefix: str) ->
         min_reload_interval_seconds=seconds_of(template.min_reload_interval),
         debounce_seconds=seconds_of(template.debounce),
     )
+
+
+def _blind(template: TemplateConfig, path: Path) -> Iterator[Finding]:
+    if template.keys is None and template.is_confds:
+        problem = "is not there: the template sees nothing of etcd, as with confd"
+        yield Finding("template.keys", problem, 'keys = ["/"] shows it everything', f"file {path}")
 
 
 def _template_problems(path: Path) -> Iterator[Finding]:

@@ -8,8 +8,10 @@ from functools import reduce
 from typing import Any, Final, cast
 
 from jinja2 import FileSystemLoader, StrictUndefined, Template, nodes
+from jinja2.filters import FILTERS
 from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedFormatter
+from jinja2.tests import TESTS
 from jinja2.visitor import NodeTransformer
 
 from discovery.gotemplate.limits import Budget, Limits
@@ -48,10 +50,24 @@ def _budget() -> Budget:
     return _BUDGET.get(None) or Budget(_LIMITS)
 
 
+# Made once: hundreds of templates have an environment each.
+_FILTERS: Final = {
+    name: measures.filtered(name, filter_, _budget)
+    for name, filter_ in FILTERS.items()
+    if name not in _LEFT_OUT
+}
+_TESTS: Final = {
+    name: measures.tested(cast("Callable[..., Any]", test), _budget) for name, test in TESTS.items()
+}
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
     """Templates from one folder: everything that can repeat or grow is counted.
 
     Whatever a template does that is too much raises LimitExceeded.
+
+    Attributes:
+        names: that its templates speak of, those that were included so far, too.
     """
 
     intercepted_binops = frozenset({"*", "**", "+", "%"})
@@ -67,19 +83,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
             auto_reload=False,
             finalize=_written,
         )
+        self.names: set[str] = set()
         del self.globals["lipsum"]
-        for name in _LEFT_OUT:
-            del self.filters[name]
-        self.filters = {
-            name: measures.filtered(name, filter_, _budget)
-            for name, filter_ in self.filters.items()
-        }
-        self.tests = {
-            name: measures.tested(cast("Callable[..., Any]", test), _budget)
-            for name, test in self.tests.items()
-        }
-        self.filters.update(_each=_each, _joined=_joined, _sliced=_sliced, _compared=_compared,
-                            _keyed=_keyed)  # fmt: skip
+        self.filters = {**_FILTERS, "_each": _each, "_joined": _joined, "_sliced": _sliced,
+                        "_compared": _compared, "_keyed": _keyed}  # fmt: skip
+        self.tests = {**_TESTS}
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Whether a template may have it."""
@@ -128,6 +136,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super()._load_template(*args, **kwargs)
 
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
+        self.names.update(name.name for name in source.find_all(nodes.Name))
         return super()._generate(_Counted().visit(source), *args, **kwargs)
 
 

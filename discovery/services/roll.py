@@ -15,6 +15,7 @@ class Roll:
         self._names: list[str] = []
         self._services: list[Service] = []
         self._rejected: tuple[Rejection, ...] = ()
+        self._folded: set[str] = set()
         self._twins = False
         self._stale = False
 
@@ -25,10 +26,22 @@ class Roll:
             self._groups[name] = group
         was, now = before.service if before else None, group.service if group else None
         refused = (before.rejected if before else ()) != (group.rejected if group else ())
-        if self._twins or refused or (was is None) != (now is None):
+        if self._twins or refused or (was is None and now and name.lower() in self._folded):
             self._stale = True
-        elif now is not None and not self._stale:
-            self._services[bisect_left(self._names, name)] = now
+        if not self._stale and (was or now):
+            self._put(name, was, now)
+
+    def _put(self, name: str, was: Service | None, now: Service | None) -> None:
+        at = bisect_left(self._names, name)
+        if was is None and now is not None:
+            self._names.insert(at, name)
+            self._services.insert(at, now)
+            self._folded.add(name.lower())
+        elif now is None:
+            del self._names[at], self._services[at]
+            self._folded.remove(name.lower())
+        else:
+            self._services[at] = now
 
     def told(self) -> tuple[tuple[Service, ...], tuple[Rejection, ...]]:
         """All services, and all rejections, sorted."""
@@ -36,6 +49,7 @@ class Roll:
             services, self._rejected, self._twins = _without_twins(self._groups)
             self._services = list(services)
             self._names = [service.name for service in services]
+            self._folded = {name.lower() for name in self._names}
             self._stale = False
         return tuple(self._services), self._rejected
 

@@ -1,23 +1,26 @@
 """The keys of etcd as text, for templates; joined only when one of them asks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, ValuesView
+from typing import TypeVar
 
 from discovery.services.instances import Group, Keys
 from wharfinger import kv
 
+Value = TypeVar("Value")
 
-class Joined(Mapping[str, str]):
+
+class Joined(Mapping[str, Value]):
     """Several mappings as one; a pushed change never looks at them, and must not wait for them.
 
     Args:
         parts: what will not change any more; no key is in two of them.
     """
 
-    def __init__(self, parts: Sequence[Mapping[str, str]]) -> None:
+    def __init__(self, parts: Sequence[Mapping[str, Value]]) -> None:
         self._parts = parts
-        self._whole: dict[str, str] | None = None
+        self._whole: dict[str, Value] | None = None
 
-    def __getitem__(self, key: str) -> str:
+    def __getitem__(self, key: str) -> Value:
         return self._joined()[key]
 
     def __iter__(self) -> Iterator[str]:
@@ -26,7 +29,16 @@ class Joined(Mapping[str, str]):
     def __len__(self) -> int:
         return sum(map(len, self._parts))
 
-    def _joined(self) -> dict[str, str]:
+    @property
+    def parts(self) -> tuple[Mapping[str, Value], ...]:
+        """What it is made of."""
+        return tuple(self._parts)
+
+    def values(self) -> ValuesView[Value]:
+        """All values."""
+        return self._joined().values()
+
+    def _joined(self) -> dict[str, Value]:
         if self._whole is None:
             self._whole = {key: text for part in self._parts for key, text in part.items()}
         return self._whole
@@ -62,6 +74,20 @@ class Texts:
         if self._others_told is None:
             self._others_told = dict(self._others)
         return Joined((self._others_told, *self._plain.values())), Joined((*self._raw.values(),))
+
+
+def differing(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
+    """The keys whose text is not the same in both, or that are in one only."""
+    first, second = _parts(before), _parts(after)
+    # What did not change is the very same part, which need not be looked at.
+    kept = {id(part) for part in first} & {id(part) for part in second}
+    was = {key: text for part in first if id(part) not in kept for key, text in part.items()}
+    now = {key: text for part in second if id(part) not in kept for key, text in part.items()}
+    return {key for key in was.keys() | now.keys() if was.get(key) != now.get(key)}
+
+
+def _parts(texts: Mapping[str, str]) -> tuple[Mapping[str, str], ...]:
+    return texts.parts if isinstance(texts, Joined) else (texts,)
 
 
 def _keep(held: dict[str, dict[str, str]], name: str, texts: dict[str, str]) -> None:

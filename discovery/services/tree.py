@@ -8,7 +8,7 @@ from typing import Final
 from discovery.model import Instance, Snapshot
 from discovery.services.instances import Child, Group, Keys, instance_key, read_child, read_group
 from discovery.services.roll import Roll
-from discovery.services.texts import Texts
+from discovery.services.texts import Joined, Texts
 from wharfinger import keys, kv
 
 OWN: Final = "/wharfinger/"
@@ -60,9 +60,12 @@ class Tree:
         self._texts = Texts()
         # A service of ten thousand is read in a tenth of the time when one of them changes.
         self._read_before: dict[str, Child] = {}
+        # Of each name what a next life shall hear; never changed, but replaced.
+        self._sound: dict[str, dict[str, kv.KeyValue]] = {}
         self._touched: set[str] = set()
         self._revision = 0
         self._store_revision = 0
+        self._listings = 0
 
     @property
     def revision(self) -> int:
@@ -97,22 +100,26 @@ class Tree:
         self._touched.clear()
         services, rejected = self._roll.told()
         values, raw = self._texts.told()
-        return Snapshot(self._revision, services, values, raw, rejected)
+        return Snapshot(self._revision, services, values, raw, rejected, self._listings)
 
     def instances(self) -> kv.Snapshot:
-        """What stands at the keys of instances and their metadata, to be heard in a next life."""
-        return kv.Snapshot(self._store_revision, {entry.key: entry for entry in self._sound()})
+        """What stands at the keys of instances and their metadata, to be heard in a next life.
 
-    def _sound(self) -> Iterator[kv.KeyValue]:
+        It is put together when it is read, which may be in a thread.
+        """
+        for name in (self._children.keys() | self._metadata.keys()) - self._sound.keys():
+            self._sound[name] = dict(self._sound_below(name))
+        return kv.Snapshot(self._store_revision, Joined((*self._sound.values(),)))
+
+    def _sound_below(self, name: str) -> Iterator[tuple[str, kv.KeyValue]]:
         """Only what could be written as JSON, and is worth it: a refused key is refused again."""
         read = self._read_before
         for held in (self._children, self._metadata):
-            for entries in held.values():
-                for key, entry in entries.items():
-                    # Most have been read already, which is much quicker to see.
-                    instance = key if held is self._children else f"/{key[len(keys.INSTANCES) :]}"
-                    if instance in read or instance_key(key):
-                        yield entry
+            for key, entry in held.get(name, {}).items():
+                # Most have been read already, which is much quicker to see.
+                instance = key if held is self._children else f"/{key[len(keys.INSTANCES) :]}"
+                if instance in read or instance_key(key):
+                    yield key, entry
 
     def _replace(self, snapshot: kv.Snapshot) -> Heard:
         before = {**self._others}
@@ -125,12 +132,15 @@ class Tree:
         changed = [self._set(key, None) for key in gone]
         changed += [self._set(key, entry) for key, entry in snapshot.items.items()]
         self._revision = self._store_revision = snapshot.revision
+        self._listings += 1
         return Heard(changed=any(changed), backwards=backwards, lost=tuple(lost))
 
     def _set(self, key: str, entry: kv.KeyValue | None) -> bool:
         if key.startswith(UNHEARD):
             return False
         name, holder = self._holder(key)
+        if name is not None:
+            self._sound.pop(name, None)
         before = holder.pop(key, None)
         if entry is None:
             self._read_before.pop(key, None)

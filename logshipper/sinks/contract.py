@@ -37,9 +37,11 @@ class Sink(Protocol):
     Attributes:
         encoding: of the documents that it takes.
         limit_documents: more are never sent at once.
+        remote: a connection tells whether it is there.
     """
 
     encoding: Encoding
+    remote: bool
     limit_documents: int
 
     async def send(self, documents: Sequence[bytes]) -> Verdict:

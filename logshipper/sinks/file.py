@@ -27,6 +27,7 @@ class File:
         limit_documents: more are never sent at once.
     """
 
+    remote = False
     limit_documents = 20_000
 
     def __init__(self, config: FileConfig) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import urlsplit
 
 import aiohttp
 from multidict import CIMultiDict
@@ -17,15 +16,14 @@ from yarl import URL
 from logshipper.sinks.compression import compressed
 from logshipper.sinks.contract import Indigestible, Later, TooLarge
 from logshipper.sinks.credentials import authorization, tls
+from logshipper.sinks.reach import CONNECT_TIMEOUT_SECONDS, url_reachable
 from logshipper.sinks.reply import retry_after_seconds
 from logshipper.sinksection import HttpConfig, TlsConfig
 from wharfinger import __version__
 from wharfinger.errors import ConfigError, Unavailable
 
-CONNECT_TIMEOUT_SECONDS: Final = 5.0
 REPLY_LIMIT_BYTES: Final = 64 * 2**20
 WHY_CHARACTERS: Final = 200
-DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +98,14 @@ class Connections:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(f"{shown} {self._explained(error)}") from error
 
+    async def reach(self, url: str) -> None:
+        """Makes one more, which is closed at once.
+
+        Raises:
+            Unavailable: there is none.
+        """
+        await url_reachable(url, self._tls)
+
     async def close(self) -> None:
         """Closes them."""
         if self._session is not None:
@@ -150,6 +156,8 @@ class Endpoint:
         ConfigError: a secret or a certificate cannot be used.
     """
 
+    remote = True
+
     def __init__(self, config: HttpConfig, path: str, content_type: str) -> None:
         self._config = config
         self.url = URL(config.url.rstrip("/") + path).with_query(config.parameters)
@@ -191,7 +199,7 @@ class Endpoint:
         Raises:
             Unavailable: it is not.
         """
-        await url_reachable(self._config.url)
+        await self._connections.reach(self._config.url)
 
     def refresh(self) -> None:
         """Reads secrets and certificates again.
@@ -218,32 +226,6 @@ class Endpoint:
         keys = ("token_file", "api_key_file", "password_file", "cert_file")
         given = next((key for key in keys if getattr(self._config, key) is not None), "")
         return f": is {given} right?" if given else ": it wants token_file, or another secret"
-
-
-async def reachable(host: str, port: int, limit_seconds: float = CONNECT_TIMEOUT_SECONDS) -> None:
-    """Makes a connection and closes it.
-
-    Raises:
-        Unavailable: there is none.
-    """
-    try:
-        async with asyncio.timeout(limit_seconds):
-            _, writer = await asyncio.open_connection(host, port)
-    except TimeoutError as error:
-        raise Unavailable(f"no connection within {limit_seconds:g} s") from error
-    except OSError as error:
-        raise Unavailable(error.strerror or str(error)) from error
-    writer.close()
-
-
-async def url_reachable(url: str) -> None:
-    """Makes a connection to whom a URL names.
-
-    Raises:
-        Unavailable: there is none.
-    """
-    parts = urlsplit(url)
-    await reachable(parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme])
 
 
 def refused_whole(answer: Answer) -> Indigestible:

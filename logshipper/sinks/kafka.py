@@ -11,7 +11,7 @@ from logshipper.model import Refusal, Verdict
 from logshipper.sinkconfig import KafkaConfig
 from logshipper.sinks.credentials import secret_lines, tls
 from logshipper.sinks.encoding.jsonline import JsonlineEncoding, container_of
-from logshipper.sinks.http import reachable
+from logshipper.sinks.reach import reachable
 from wharfinger.errors import ConfigError, Finding, Unavailable
 
 TOO_LARGE_STATUS: Final = 413
@@ -32,6 +32,7 @@ class Kafka:
         ConfigError: aiokafka is not installed, or a secret or certificate cannot be used.
     """
 
+    remote = True
     limit_documents = 20_000
 
     def __init__(self, config: KafkaConfig, make: Callable[..., Any] | None = None) -> None:
@@ -73,7 +74,7 @@ class Kafka:
         for server in self._config.servers:
             host, _, port = server.rpartition(":")
             try:
-                await reachable(host.strip("[]"), int(port))
+                await reachable(host.strip("[]"), int(port), self._tls)
             except Unavailable as error:
                 troubles.append(f"{server}: {error}")
             else:

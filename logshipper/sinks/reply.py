@@ -44,7 +44,7 @@ def judge(documents: Sequence[bytes], body: bytes) -> Verdict:
     """
     try:
         items = _DECODER.decode(body).items
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Indigestible(f"200 without a list of results: {error}") from error
     if len(items) != len(documents):
         raise Indigestible(f"200 with {len(items)} results for {len(documents)} documents")
@@ -83,7 +83,7 @@ def judge_quickwit(documents: Sequence[bytes], body: bytes) -> Verdict:
     """
     try:
         reply = _PLAIN.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Indigestible(f"200 that is no answer to a bulk request: {error}") from error
     if reply.items:
         return judge(documents, body)

@@ -19,7 +19,7 @@ from logshipper.sinkconfig import SlsConfig
 from logshipper.sinks.contract import TooLarge
 from logshipper.sinks.credentials import secret_lines
 from logshipper.sinks.encoding import sls
-from logshipper.sinks.http import Answer, Connections, refused_whole, url_reachable
+from logshipper.sinks.http import Answer, Connections, refused_whole
 from wharfinger.errors import ConfigError, Finding
 
 API_VERSION: Final = "0.6.0"
@@ -43,6 +43,7 @@ class Sls:
         ConfigError: the AccessKey or a certificate cannot be used.
     """
 
+    remote = True
     limit_documents = 4096
 
     def __init__(self, config: SlsConfig) -> None:
@@ -97,7 +98,7 @@ class Sls:
 
     async def reach(self) -> None:
         """Looks whether it is there."""
-        await url_reachable(self._config.url)
+        await self._connections.reach(self._config.url)
 
     def refresh(self) -> None:
         """Reads the AccessKey and the certificates again."""
@@ -112,7 +113,7 @@ class Sls:
         """Its documentation, Common error codes: the code says more than the status."""
         try:
             code = msgspec.json.decode(answer.body).get("errorCode", "")
-        except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, AttributeError, RecursionError):
             code = ""
         if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or code in _TOO_LARGE:
             return TooLarge(answer.why)

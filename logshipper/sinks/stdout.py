@@ -28,6 +28,7 @@ class Stdout:
         limit_documents: more are never sent at once.
     """
 
+    remote = False
     limit_documents = 20_000
 
     def __init__(self, config: StdoutConfig, descriptor: int = STDOUT) -> None:

@@ -15,11 +15,9 @@ from logshipper.model import Refusal, Verdict
 from logshipper.sinkconfig import SyslogConfig
 from logshipper.sinks.credentials import tls
 from logshipper.sinks.encoding.syslog import SyslogEncoding, framed
-from logshipper.sinks.http import reachable
+from logshipper.sinks.reach import CONNECT_TIMEOUT_SECONDS, closed, reachable
 from wharfinger.errors import Unavailable
 
-CONNECT_TIMEOUT_SECONDS: Final = 5.0
-CLOSE_TIMEOUT_SECONDS: Final = 1.0
 # How often the kernel is asked whether the other side has it all.
 LOOK_SECONDS: Final = 0.005
 TOO_LONG_STATUS: Final = 413
@@ -42,6 +40,7 @@ class Syslog:
         ConfigError: a certificate cannot be used.
     """
 
+    remote = True
     limit_documents = 10_000
 
     def __init__(self, config: SyslogConfig) -> None:
@@ -71,7 +70,7 @@ class Syslog:
 
     async def reach(self) -> None:
         """Looks whether it is there."""
-        await reachable(self._host, self._port)
+        await reachable(self._host, self._port, self._tls)
 
     def refresh(self) -> None:
         """Reads its certificates again."""
@@ -81,7 +80,7 @@ class Syslog:
     async def close(self) -> None:
         """Closes its connections."""
         for _, writer in self._idle:
-            await _closed(writer)
+            await closed(writer)
         self._idle.clear()
 
     @contextlib.asynccontextmanager
@@ -126,16 +125,6 @@ def _unconfirmed_bytes(descriptor: int) -> int:
     return int(waiting)
 
 
-async def _closed(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    try:
-        async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
-            await writer.wait_closed()
-    except (OSError, TimeoutError):
-        # TLS says goodbye on both sides; a server that does not must not hold up our end.
-        writer.transport.abort()
-
-
 class SyslogDatagrams:
     """One syslog server over UDP (RFC 5426): a message each, and no word of what arrives.
 
@@ -147,6 +136,7 @@ class SyslogDatagrams:
         limit_documents: more are never sent at once.
     """
 
+    remote = False
     limit_documents = 1000
 
     def __init__(self, config: SyslogConfig) -> None:

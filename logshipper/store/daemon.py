@@ -16,8 +16,10 @@ from logshipper.store.engine.writer import Limits, Writer
 from logshipper.store.http import access
 from logshipper.store.http.access import Tokens
 from logshipper.store.http.api import Api
+from logshipper.store.http.elastic import Elastic
 from logshipper.store.http.ingest import Ingest
 from logshipper.store.http.pages import Pages
+from logshipper.store.http.push import Push
 from logshipper.store.metrics import Metrics
 from logshipper.store.query.archive import Archive
 from logshipper.store.query.tail import Tails
@@ -63,6 +65,7 @@ class Logstore:
             committed=self._tails.committed,
         )
         ingest = Ingest(self._intake, self._metrics, lambda: self._writing, self._parser)
+        elastic = Elastic(ingest)
         api = Api(
             self._archive,
             self._tails,
@@ -71,9 +74,10 @@ class Logstore:
             self._readers,
             tell=self._tell_failure,
         )
-        scope.add_routes(ingest.routes())
+        scope.add_routes(elastic.routes())
+        scope.add_routes(Push(ingest, scope.events.emit).routes())
         scope.add_routes(api.routes())
-        scope.add_routes(Pages(ingest.version, api.denied).routes())
+        scope.add_routes(Pages(elastic.version, api.denied).routes())
 
     async def start(self) -> None:
         """Locks the folder, applies retention, begins to write.

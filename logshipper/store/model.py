@@ -47,6 +47,10 @@ class Busy(Rejected):
         super().__init__(problem)
 
 
+class TooLarge(Rejected):
+    """A body holds more than is taken at once; nothing of it was (HTTP 413)."""
+
+
 class Stream(NamedTuple):
     """Where a line comes from; a day holds few of them and many lines of each."""
 

@@ -131,8 +131,8 @@ def _opened_process(container_id: str, pid: int, proc: Path) -> Iterator[int]:
     try:
         cgroup = os.open("cgroup", os.O_RDONLY | os.O_CLOEXEC, dir_fd=process)
         # A group's name is any bytes but a slash and a newline, and the container may choose it.
-        with os.fdopen(cgroup, errors="surrogateescape") as file:
-            text = file.read()
+        with os.fdopen(cgroup, "rb") as file:
+            text = file.read().decode(errors="surrogateescape")
         if not of_container(container_id, text):
             raise Unavailable(f"process {pid} is not of container {container_id[:12]} any more")
         yield process
@@ -172,7 +172,8 @@ def _require_own(container_id: str, root: int, folder: int, proc: Path) -> None:
     number = f" {os.major(device)}:{os.minor(device)} ".encode()
     mounts = (proc / "self" / "mountinfo").read_bytes()
     # Hundreds of containers have a thousand mounts: where it stands in none, none is taken apart.
-    for line in mounts.splitlines() if number in mounts else ():
+    # A carriage return may be part of a name: the kernel ends lines with b"\n" alone.
+    for line in mounts.rstrip(b"\n").split(b"\n") if number in mounts else ():
         _, _, found, _, mount_point, *_ = line.split(b" ")
         # A shareable one is mounted at <data root>/containers/<id>/mounts/shm, too.
         if found == number.strip() and container_id.encode() not in mount_point:

@@ -119,3 +119,38 @@ def test_a_thousand_services_that_are_lost_are_not_gone_through_for_each() -> No
     kept = Counted(guard.keep({}, gone, now=0.0))
     assert len(guard.served(snapshot(), kept, {}).services) == 1000
     assert Counted.times < 10
+
+
+steps = st.lists(
+    st.dictionaries(
+        st.sampled_from(["a_b", "A_b", "c_d"]),
+        st.tuples(st.lists(st.sampled_from([80, 81]), max_size=2, unique=True), st.booleans()),
+    ),
+    max_size=8,
+)
+
+
+@given(steps)
+def test_who_is_looked_at_once_need_not_be_again(
+    shown: list[dict[str, tuple[list[int], bool]]],
+) -> None:
+    objects = dict[str, tuple[object, Service]]()
+    known, every = dict[str, Known](), dict[str, Known]()
+    looked: tuple[Service, ...] = ()
+    whole: tuple[Service, ...] = ()
+    for each in shown:
+        for name, said in each.items():
+            if objects.get(name, (None,))[0] != said:  # else the very same object, as from a tree
+                instances = tuple(Instance("10.0.0.1", port) for port in sorted(said[0]))
+                routes = (Route("a.test", "/"),) if said[1] else ()
+                app, _, env = name.partition("_")
+                objects[name] = said, Service(name, app, env, instances, routes)
+        snapshot = Snapshot(1, tuple(objects[name][1] for name in sorted(each)))
+        known = dict(guard.remember(known, snapshot, 5.0, looked))
+        every = dict(guard.remember(every, snapshot, 5.0))
+        assert known == every
+        found = guard.served(snapshot, {}, known, whole)
+        assert found == guard.served(snapshot, {}, every)
+        looked = snapshot.services
+        if found is snapshot:
+            whole = snapshot.services

@@ -223,6 +223,32 @@ async def test_memory_is_written_beside_the_loop(
     assert threads[0] is not threading.main_thread()
 
 
+async def test_what_comes_while_memory_is_written_is_written_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("discovery.observer.MEMORY_INTERVAL_SECONDS", 0.01)
+    keep, begun, go = Memory.keep, threading.Event(), threading.Event()
+
+    def slow(memory: Memory, *what: Any) -> None:
+        begun.set()
+        go.wait(5)
+        keep(memory, *what)
+
+    monkeypatch.setattr(Memory, "keep", slow)
+    seen = observer(SlowEtcd(None), tmp_path)
+    await seen.take(kv.Listed(kv.Snapshot(1, pair(9))))
+    writing = asyncio.create_task(seen.run_memory())
+    assert await asyncio.to_thread(begun.wait, 5)
+    await seen.take(kv.Listed(kv.Snapshot(2, pair(9) | pair(10))))
+    go.set()
+
+    async def written() -> bool:
+        return pair(10).keys() <= Memory(tmp_path).instances().items.keys()
+
+    await until(written, timeout_seconds=5, what="the later one is written, too")
+    writing.cancel()
+
+
 async def test_a_pass_without_a_daemon_remembers_its_services_too(tmp_path: Path) -> None:
     seen = observer(SlowEtcd(None), tmp_path)
     await seen.take(kv.Listed(kv.Snapshot(1, pair(9))))

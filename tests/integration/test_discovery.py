@@ -199,7 +199,8 @@ async def test_a_store_wiped_while_discovery_was_down_empties_nothing(
     memory = stack.folder / "state" / "discovery" / "instances.json"
 
     async def written() -> bool:
-        return f"127.0.0.1-{alive.rpartition(':')[2]}" in memory.read_text()
+        # What describes it is put before it is: that alone would be no instance.
+        return f'"/shop_prod/{alive.replace(":", "-")}"' in memory.read_text()
 
     await stack.until(written, "the instance is written down")
     await stack.process.kill()

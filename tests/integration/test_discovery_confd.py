@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shlex
+import signal
 import stat
 import sys
 from collections.abc import AsyncIterator
@@ -214,6 +215,30 @@ async def test_one_dead_node_and_the_prefix_rule(confd: DiscoveryStack) -> None:
         await asyncio.sleep(0)
 
 
+async def test_a_change_is_for_who_can_see_it_and_a_hangup_for_everybody(
+    confd: DiscoveryStack,
+) -> None:
+    flag = confd.folder / "flag"
+    asking = f'{{{{fileExists "{flag}"}}}} {{{{getv "/app/key"}}}}'
+    app = write(confd, "app", 'keys = ["/app"]', asking)
+    other = write(confd, "other", 'keys = ["/other"]', '{{getv "/other/key"}} {{ls "/app"}}')
+    none = write(confd, "none", "", f'{{{{fileExists "{flag}"}}}} {{{{ls "/app"}}}}')
+    await confd.etcd.put("/app/key", b"1")
+    await confd.etcd.put("/other/key", b"1")
+    await confd.start()
+    await until_holds(confd, app, "false 1")
+    await until_holds(confd, none, "false []")
+    flag.touch()
+    await confd.until_applied(await confd.etcd.put("/other/key", b"2"))
+    assert (app.read_text(), other.read_text()) == ("false 1", "2 []")
+    confd.process.signal(signal.SIGHUP)
+    await until_holds(confd, app, "true 1")
+    await until_holds(confd, none, "true []")
+    flag.unlink()
+    await confd.until_applied(await confd.etcd.put("/app/key", b"2"))
+    assert (app.read_text(), none.read_text()) == ("false 2", "true []")
+
+
 async def test_what_confd_does_not_know_is_told_once_and_passed_over(confd: DiscoveryStack) -> None:
     dest = write(confd, "app", 'Keys = ["/app"]\nowner_of = "x"\nuid = -1', "{{ls `/`}}")
     await confd.etcd.put("/app/key", b"1")
@@ -222,7 +247,7 @@ async def test_what_confd_does_not_know_is_told_once_and_passed_over(confd: Disc
     assert dest.read_text() == "[]"
     write(confd, "app", 'Keys = ["/app"]\nowner_of = "x"\nuid = -1', "{{ls `/app`}}")
     await until_holds(confd, dest, "[key]")
-    (told,) = await confd.events("resource file has more than confd reads")
+    (told,) = await confd.events("resource file is taken as by confd")
     assert "template.owner_of" in told["line"]
     where = f"-confdir {confd.confdir} -node {endpoint(confd)}"
     code, said = await ran(confd, where, verb="check")

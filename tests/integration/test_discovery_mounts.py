@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from discovery.publish.publisher import Change, Outcome, Publisher
-from discovery.resources.render import Rendered
 from discovery.resources.resources import Resource
+from discovery.resources.views import Rendered
 
 pytestmark = pytest.mark.real
 

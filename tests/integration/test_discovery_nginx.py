@@ -9,8 +9,9 @@ import pytest
 from discovery.builtin.config import NginxConfig
 from discovery.model import Snapshot
 from discovery.nginx.running import Nginx
-from discovery.resources.render import Rendered, compile_template, render
+from discovery.resources.render import compile_template, render
 from discovery.resources.resources import BUILTIN_TEMPLATE, Resource
+from discovery.resources.views import Rendered
 from wharfinger.errors import Rejected
 from wharfinger.operator.parts.nginx import NginxServer
 from wharfinger.operator.parts.process import until

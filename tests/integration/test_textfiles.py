@@ -176,7 +176,8 @@ async def test_what_a_container_plants_is_neither_followed_nor_opened(
     await sink.until(holds(sink, expected("good", 50)), seconds=90)
 
     async def told() -> bool:
-        return "hard links" in (await shipper.ask("status"))[1]
+        status = (await shipper.ask("status"))[1]
+        return "hard links" in status and "more than 100 files" in status
 
     await until(told, timeout_seconds=30, what="the status tells what was left out")
     left_out = json.loads((await shipper.ask("status"))[1])["files_left_out"]

@@ -142,6 +142,13 @@ async def empty_200(_: StrictSink, __: web.Request, ___: bytes) -> web.StreamRes
     return web.Response(status=200)
 
 
+async def deep_reply(_: StrictSink, __: web.Request, ___: bytes) -> web.StreamResponse:
+    """What nobody reads to its end."""
+    deep = b"[" * 100_000 + b"]" * 100_000
+    body = b'{"items":[{"create":{"status":400,"error":' + deep + b"}}]}"
+    return web.Response(body=body, content_type="application/json")
+
+
 async def portal(_: StrictSink, __: web.Request, ___: bytes) -> web.StreamResponse:
     """What something else on the sink's address answers."""
     return web.Response(status=200, text="<html>welcome</html>", content_type="text/html")

@@ -63,6 +63,26 @@ def test_the_later_copy_wins_when_a_rename_was_lost(tmp_path: Path) -> None:
     assert Checkpoint(tmp_path).load() == {"c": saved(20)}
 
 
+@pytest.mark.parametrize("kept", ["checkpoint", "checkpoint.previous"])
+def test_what_was_read_is_on_the_disk_for_certain_after_the_first_sync(
+    tmp_path: Path, kept: str
+) -> None:
+    """A life before this one may have been killed before it had waited for the disk."""
+    checkpoint = Checkpoint(tmp_path)
+    checkpoint.load()
+    checkpoint.save({"c": saved(10)})
+    checkpoint.sync()
+    checkpoint.save({"c": saved(20)})
+    if kept != "checkpoint":
+        checkpoint.sync()
+        (tmp_path / "checkpoint").unlink()
+    again = Checkpoint(tmp_path)
+    again.load()
+    again.sync()
+    (tmp_path / "checkpoint").write_bytes(b"")  # what a power loss leaves of a rename
+    assert Checkpoint(tmp_path).load() == {"c": saved(20)}
+
+
 def test_with_both_copies_gone_everything_is_read_again(tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path)
     checkpoint.load()

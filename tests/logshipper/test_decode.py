@@ -69,6 +69,17 @@ def test_a_text_that_quotes_a_record_is_not_cut() -> None:
     assert [f.record and f.record.log for f in found] == ['say {"log":"x"} please\n']
 
 
+def test_very_many_records_in_one_line_and_very_deep_ones_are_read_or_given_as_they_are() -> None:
+    records = [line(f"{n}\n", number=n)[:-1] for n in range(3000)]
+    found, _ = decode_each(b"".join(records) + b"\n")
+    assert [f.record and f.record.log for f in found] == [f"{n}\n" for n in range(3000)]
+    assert [f.offset for f in found] == [sum(map(len, records[:n])) for n in range(3000)]
+    deep = b'{"log":"x\\n","attrs":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    assert decode_all(deep + b"\n", [len(deep)]) is None
+    found, _ = decode_each(deep + b"\n")
+    assert [f.raw for f in found] == [deep]
+
+
 def test_zeroed_bytes_are_counted() -> None:
     good = line("after the crash\n")
     found, skipped = decode_each(b"\0" * 4096 + good)

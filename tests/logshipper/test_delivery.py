@@ -1,7 +1,9 @@
 """Every document ends in the sink or in the dead letters, whatever the sink does."""
 
 import asyncio
+import errno
 import json
+import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +22,7 @@ from logshipper.sinks.reply import retry_after_seconds
 from tests.logshipper.strict_sink import (
     StrictSink,
     busy_items,
+    deep_reply,
     empty_200,
     hang,
     portal,
@@ -95,6 +98,7 @@ async def test_documents_arrive_once_and_compressed(sending: Sending) -> None:
 @pytest.mark.parametrize(
     "mood",
     [
+        deep_reply,
         status(429),
         status(503),
         status(500),
@@ -205,6 +209,7 @@ async def test_a_sink_that_digests_nothing_buries_nothing(sending: Sending) -> N
 
 async def test_a_dead_sink_is_red_and_a_living_one_green(sending: Sending) -> None:
     port = sending.sink.port
+    await sending.delivery.deliver([document(0)])
     await sending.sink.stop()
     clock = [100.0]
     sending.delivery._clock = lambda: clock[0]
@@ -225,7 +230,7 @@ async def test_a_dead_sink_is_red_and_a_living_one_green(sending: Sending) -> No
 
     await sending.sink.until(done)
     assert sending.health.report().healthy
-    assert len(sending.sink.documents) == 1
+    assert len(sending.sink.documents) == 2
 
 
 async def test_a_full_disk_under_the_dead_letters_holds_the_acknowledgement(
@@ -267,6 +272,28 @@ def test_a_file_without_a_token_is_a_finding(tmp_path: Path, text: str) -> None:
     path.write_bytes(text.encode())
     with pytest.raises(ConfigError):
         Bulk(BulkConfig(token_file=path))
+
+
+def test_dead_letters_that_were_written_in_part_leave_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are written again each second: halves of them would push whole ones out."""
+    letters = DeadLetters(tmp_path / "letters")
+    letters.write([Refusal(document(0), 400, "no")])
+    before = letters.path.read_bytes()
+    write = os.write
+
+    def short(fd: int, data: bytes) -> int:
+        if len(data) < 100:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(fd, data[: len(data) // 2])
+
+    with monkeypatch.context() as patched:
+        patched.setattr("logshipper.deadletter.os.write", short)
+        for _ in range(3):
+            with pytest.raises(OSError, match="No space"):
+                letters.write([Refusal(document(n), 400, "no") for n in range(9)])
+    assert letters.path.read_bytes() == before
 
 
 def test_old_dead_letters_that_go_are_counted(tmp_path: Path) -> None:
@@ -364,6 +391,7 @@ async def test_a_sink_that_is_not_there_is_red_before_the_next_attempt(
     monkeypatch.setattr("logshipper.delivery.LOOK_SECONDS", 0.02)
     sending = Sending(sink, tmp_path)
     sending.delivery._backoff = Backoff(3600.0, 3600.0)
+    await sending.delivery.deliver([document(0)])
     await sink.stop()
     delivering = asyncio.create_task(sending.delivery.deliver([document(1)]))
     await sink.until(lambda: not sending.health.report().healthy)

@@ -20,8 +20,8 @@ from logshipper.sinks.encoding.otlp import OtlpEncoding
 from logshipper.sinks.encoding.sls import SlsEncoding
 from logshipper.sinks.encoding.syslog import SyslogEncoding, framed
 from logshipper.sinks.encoding.times import day, nanoseconds
-from logshipper.sinks.encoding.wire import read
 from tests.stack.strict import LogGroup
+from wharfinger.wire import read
 
 FIELDS = {"app": "shop", "env": "", "host": "h1", "container": "c" * 64}
 TIME = "2026-07-01T10:00:07.000000007Z"

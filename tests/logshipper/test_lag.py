@@ -46,7 +46,7 @@ def test_lines_on_their_way_are_as_old_as_docker_says_until_they_are_acknowledge
     assert log.lag_seconds < 60  # as it was seen: nobody has read it
     piece = log.step()
     assert piece is not None
-    ticket = log.ledger.issue(piece, log.read_since)
+    ticket = log.issue(piece)
     written.append(line("two\n", number=9))
     log.look()
     assert since(log) == pytest.approx(1_782_900_007.0, abs=5)
@@ -55,7 +55,7 @@ def test_lines_on_their_way_are_as_old_as_docker_says_until_they_are_acknowledge
     assert log.lag_bytes > 0
     piece = log.step()
     assert piece is not None
-    log.ledger.settle(log.ledger.issue(piece, log.read_since))
+    log.ledger.settle(log.issue(piece))
     assert log.lag_seconds == 0
     assert log.lag_bytes == 0
     log.close()

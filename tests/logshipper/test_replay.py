@@ -192,11 +192,12 @@ async def test_the_command_lists_and_replays(grave: Grave, tmp_path: Path) -> No
 
     listed = await asyncio.to_thread(command, config, "list")
     assert listed.returncode == 0, listed.stderr
-    assert "a: 2 dead letters" in listed.stdout
-    assert "b: 0 dead letters" in listed.stdout
+    size = grave.letters.path.stat().st_size
+    assert f"a: 2 dead letters, {size} bytes" in listed.stdout
+    assert "b: 0 dead letters, 0 bytes" in listed.stdout
     assert "\x1b" not in listed.stdout
     told = json.loads((await asyncio.to_thread(command, config, "list", "--json")).stdout)
-    assert [sink["letters"] for sink in told["sinks"]] == [2, 0]
+    assert [(sink["letters"], sink["bytes"]) for sink in told["sinks"]] == [(2, size), (0, 0)]
     assert told["sinks"][0]["newest"][0]["status"] == 400
 
     grave.server.poison = "ison"

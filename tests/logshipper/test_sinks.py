@@ -141,14 +141,14 @@ async def test_bodies_are_packed_as_asked(case: Case, tmp_path: Path, compressio
 
 async def test_a_rotated_secret_is_taken_up_without_a_restart(case: Case, tmp_path: Path) -> None:
     if isinstance(case.server, StrictSls):
-        (tmp_path / "key").write_text("id\nold\n")
+        (tmp_path / "key").write_text("id\nformer-one\n")
         sending = case.sending(tmp_path)
         delivering = asyncio.create_task(sending.deliver("one"))
         await _until(lambda: bool(case.server.headers))
         (tmp_path / "key").write_text("id\nsecret\n")
     else:
         token = tmp_path / "token"
-        token.write_text("old\n")
+        token.write_text("former-one\n")
         case.server.authorization = "Bearer new"
         sending = case.sending(tmp_path, token_file=token)
         delivering = asyncio.create_task(sending.deliver("one"))
@@ -156,7 +156,7 @@ async def test_a_rotated_secret_is_taken_up_without_a_restart(case: Case, tmp_pa
         token.write_text("new\n")
     await delivering
     assert case.server.messages == ["one"]
-    assert "old" not in str(sending.events.since(0))
+    assert "former-one" not in str(sending.events.since(0))
     await sending.delivery.close()
 
 

@@ -199,6 +199,19 @@ async def test_a_log_elsewhere_is_followed_where_docker_says(found: Found, tmp_p
     assert found.follower.opened[cid(9)] == (str(tmp_path / "elsewhere"), "odd.log")
 
 
+async def test_a_list_of_very_many_leaves_room_for_others(found: Found) -> None:
+    containers = tuple(Container(cid(1000 + number)) for number in range(300))
+    await found.start()
+    for container in containers:
+        found.sources._folders[container.id] = found.containers / container.id
+    found.engine.updates.put_nowait(Listed(containers))
+    turns = 0
+    while len(found.follower.learned) < len(containers):
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns >= len(containers)
+
+
 async def test_a_container_gone_before_it_was_asked_about_is_known_by_its_folder(
     found: Found,
 ) -> None:

@@ -14,7 +14,7 @@ from logshipper.pipeline import Typed
 from logshipper.sinks.encoding.bulk import BulkEncoding
 from logshipper.sinks.encoding.jsonline import JsonlineEncoding
 from logshipper.splice import AROUND_BYTES, insides
-from logshipper.store.http.bulk import parse
+from logshipper.store.http.protocols.bulk import parse
 from tests.logshipper.dockerlog import CONTAINER, PART_BYTES, line, records
 
 FIELDS = {"app": "shop", "env": "prod", "host": "h1", "container": CONTAINER}

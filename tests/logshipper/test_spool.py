@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from logshipper.held import Held
 from logshipper.linesettings import LineSettings
 from logshipper.logfile import CorruptLogError, PlainFile
-from logshipper.model import Position, Progress, Route, SavedLog
+from logshipper.model import OpenMessage, Position, Progress, Route, SavedLog
 from logshipper.segment import BLOCK_BYTES, FRAME, Segment
 from logshipper.spool import Spool
 from tests.logshipper.dockerlog import CONTAINER, line
@@ -192,6 +192,8 @@ def test_a_segment_goes_when_a_checkpoint_has_passed_it(spool: Spool, source: Pl
     segment.ordinal = 4
     spool.release({})
     spool.release({CONTAINER: within})
+    head = OpenMessage("stdout", "c.g.7", Position(4, 7))
+    spool.release({CONTAINER: SavedLog(Progress(Position(5, 9), (head,)), ())})
     assert segment.path.exists()
     spool.release({CONTAINER: behind})
     assert not segment.path.exists()

@@ -1,13 +1,14 @@
 """Folders that somebody hostile may have filled, walked on a real file system."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from logshipper.files import walk as walking
 from logshipper.files.places import Place
-from logshipper.files.planted import open_regular, opened_root
+from logshipper.files.planted import open_below, open_regular, opened_root
 from logshipper.files.walk import Walk
 from logshipper.globs import parse_globs
 from wharfinger.errors import Rejected
@@ -37,6 +38,40 @@ def test_links_are_followed_at_no_part_of_the_path(tmp_path: Path) -> None:
     walk = walked(root, "/first/logs/*.log", "/real/folder/*.log", "/real/*.log", "/**/*.log")
     assert paths(walk) == {"/real/good.log"}
     assert any("link" in why for why in walk.refused)
+
+
+def test_no_part_of_a_path_that_is_opened_at_once_is_a_link_or_leads_out(tmp_path: Path) -> None:
+    outside, root = tmp_path / "outside", tmp_path / "root"
+    (outside / "logs").mkdir(parents=True)
+    (root / "real" / "logs").mkdir(parents=True)
+    (root / "way").symlink_to(outside)
+    (root / "inner").symlink_to(root / "real")
+    with opened_root(str(root)) as opened:
+        os.close(open_below(opened, "real/logs"))
+        for path in ("way/logs", "inner/logs", "real/../../outside/logs", str(outside)):
+            with pytest.raises(OSError, match=r"link|Invalid"):
+                os.close(open_below(opened, path))
+    with pytest.raises(NotADirectoryError), opened_root(str(root / "way" / "logs")):
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
+def test_what_is_mounted_below_is_not_entered(tmp_path: Path) -> None:
+    """It may hang whoever touches it, or be /proc."""
+    folder = tmp_path / "logs" / "mounted"
+    folder.mkdir(parents=True)
+    (tmp_path / "logs" / "a.log").write_text("x\n")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder], check=True)
+    try:
+        (folder / "b.log").write_text("x\n")
+        assert paths(walked(tmp_path, "/logs/**/*.log")) == {"/logs/a.log"}
+        with (
+            opened_root(str(tmp_path)) as root,
+            pytest.raises(NotADirectoryError, match="a mount stands on the way"),
+        ):
+            os.close(open_below(root, "logs/mounted"))
+    finally:
+        subprocess.run(["umount", folder], check=True)
 
 
 def test_a_root_behind_a_link_is_said(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """Stages of killed demos: what proves that one is dead, and ports given back."""
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -12,11 +15,19 @@ from wharfinger.operator.demo import reserved, stale
 GONE = 2**22 + 1  # beyond the largest process id (proc(5), pid_max)
 
 
+@pytest.fixture
+def parent() -> Iterator[Path]:
+    # pytest's own folders can be too deep for the path of a socket.
+    folder = Path(tempfile.mkdtemp(prefix="wf-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder)
+
+
 @pytest.fixture(autouse=True)
-def _folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "ports").write_text("1-3,9\n")
-    monkeypatch.setattr(stale, "PARENT", tmp_path)
-    monkeypatch.setattr(reserved, "RESERVED_PORTS", tmp_path / "ports")
+def _folders(parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (parent / "ports").write_text("1-3,9\n")
+    monkeypatch.setattr(stale, "PARENT", parent)
+    monkeypatch.setattr(reserved, "RESERVED_PORTS", parent / "ports")
 
 
 def made(**changes: object) -> Path:
@@ -32,9 +43,9 @@ def test_one_that_lives_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"pid": GONE}, {"started": 1.0}])
-def test_one_that_is_dead_is_found_and_removed(tmp_path: Path, changes: dict[str, object]) -> None:
+def test_one_that_is_dead_is_found_and_removed(parent: Path, changes: dict[str, object]) -> None:
     folder = made(**changes)
-    (tmp_path / "ports").write_text("1-8,9\n")
+    (parent / "ports").write_text("1-8,9\n")
     ((found, owner),) = stale.found()
     assert found == folder
     stale.remove(found, owner)
@@ -43,18 +54,18 @@ def test_one_that_is_dead_is_found_and_removed(tmp_path: Path, changes: dict[str
     assert reserved.ports() == {1, 2, 3, 9}
 
 
-def test_what_proves_nothing_is_left_alone(tmp_path: Path) -> None:
+def test_what_proves_nothing_is_left_alone(parent: Path) -> None:
     made(pid=GONE, namespace="pid:[1]")
     made(pid=GONE).chmod(0o755)  # somebody else might have written there
     (made(pid=GONE) / stale.OWNER).write_text("{")
     (made(pid=GONE) / stale.OWNER).unlink()
-    elsewhere = made(pid=GONE).rename(tmp_path / "elsewhere")
-    (tmp_path / "wharf-link").symlink_to(elsewhere)
+    elsewhere = made(pid=GONE).rename(parent / "elsewhere")
+    (parent / "wharf-link").symlink_to(elsewhere)
     foreign = made(pid=GONE)
     if os.geteuid() == 0:
         os.chown(foreign, 65534, 65534)
         assert stale.found() == []
-    assert (tmp_path / "wharf-link").exists()
+    assert (parent / "wharf-link").exists()
 
 
 def test_it_says_who_made_it() -> None:
@@ -64,18 +75,18 @@ def test_it_says_who_made_it() -> None:
     assert owner.reserved == (1, 2, 3)
 
 
-def test_ports_as_the_kernel_writes_them(tmp_path: Path) -> None:
+def test_ports_as_the_kernel_writes_them(parent: Path) -> None:
     assert reserved.ranges({1, 2, 3, 9}) == "1-3,9-9"
     reserved.give_back([2, 7])
     assert reserved.ports() == {1, 3, 9}
-    (tmp_path / "ports").write_text("\n")
+    (parent / "ports").write_text("\n")
     assert reserved.ports() == set()
     reserved.give_back([1])
-    assert (tmp_path / "ports").read_text() == "\n"
+    assert (parent / "ports").read_text() == "\n"
 
 
-def test_a_pool_is_chosen_beside_what_is_reserved(tmp_path: Path) -> None:
-    (tmp_path / "ports").write_text("20000-32599\n")
+def test_a_pool_is_chosen_beside_what_is_reserved(parent: Path) -> None:
+    (parent / "ports").write_text("20000-32599\n")
     assert reserved.free_pool() == range(32_600, 32_700)
-    (tmp_path / "ports").write_text("20000-32767\n")
+    (parent / "ports").write_text("20000-32767\n")
     assert len(reserved.free_pool()) == 100

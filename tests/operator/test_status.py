@@ -256,3 +256,23 @@ def test_since_is_the_first_of_what_fails_or_the_last_of_what_holds() -> None:
 )
 def test_times_as_people_say_them(seconds: float | None, text: str) -> None:
     assert lasted(seconds) == text
+
+
+async def test_dead_letters_that_wait_are_shown_with_what_sends_them(
+    daemon: tuple[FakeDaemon, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daemon[0].held = {
+        "sinks": [
+            {"sink": "main", "dead_letters": {"letters": 3, "bytes": 4096}},
+            {"sink": "none", "dead_letters": {"letters": 0, "bytes": 0}},
+            {"sink": "old"},
+            {"sink": "odd", "dead_letters": ["nonsense"]},
+            {"sink": "odder", "dead_letters": {"letters": "many"}},
+        ]
+    }
+    path = configured(tmp_path, logshipper=daemon[1])
+    assert await status(path, ["logshipper"], as_json=False) is Exit.OK
+    out = capsys.readouterr().out
+    (row,) = [line for line in out.splitlines() if "dead-letter replay" in line]
+    assert row.split()[:4] == ["main", "3", "4.0", "KiB"]
+    assert row.endswith("logshipper dead-letter replay --sink main")

@@ -171,6 +171,17 @@ def test_a_shareable_one_is_known_by_dockers_own_mount_of_it(mounted: Host) -> N
         mounted.tell()
 
 
+def test_no_name_of_a_mount_passes_for_the_end_of_a_line(mounted: Host) -> None:
+    device = mounted.shm.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    line = f"36 35 {number} / /data/containers/{ID}/mounts/%s rw - tmpfs shm rw\n"
+    table = mounted.proc / "self" / "mountinfo"
+    table.write_bytes((line % f"a\r1 2 {number} / /else/b").encode())
+    mounted.tell()
+    table.write_bytes((line % "a\rb").encode())
+    mounted.tell()
+
+
 def test_a_pid_that_is_another_process_by_now_is_not_written_to(mounted: Host) -> None:
     (mounted.proc / str(PID) / "cgroup").write_text(f"0::/docker/{'b' * 64}\n")
     with pytest.raises(Unavailable, match="not of container c0ffee"):
@@ -191,6 +202,12 @@ def test_a_group_may_have_a_name_that_is_no_text(mounted: Host) -> None:
     (mounted.proc / str(PID) / "cgroup").write_bytes(b"0::/docker/%s/\xff\n" % ID.encode())
     mounted.tell()
     assert mounted.read() == TOLD
+
+
+@pytest.mark.parametrize("name", ["a\rb", f"a\r0::/docker/{'b' * 64}", "a:b", "a\x85b"])
+def test_a_group_may_have_any_name_but_the_containers_counts(mounted: Host, name: str) -> None:
+    (mounted.proc / str(PID) / "cgroup").write_bytes(f"0::/docker/{ID}/{name}\n".encode())
+    mounted.tell()
 
 
 def test_a_process_that_is_still_on_the_host_is_not_written_to(host: Host) -> None:

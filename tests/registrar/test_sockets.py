@@ -123,8 +123,11 @@ def test_its_own_last_connections_do_not_keep_a_server_from_its_port() -> None:
     [
         (f"12:pids:/docker/{ID}\n0::/\n", True),
         (f"0::/system.slice/docker-{ID}.scope\n", True),
+        (f"0::/docker/{ID}/a:b\n", True),
+        (f"0::/docker/{ID}/a\rb\n", True),
         (f"0::/docker/{OTHER}\n", False),
         ("0::/\n", False),
+        ("0:\n", False),
         ("", False),
     ],
 )
@@ -215,6 +218,17 @@ def test_a_group_may_have_a_name_that_is_no_text(tmp_path: Path, group: Path) ->
     process(tmp_path, 12, ID, 102)
     (group / "\udcff").mkdir()
     (group / "\udcff" / "cgroup.procs").write_text("12\n")
+    assert owned(ID, 10, [102], proc=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a\rb", "a\x0bb", "a\x85b", "a\u2028b", "a:b", "\r0::/"])
+def test_no_name_of_a_group_passes_for_the_end_of_a_line(
+    tmp_path: Path, group: Path, name: str
+) -> None:
+    (tmp_path / "10" / "cgroup").write_bytes(f"0::/docker/{ID}/{name}\n".encode())
+    process(tmp_path, 12, ID, 102)
+    (group / name).mkdir(parents=True)
+    (group / name / "cgroup.procs").write_text("12\n")
     assert owned(ID, 10, [102], proc=tmp_path)
 
 

@@ -7,6 +7,8 @@ import random
 import re
 import signal
 import time
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -17,14 +19,29 @@ from tests.logshipper.strict_sink import (
     reset_after_storing,
     status,
 )
-from tests.stack.shipper import REQUESTS, Faults, eventually
+from tests.stack.shipper import REQUESTS, CountingSink, Faults, Record, eventually
+from wharfinger.operator.parts.dockerd import DockerDaemon
 
 pytestmark = [pytest.mark.real, pytest.mark.scenario, pytest.mark.timeout(300)]
 
 KILLS = 50
-OUTAGE_SECONDS = 8.0
+OUTAGE_SECONDS = 60.0
 RSS_LIMIT_BYTES = 150 * 2**20
 QUIET_LIMIT_SECONDS = 2.0
+
+
+@pytest.fixture
+async def hung(
+    docker_daemon: DockerDaemon, tmp_path: Path, record_property: Record
+) -> AsyncIterator[Faults]:
+    """A second shipper of the same host, into a sink of its own."""
+    folder = tmp_path / "hung"
+    folder.mkdir()
+    async with CountingSink() as sink:
+        record = lambda name, figure: record_property(f"hung_{name}", figure)  # noqa: E731
+        made = Faults(docker_daemon, sink, folder, record)
+        yield made
+        await made.close()
 
 
 async def test_row_01_killed_at_fifty_random_points(faults: Faults) -> None:
@@ -61,26 +78,34 @@ async def test_row_02_stopped_in_good_order_sends_nothing_twice(faults: Faults) 
     assert faults.sink.duplicates == 0
 
 
-@pytest.mark.parametrize("down", ["refused", "hung"])
-async def test_row_03_a_sink_that_is_down(faults: Faults, down: str) -> None:
-    await faults.start()
-    if down == "hung":
-        faults.sink.mood = hang
-    else:
-        await faults.sink.stop()
-    await faults.write("line", 60_000)
-    await asyncio.sleep(OUTAGE_SECONDS)
-    rss = faults.rss_bytes()
-    faults.note("rss_mib", rss // 2**20)
-    assert rss < RSS_LIMIT_BYTES
-    faults.sink.mood = None
-    if down != "hung":
-        await faults.sink.start()
-    since = time.monotonic()
-    await faults.until_whole()
-    seconds = time.monotonic() - since
-    faults.note("drained_seconds", round(seconds, 2))
-    assert seconds < 2 * OUTAGE_SECONDS + 15  # the container may be writing yet
+async def test_row_03_a_sink_that_is_down_and_one_that_hangs_for_a_minute(
+    faults: Faults, hung: Faults
+) -> None:
+    """Both at once, each with a shipper of its own: a minute is long."""
+    both = (faults, hung)
+    for each in both:
+        await each.start()
+    hung.sink.mood = hang
+    await faults.sink.stop()
+    began = time.monotonic()
+    await faults.write("line", 60_000, pause="usleep 70000")
+    hung.expected |= faults.expected
+    for each in both:
+        await each.until_health("sink main")
+    await asyncio.sleep(OUTAGE_SECONDS - (time.monotonic() - began))
+    for each in both:
+        rss = each.rss_bytes()
+        each.note("rss_mib", rss // 2**20)
+        assert rss < RSS_LIMIT_BYTES
+        assert not each.sink.documents
+    hung.sink.mood = None
+    await faults.sink.start()
+    back = time.monotonic()
+    for each in both:
+        await each.until_whole()
+        each.note("drained_seconds", round(time.monotonic() - back, 2))
+        await each.until_health("")
+        assert await each.lost_bytes() == 0
 
 
 @pytest.mark.parametrize("code", [429, 503])

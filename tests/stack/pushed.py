@@ -13,8 +13,9 @@ from discovery.builtin.nginxfile import Site, pools_of
 from discovery.model import Instance, Route, Service, Snapshot
 from discovery.nginx.push import PushSocket, Told
 from discovery.nginx.running import Nginx
-from discovery.resources.render import Rendered, compile_template, render
+from discovery.resources.render import compile_template, render
 from discovery.resources.resources import BUILTIN_TEMPLATE, Resource
+from discovery.resources.views import Rendered
 from wharfinger.operator.parts.nginx import NginxServer
 from wharfinger.operator.parts.process import until
 

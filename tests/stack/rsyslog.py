@@ -1,7 +1,8 @@
 """A private rsyslog that writes what it receives as JSON lines: a reader of RFC 5424 not ours."""
 
 import json
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,26 @@ template(name="json" type="list" option.jsonf="on") {{
   property(outname="message" name="msg" format="jsonf")
 }}
 action(type="omfile" file="{folder}/received" template="json")
+"""
+
+ELASTIC = """\
+global(workDirectory="{folder}" maxMessageSize="64k")
+module(load="imtcp")
+module(load="omelasticsearch")
+template(name="logstore" type="list" option.jsonf="on") {{
+  property(outname="@timestamp" name="timereported" dateFormat="rfc3339" format="jsonf")
+  property(outname="app" name="app-name" format="jsonf")
+  property(outname="host" name="hostname" format="jsonf")
+  property(outname="level" name="syslogseverity-text" format="jsonf")
+  property(outname="message" name="msg" format="jsonf")
+}}
+template(name="id" type="string" string="%uuid%")
+input(type="imtcp" address="127.0.0.1" port="{port}")
+action(type="omelasticsearch" server="{url}" searchType="" searchIndex="logs" template="logstore"
+       bulkmode="on" writeoperation="create" dynBulkId="on" bulkId="id" uid="rsyslog" pwd="{token}"
+       errorFile="{folder}/refused" rebindinterval="0"
+       queue.type="LinkedList" queue.dequeueBatchSize="64" queue.timeoutShutdown="1000"
+       action.resumeRetryCount="-1" action.resumeInterval="1")
 """
 
 
@@ -85,6 +106,38 @@ class Rsyslog:
     @property
     def messages(self) -> list[str]:
         return [each["message"] for each in self.received]
+
+
+class ElasticRsyslog:
+    """One that hands what it receives to Elasticsearch, or who looks like it.
+
+    Args:
+        folder: for all its files.
+        url: whose.
+        token: the password.
+    """
+
+    def __init__(self, folder: Path, url: str, token: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._port = free_port()
+        config = folder / "rsyslog.conf"
+        config.write_text(ELASTIC.format(folder=folder, port=self._port, url=url, token=token))
+        self.process = Process(
+            ["rsyslogd", "-n", "-f", config, "-i", folder / "pid"], log=folder / "rsyslog.log"
+        )
+
+    async def start(self) -> None:
+        async def listens() -> bool:
+            return _listening(self._port)
+
+        await self.process.start(listens)
+
+    def log(self, messages: Sequence[str]) -> None:
+        """Sends messages of severity warning, as RFC 5424 has them."""
+        with socket.create_connection(("127.0.0.1", self._port)) as connection:
+            for message in messages:
+                line = f"<12>1 2026-07-01T10:00:07.5Z h1 shop 7 - - {message}\n"
+                connection.sendall(line.encode())
 
 
 def _listening(port: int) -> bool:

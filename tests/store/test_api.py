@@ -8,50 +8,18 @@ import json
 import shutil
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aiohttp import ClientPayloadError, ClientResponse, encode_basic_auth
-from aiohttp.test_utils import TestClient, TestServer
+import zstandard
+from aiohttp import ClientPayloadError, encode_basic_auth
 
 from logshipper.store.config import Config
-from logshipper.store.daemon import Logstore
-from logshipper.store.http import ingest
-from wharfinger import notify
+from logshipper.store.http.protocols import understood
+from tests.store.running import ACTION, Make, Store
 from wharfinger.config import load
 from wharfinger.errors import ConfigError
-from wharfinger.lifecycle import Scope
 from wharfinger.operator.parts.process import until
-
-ACTION = '{"create":{}}'
-
-
-class Store:
-    """A log store and a client of it."""
-
-    def __init__(self, daemon: Logstore, scope: Scope, client: "TestClient[Any, Any]") -> None:
-        self.daemon = daemon
-        self.scope = scope
-        self.client = client
-
-    async def bulk(self, *lines: str, path: str = "/_bulk", **options: Any) -> ClientResponse:
-        body = "".join(f"{line}\n" for line in lines)
-        return await self.client.post(path, data=body, **options)
-
-    async def add(self, *messages: str, **fields: Any) -> list[int]:
-        lines = [t for m in messages for t in (ACTION, json.dumps({"message": m, **fields}))]
-        answer = await (await self.bulk(*lines)).json()
-        return [item["create"]["status"] for item in answer["items"]]
-
-    async def get(self, path: str, status: int = 200, **options: Any) -> Any:
-        answer = await self.client.get(path, **options)
-        assert answer.status == status, await answer.text()
-        return await answer.json()
-
-    async def found(self, **params: Any) -> list[str]:
-        return [hit["message"] for hit in (await self.get("/api/search", params=params))["hits"]]
 
 
 async def red(store: Store, name: str) -> bool:
@@ -61,34 +29,6 @@ async def red(store: Store, name: str) -> bool:
 
 async def green(store: Store) -> bool:
     return store.scope.health.report().healthy
-
-
-Make = Callable[..., Awaitable[Store]]
-
-
-@pytest.fixture
-async def make(tmp_path: Path) -> AsyncIterator[Make]:
-    stores: list[Store] = []
-
-    async def start(**settings: Any) -> Store:
-        flags = {"logstore.min_free_bytes": "0", "host.state_dir": str(tmp_path)}
-        flags |= {f"logstore.{name}": str(value) for name, value in settings.items()}
-        config = load(Config, environment={}, flags=flags).value
-        scope = Scope("logstore", notify.Notifier())
-        daemon = Logstore(config, scope)
-        server = TestServer(scope.application)
-        await server.start_server(auto_decompress=False)
-        client = TestClient(server)
-        await daemon.start()
-        stores.append(Store(daemon, scope, client))
-        return stores[-1]
-
-    yield start
-    for store in stores:
-        store.scope.stopping.set()
-        await store.daemon.drain()
-        await store.client.close()
-        await store.scope.close()
 
 
 @pytest.mark.parametrize(
@@ -127,11 +67,13 @@ async def test_any_content_type(make: Make, content_type: str) -> None:
 
 
 @pytest.mark.parametrize("announced", [True, False])
-async def test_gzip(make: Make, announced: bool) -> None:
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+async def test_packed(make: Make, encoding: str, announced: bool) -> None:
     store = await make()
     half = f'{ACTION}\n{{"message":"packed"}}\n'.encode()
-    headers = {"Content-Encoding": "gzip"} if announced else {}
-    packed = gzip.compress(half) + (b"" if announced else gzip.compress(half))
+    headers = {"Content-Encoding": encoding} if announced else {}
+    pack = gzip.compress if encoding == "gzip" else zstandard.ZstdCompressor().compress
+    packed = pack(half) + (b"" if announced else pack(half))
     answer = await store.client.post("/_bulk", data=packed, headers=headers)
     assert answer.status == 200
     assert (await store.found())[0] == "packed"
@@ -142,6 +84,7 @@ async def test_gzip(make: Make, announced: bool) -> None:
     [
         (b"\x1f\x8bnonsense" * 20, {}, 400),
         (gzip.compress(b"{}" * 1000)[:-12], {}, 400),
+        (b"\x28\xb5\x2f\xfdnonsense", {"Content-Encoding": "zstd"}, 400),
         (b"packed", {"Content-Encoding": "br"}, 415),
     ],
 )
@@ -159,7 +102,7 @@ async def test_a_body_that_cannot_be_read(
 async def test_a_gzip_bomb_is_refused(
     make: Make, announced: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "MAX_BODY_BYTES", 2**20)
+    monkeypatch.setattr(understood, "MAX_BODY_BYTES", 2**20)
     store = await make()
     bomb = gzip.compress(b"\n" * 50 * 2**20)
     headers = {"Content-Encoding": "gzip"} if announced else {}
@@ -242,6 +185,42 @@ async def test_what_clients_ask_first(make: Make) -> None:
     assert (await store.get("/_license"))["license"]["status"] == "active"
     template = await store.client.put("/_index_template/logs", json={"index_patterns": ["l"]})
     assert await template.json() == {"acknowledged": True}
+
+
+SETTINGS = (
+    "_index_template/x", "_component_template/x", "_template/x", "_ilm/policy/x",
+    "_ingest/pipeline/x", "_data_stream/x",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("prefix", ["", "/insert/elasticsearch"])
+async def test_what_clients_set_up_before_they_send(make: Make, prefix: str) -> None:
+    store = await make()
+    assert (await store.client.get(f"{prefix}/_cat/health")).status == 200
+    assert (await store.client.get(f"{prefix}/_xpack")).status == 200
+    for path in (f"{prefix}/{setting}" for setting in SETTINGS):
+        # A sender that is told that it is there does not put it, and one that is told so must.
+        for method, status in (("HEAD", 404), ("GET", 404), ("PUT", 200), ("POST", 200)):
+            answer = await store.client.request(method, path)
+            assert answer.status == status, (method, path)
+            assert answer.headers["X-Elastic-Product"] == "Elasticsearch"
+    for method, path, status in (
+        ("HEAD", "/logs-x", 200), ("PUT", "/logs-x", 200), ("GET", "/logs-x", 404),
+        ("HEAD", "/_unknown", 404), ("PUT", "/_unknown", 404), ("GET", "/_unknown", 404),
+    ):  # fmt: skip
+        assert (await store.client.request(method, prefix + path)).status == status, (method, path)
+    for path in ("/healthz", "/metrics", "/status", "/readyz"):
+        assert (await store.client.get(path)).status in {200, 404}
+
+
+async def test_who_may_set_up_what_clients_set_up(make: Make, tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("token-of-a-writer\n")
+    store = await make(ingest_token_file=tokens)
+    for path in ("/logs-x", *(f"/{setting}" for setting in SETTINGS)):
+        assert (await store.client.put(path)).status == 401
+        headers = {"Authorization": "ApiKey token-of-a-writer"}
+        assert (await store.client.put(path, headers=headers)).status == 200
 
 
 async def test_search_parameters(make: Make) -> None:
@@ -473,7 +452,7 @@ async def test_a_writer_that_hangs_turns_health_red(
 async def test_a_body_of_many_tiny_lines_is_refused_before_it_takes_memory(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "MAX_BODY_ROWS", 100)
+    monkeypatch.setattr(understood, "MAX_BODY_ROWS", 100)
     store = await make()
     assert (await store.bulk(*[ACTION, "{}"] * 50)).status == 200
     answer = await store.client.post("/_bulk", data=gzip.compress(b"{}\n" * 100_000))

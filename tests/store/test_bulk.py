@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logshipper.store.http import bulk
+from logshipper.store.http.protocols import bulk
 
 NOW_NS = 1_795_417_140 * 10**9
 GOOD = '{"message":"m"}'

@@ -194,3 +194,8 @@ def test_the_short_way_and_the_long_one_agree(fields: dict[str, Any]) -> None:
 def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     with contextlib.suppress(Rejected):
         assert documents.read(raw, "", NOW_NS).source == ""
+
+
+def test_a_line_of_millions_of_lists_takes_no_memory() -> None:
+    with pytest.raises(Rejected, match="lists and objects"):
+        documents.decode(b'{"a":[' + b"[]," * 2_000_000 + b"1]}")

@@ -20,6 +20,7 @@ ABSENT_TITLES: Final = ("CONTAINER", "ID", "SERVICE", "PORT", "NOT REGISTERED", 
 REJECTED_TITLES: Final = ("KEY IN ETCD", "REJECTED BY DISCOVERY")
 KEPT_TITLES: Final = ("KEPT BY DISCOVERY", "GONE FROM ETCD FOR", "PROBES FAILED")
 HELD_TITLES: Final = ("RESOURCE", "ROLLED BACK TO", "FILE", "FOLLOWS ETCD AGAIN AFTER")
+LETTERS_TITLES: Final = ("SINK", "DEAD LETTERS", "SIZE", "SENT ONCE MORE BY")
 HEALTHY: Final = "healthy"
 MISCONFIGURED: Final = "misconfigured"
 REGISTERED: Final = "registered"
@@ -102,6 +103,7 @@ async def status(path: Path | None, asked: Sequence[str], *, as_json: bool) -> E
         _show_more(REJECTED_TITLES, rejected(answers))
         _show_more(KEPT_TITLES, kept(answers))
         _show_more(HELD_TITLES, rolled_back(answers))
+        _show_more(LETTERS_TITLES, dead_letters(answers))
         _show_more(worstlogs.TITLES, late(answers), worstlogs.SHOWN)
     states = {each.state for each in answers}
     if states == {MISCONFIGURED}:
@@ -185,6 +187,19 @@ def rolled_back(answers: Sequence[Answer]) -> list[Sequence[str]]:
         for each in _entries(answers, "discovery", "resources")
         if each.get("held")
     ]
+
+
+def dead_letters(answers: Sequence[Answer]) -> list[Sequence[str]]:
+    """The sinks that have refused documents for good, which wait, as rows."""
+    rows: list[Sequence[str]] = []
+    for sink in _entries(answers, "logshipper", "sinks"):
+        waiting = sink.get("dead_letters")
+        if isinstance(waiting, dict) and (count := worstlogs.number(waiting, "letters")):
+            size = worstlogs.size(worstlogs.number(waiting, "bytes"))
+            name = _cell(sink, "sink")
+            command = f"logshipper dead-letter replay --sink {name}"
+            rows.append((name, f"{count:.0f}", size, command))
+    return rows
 
 
 def late(answers: Sequence[Answer]) -> list[Sequence[str]]:

@@ -9,7 +9,7 @@ from logshipper.decode import Record
 from logshipper.encoding import beside
 from logshipper.model import Message
 from logshipper.sinks.encoding.times import nanoseconds
-from logshipper.sinks.encoding.wire import (
+from wharfinger.wire import (
     LENGTH,
     block,
     double,

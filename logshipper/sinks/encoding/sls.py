@@ -12,7 +12,7 @@ from logshipper.decode import Record
 from logshipper.encoding import beside
 from logshipper.model import Message
 from logshipper.sinks.encoding.times import SECOND_NS, nanoseconds
-from logshipper.sinks.encoding.wire import LENGTH, block, fixed32, key, number, varint
+from wharfinger.wire import LENGTH, block, fixed32, key, number, varint
 
 _LOG: Final = key(1, LENGTH)
 _CONTENTS: Final = key(2, LENGTH)

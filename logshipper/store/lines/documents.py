@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -23,11 +23,14 @@ from logshipper.store.model import (
 from wharfinger import levels
 from wharfinger.errors import Rejected
 
+T = TypeVar("T")
+
 # A clock that is wrong by more would plant a file that no retention reaches for years.
 MAX_AHEAD_NS: Final = times.DAY_NS
 _SOURCE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\.[A-Za-z0-9_-]{1,64}", re.ASCII)
 _OFFSET_DIGITS: Final = 15  # below 2**60: fits SQLite's integer
 _MAX_DEPTH: Final = 32
+_MAX_PARTS: Final = 1_000_000
 _UNUSABLE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -78,15 +81,30 @@ def decode(raw: bytes) -> dict[str, Any]:
     Raises:
         Rejected: it is no JSON object.
     """
-    try:
-        fields = _decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        fields = _mended(raw)
-    except RecursionError:
-        raise Rejected("is nested too deeply") from None
+    # A list of nothing takes three bytes there and eighty here.
+    if len(raw) > _MAX_PARTS and raw.count(b"[") + raw.count(b"{") > _MAX_PARTS:
+        raise Rejected(f"holds more than {_MAX_PARTS} lists and objects")
+    fields = parsed(raw, _decoder)
     if type(fields) is not dict:
         raise Rejected("is not a JSON object")
     return fields
+
+
+def parsed(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
+    """What a decoder makes of JSON; text that is not UTF-8 is mended rather than lost.
+
+    Raises:
+        Rejected: it is no JSON, or not what the decoder wants.
+    """
+    try:
+        try:
+            return decoder.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return decoder.decode(_mended(bytes(raw)))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Rejected(f"is not what is expected: {str(error)[:120]}") from None
+    except RecursionError:
+        raise Rejected("is nested too deeply") from None
 
 
 def document(fields: dict[str, Any], identity: str, arrival_ns: int) -> Document:
@@ -103,6 +121,32 @@ def document(fields: dict[str, Any], identity: str, arrival_ns: int) -> Document
     late: dict[str, Any] = {}
     time_ns = _time(fields, arrival_ns, late)
     message = _message(fields)
+    return _composed(time_ns, message, fields, late, identity)
+
+
+def stated(
+    fields: dict[str, Any], message: str, time_ns: int, identity: str, arrival_ns: int
+) -> Document:
+    """The document of a protocol in which text and time have places of their own.
+
+    Args:
+        fields: the others, which are used up. What is called like one of our own and is no
+            label or level is kept beside it.
+        message: the text.
+        time_ns: its time.
+        identity: its id, empty if it has none.
+        arrival_ns: the time now.
+    """
+    late: dict[str, Any] = {}
+    if time_ns > arrival_ns + MAX_AHEAD_NS:
+        late["original_time"] = times.text(time_ns)
+        time_ns = arrival_ns
+    return _composed(time_ns, message, fields, late, identity)
+
+
+def _composed(
+    time_ns: int, message: str, fields: dict[str, Any], late: dict[str, Any], identity: str
+) -> Document:
     stream = _stream(fields)
     level = _level(fields, message)
     if len(message) * 4 > MAX_MESSAGE_BYTES:
@@ -145,16 +189,16 @@ def values(fields: object, depth: int = 0) -> Iterator[str]:
             yield str(fields)
 
 
-def _mended(raw: bytes) -> object:
-    """Reads what msgspec refuses and a person would not: bad UTF-8, lone surrogates, NaN."""
+def _mended(raw: bytes) -> str:
+    """JSON that msgspec refuses and a person would not: bad UTF-8, lone surrogates, NaN."""
     try:
-        fields = json.loads(
+        value = json.loads(
             raw.decode("utf-8", "replace"),
             strict=False,
             parse_float=_finite,
             parse_constant=lambda _name: None,
         )
-        return _decoder.decode(_UNUSABLE.sub("\ufffd", json.dumps(fields, ensure_ascii=False)))
+        return _UNUSABLE.sub("\ufffd", json.dumps(value, ensure_ascii=False))
     except RecursionError:
         raise Rejected("is nested too deeply") from None
     except ValueError as error:

@@ -13,8 +13,8 @@ import pytest
 
 from discovery.publish import lastgood
 from discovery.publish.publisher import Change, Outcome, Publisher, Reader
-from discovery.resources.render import Rendered
 from discovery.resources.resources import Resource
+from discovery.resources.views import Rendered
 from wharfinger.errors import Rejected, Unavailable
 from wharfinger.operator.parts.process import until
 

@@ -191,12 +191,33 @@ CONFDS = '[template]\nsrc = "app.tmpl"\ndest = "/tmp/app"\n'
 
 
 def test_what_confd_passes_over_is_passed_over_and_told(tmp_path: Path) -> None:
-    found = confds(tmp_path, CONFDS + 'kyes = ["/"]\n[more]\nx = 1\n')
+    found = confds(tmp_path, CONFDS + 'keys = ["/"]\nkyes = ["/"]\n[more]\nx = 1\n')
     assert not found.findings
     assert [one.name for one in found.resources] == ["app"]
     told = [str(one) for one in found.passed_over]
     assert [one.partition("file")[0] for one in told] == ["more (", "template.kyes ("]
     assert all("app.toml line" in one and "is passed over" in one for one in told)
+
+
+@pytest.mark.parametrize(
+    ("text", "keys", "told"),
+    [
+        (CONFDS, (), 1),
+        (CONFDS.replace("[template]", "[[template]]"), (), 1),
+        (CONFDS + "keys = []", (), 0),
+        (CONFDS + 'prefix = "/production"', (), 1),
+        (CONFDS.replace(".tmpl", ".j2"), ("/",), 0),
+    ],
+)
+def test_a_template_of_confds_sees_the_keys_that_it_names_and_no_others(
+    tmp_path: Path, text: str, keys: tuple[str, ...], told: int
+) -> None:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "app.j2").write_text("x")
+    found = confds(tmp_path, text)
+    assert not found.findings
+    assert [one.keys for one in found.resources] == [keys]
+    assert [one.where for one in found.passed_over] == ["template.keys"] * told
 
 
 @pytest.mark.parametrize(
@@ -230,7 +251,8 @@ def test_a_field_is_taken_as_confd_takes_it(
     tmp_path: Path, text: str, name: str, expected: object
 ) -> None:
     found = confds(tmp_path, CONFDS + text)
-    assert not (*found.findings, *found.passed_over)
+    assert not found.findings
+    assert {one.where for one in found.passed_over} <= {"template.keys"}
     assert getattr(found.resources[0], name) == expected
 
 

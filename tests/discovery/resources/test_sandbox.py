@@ -10,8 +10,9 @@ from discovery.confd.store import Store
 from discovery.gotemplate.limits import Limits
 from discovery.model import Instance, Route, Service
 from discovery.resources import render as rendering
-from discovery.resources.render import JinjaTemplate, View
+from discovery.resources.render import JinjaTemplate
 from discovery.resources.resources import TEMPLATES
+from discovery.resources.views import View
 from wharfinger.errors import Rejected
 
 HELD_BY_A_SITE = rendering.LIMITS.held

@@ -46,6 +46,7 @@ def test_changes_add_up_to_what_a_list_says(
         tree.hear(kv.Changed(revision, tuple(events)))
         if looking:
             tree.snapshot()
+            assert tree.instances().revision == revision
     fresh = Tree()
     fresh.hear(kv.Listed(kv.Snapshot(len(updates) + 1, items)))
     told, wanted = tree.snapshot(), fresh.snapshot()

@@ -18,6 +18,7 @@ from wharfinger.operator.demo import reserved, stale
 from wharfinger.operator.demo.console import Show
 from wharfinger.operator.parts.dockerd import DockerDaemon
 from wharfinger.operator.parts.etcd import EtcdServer
+from wharfinger.operator.parts.leftovers import mounts
 from wharfinger.operator.parts.nginx import NginxServer
 from wharfinger.operator.parts.process import Process, free_port
 
@@ -162,8 +163,7 @@ def left_behind(folder: Path) -> list[str]:
         line = " ".join(process.info["cmdline"] or ())
         if str(folder) in line and process.info["pid"] != os.getpid():
             found.append(f"process {process.info['pid']}: {line[:120]}")
-    mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
-    found.extend(f"mount {line.split()[1]}" for line in mounts if str(folder) in line)
+    found.extend(f"mount {point}" for _, point, *_ in mounts() if str(folder) in point)
     return found
 
 

@@ -16,17 +16,25 @@ from wharfinger.errors import Unavailable
 
 POLL_SECONDS: Final = 0.02
 LIMIT_SECONDS: Final = 10.0
+MOUNTS: Final = Path("/proc/self/mounts")
+MOUNTINFO: Final = Path("/proc/self/mountinfo")
 UMOUNT: Final = "/bin/umount"
 # containerd's shims and dockerd's plugin lookup keep to these, whatever their flags say
 # (containerd, runtime/v2/shim; moby, pkg/plugins): the folder, and all that it holds when empty.
 SKELETONS: Final = ((Path("/run/containerd"), "s"), (Path("/run/docker"), "plugins"))
 
 
-def mounts_below(folder: Path) -> list[Path]:
+def mounts_below(folder: Path, table: Path = MOUNTINFO) -> list[Path]:
     """Where something is mounted at or below `folder`, innermost first (proc(5), mountinfo)."""
-    text = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
-    points = [Path(_unescape(line.split(" ")[4])) for line in text.splitlines()]
+    points = [Path(_unescape(fields[4])) for fields in mounts(table)]
     return [point for point in reversed(points) if point.is_relative_to(folder)]
+
+
+def mounts(table: Path = MOUNTS) -> Iterator[list[str]]:
+    """The fields of each line of a table of mounts, escaped as they are (proc(5))."""
+    text = table.read_bytes().decode(errors="surrogateescape")
+    # The kernel escapes a newline in a name, but nothing else that may look like a line's end.
+    return (line.split(" ") for line in text.split("\n") if line)
 
 
 def shims(address: Path) -> list[psutil.Process]:
@@ -122,8 +130,7 @@ def _unescape(text: str) -> str:
 
 def _cgroup_folders(cgroup: str) -> Iterator[Path]:
     """The folders of `cgroup` in every hierarchy, innermost first."""
-    for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines():
-        _, point, kind, *_ = line.split(" ")
+    for _, point, kind, *_ in mounts(MOUNTS):
         top = Path(_unescape(point)) / cgroup
         if kind in {"cgroup", "cgroup2"} and top.is_dir():
             yield from sorted((p for p in top.rglob("*") if p.is_dir()), reverse=True)

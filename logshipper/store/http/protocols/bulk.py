@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from logshipper.store.http.protocols.understood import is_too_long
 from logshipper.store.lines import documents
 from logshipper.store.model import MAX_ID_BYTES, Document
 from wharfinger.errors import Rejected
@@ -158,7 +159,7 @@ def _document(raw: bytes | None, item: Item, arrival_ns: int) -> Document | tupl
     if raw is None or not raw.strip():
         return "illegal_argument_exception", "the document is missing"
     identity = item.id or ""
-    if len(identity) * 4 > MAX_ID_BYTES and len(identity.encode()) > MAX_ID_BYTES:
+    if is_too_long(identity):
         return "illegal_argument_exception", f"_id is longer than {MAX_ID_BYTES} bytes"
     try:
         return documents.read(raw, identity, arrival_ns)
