@@ -1,5 +1,6 @@
 """Logs on a real file system into a strict sink: lives that end, sinks that fail, exact counts."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
