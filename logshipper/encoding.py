@@ -64,6 +64,8 @@ class Encoding(Protocol):
 def beside(message: Message, fields: Mapping[str, str]) -> dict[str, Any]:
     """What a document says beside id, time, text, stream and the container's fields."""
     said: dict[str, Any] = {}
+    if not (message.level or message.piece or message.fields):
+        return said
     if message.level:
         said["level"] = message.level
     if message.piece:

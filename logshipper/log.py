@@ -118,7 +118,7 @@ class Log:
                 self._asked_at = None
 
     def look(self) -> bool:
-        """Opens files that have appeared; whether there is something to read."""
+        """Opens files that have appeared; whether there is something to read, or to watch."""
         with self._asking():
             if self.finished:
                 return False
@@ -132,7 +132,9 @@ class Log:
                 stirred = self.tail.stirred
             except OSError:
                 return False  # told by the note
-            return stirred or self._overdue() or self.due_seconds <= 0
+            # One that was empty when it appeared must be watched before its first line.
+            unwatched = not self.armed and self.tail.newest_fd is not None
+            return stirred or unwatched or self._overdue() or self.due_seconds <= 0
 
     def read_from(self, source: Source) -> None:
         """Takes another source, before anything was read: now it is known where its log is."""

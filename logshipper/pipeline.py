@@ -231,26 +231,29 @@ class Typed:
         """The way of lines that something is done to."""
         prefix = f"{self._container}.{chunk.generation.token}."
         ordinal, offset = chunk.generation.ordinal, chunk.offset
-        encode, single, joiner = self._encoder.message, stages.single, self._joiner
-        waits = joiner.waits
+        encode, single = self._encoder.message, stages.single
+        waits = self._joiner.waits
         documents: list[bytes] = []
+        add = documents.append
         for record, length in zip(records, lengths, strict=True):
-            at = Position(ordinal, offset)
-            identity = f"{prefix}{offset:x}"
             if length >= PART_BYTES or waits:
-                documents += self._joined(identity, at, record)
-                waits = joiner.waits
+                at = Position(ordinal, offset)
+                documents += self._joined(f"{prefix}{offset:x}", at, record)
+                waits = self._joiner.waits
                 offset += length + 1
                 continue
-            if single is None and stages.elsewhere(record.stream):
-                documents += self._passed(record)
-            self._time = record.time or self._time
-            text = record.log.removesuffix("\n")
-            message = Message(identity, text, record.stream, self._time, at=at)
-            if single is None:
-                documents += [encode(ready) for ready in stages.add(message)]
-            elif single(message):
-                documents.append(encode(message))
+            stream = record.stream
+            self._time = time = record.time or self._time
+            message = Message(f"{prefix}{offset:x}", record.log.removesuffix("\n"), stream, time)
+            if single is not None:
+                if single(message):
+                    add(encode(message))
+            else:
+                message.at = Position(ordinal, offset)
+                for ready in stages.passed(stream, time):
+                    add(encode(ready))
+                for ready in stages.add(message):
+                    add(encode(ready))
             offset += length + 1
         return documents
 
@@ -262,7 +265,7 @@ class Typed:
     def _passed(self, record: Record | Entry) -> list[bytes]:
         """Learns of a record's time, also of one that was shipped before."""
         self._time = record.time or self._time
-        if self._stages is None or not self._stages.elsewhere(record.stream):
+        if self._stages is None:
             return []
         ready = self._stages.passed(record.stream, self._time)
         return [self._encoder.message(message) for message in ready]

@@ -2,8 +2,8 @@
 
     python bench/speed/sink.py PORT
 
-`GET /` tells how many documents came, how large the bodies were, and for each text with `sent=NS`
-how many milliseconds later its body was there.
+`GET /` tells how many documents came, when the last did (monotonic seconds), how large the bodies
+were, and for each text with `sent=NS` how many milliseconds later its body was there.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ class Sink:
 
     def __init__(self) -> None:
         self.documents = self.body_bytes = 0
+        self.last_at = 0.0
         self.late_ms: list[float] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -38,9 +39,12 @@ class Sink:
 
     def answer(self, head: bytes, body: bytes) -> bytes:
         if head.startswith(b"post"):
-            said = self.take(zlib.decompress(body, 31) if b"gzip" in head else body)
+            said = self.take(
+                zlib.decompress(body, 31) if b"content-encoding: gzip" in head else body
+            )
         else:
-            known = {"documents": self.documents, "body_bytes": self.body_bytes}
+            known = {"documents": self.documents, "last_at": self.last_at}
+            known["body_bytes"] = self.body_bytes
             said = json.dumps({**known, "late_ms": self.late_ms}).encode()
         kind = b"Content-Type: application/json\r\n"
         return b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n%b" % (kind, len(said), said)
@@ -49,6 +53,7 @@ class Sink:
         now = time.time_ns()
         count = body.count(b"\n") // 2
         self.documents += count
+        self.last_at = time.monotonic()
         self.body_bytes += len(body)
         if len(body) < 2**18:
             self.late_ms += [(now - int(sent)) / 1e6 for sent in SENT.findall(body)]

@@ -37,6 +37,7 @@ class Grouper:
         self._continues = continues
         self.patience_seconds = seconds + SLACK_NS / SECOND_NS
         self._limit_ns = int(seconds * SECOND_NS)
+        self._limit_over_ns = self._limit_ns + SLACK_NS
         self._limit_lines = limit_lines
         self._limit_bytes = limit_bytes
         self.events: dict[str, Event] = {}
@@ -79,10 +80,6 @@ class Grouper:
         self.events[message.stream] = Event(message, message.at, [text], size, message.time)
         return [_whole(event)] if event is not None else []
 
-    def elsewhere(self, stream: str) -> bool:
-        """Whether an event of another stream may go on."""
-        return len(self.events) > (stream in self.events)
-
     def passed(self, stream: str, time: str) -> list[Message]:
         """Learns of a time; gives events of other streams that nothing can go on with any more.
 
@@ -90,11 +87,12 @@ class Grouper:
             stream: of the record.
             time: of the record.
         """
-        ready: list[Message] = []
-        for other in [each for each in self.events if each != stream]:
-            if _later(self.events[other].time, time, self._limit_ns + SLACK_NS):
-                ready += self.flush(other)
-        return ready
+        over: list[Message] = []
+        if len(self.events) > (stream in self.events):
+            for other in tuple(self.events):
+                if other != stream and _later(self.events[other].time, time, self._limit_over_ns):
+                    over += self.flush(other)
+        return over
 
     def flush(self, *streams: str) -> list[Message]:
         """Gives the events of these streams as they are."""

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from logshipper.lines.pattern import OPERATOR_INSTRUCTIONS, compile_pattern
 from logshipper.model import Message, Position
@@ -27,8 +28,7 @@ _GO_NEXT: Final = re.compile(
 _NODE_CLOSING: Final = re.compile(r"[\])}]+[,;]?$")
 
 
-@dataclass(slots=True)
-class Event:
+class Event(msgspec.Struct, gc=False):
     """Lines that belong together, as long as more may come.
 
     Attributes:
@@ -42,7 +42,7 @@ class Event:
 
     first: Message
     at: Position
-    lines: list[str] = field(default_factory=list)
+    lines: list[str]
     size_bytes: int = 0
     time: str = ""
     trace: bool = False
@@ -78,6 +78,8 @@ def compile_multiline(text: str, *, instructions: int = OPERATOR_INSTRUCTIONS) -
 
 def _java(line: str, event: Event) -> bool:
     first = line[:1]
+    if first.isdigit():  # a time, as a rule; no class is called so
+        return False
     if first in INDENT or (first in "CS." and _JAVA_NEXT.match(line)):
         return True
     # Loggers print the exception on a line of its own, behind the message. One that follows a

@@ -11,7 +11,7 @@ from logshipper.lines.parsing import MESSAGE_KEYS, compile_parse
 from logshipper.lines.pattern import compile_pattern, compile_replacing
 from logshipper.lines.redaction import PrivateKeys, Redaction
 from logshipper.lines.thinning import Bucket, sampled
-from logshipper.lines.times import Reader, compile_time, rfc3339
+from logshipper.lines.times import Reader, compile_time
 from logshipper.linesettings import LineSettings
 from logshipper.model import Message, Tally
 from wharfinger.container import time_ns
@@ -31,6 +31,7 @@ class Rules:
         bucket: what a limit of lines has left; None without one.
         vocabulary: the names that parsed fields have had.
         keys: the private keys that are being printed.
+        apply: rewrites a message; whether it is shipped.
 
     Args:
         settings: all of which have been checked.
@@ -45,6 +46,7 @@ class Rules:
         self.vocabulary = Vocabulary(settings.field_names)
         self.bucket = Bucket(settings.rate, settings.bucket_lines) if settings.rate > 0 else None
         self._steps = tuple(self._compile(settings))
+        self.apply = self._steps[0] if len(self._steps) == 1 else self._apply
 
     def __bool__(self) -> bool:
         """Whether anything is done at all."""
@@ -65,8 +67,7 @@ class Rules:
         """What the container's own fields are called, from now on."""
         self._taken = tuple(names)
 
-    def apply(self, message: Message) -> bool:
-        """Rewrites a message; whether it is shipped."""
+    def _apply(self, message: Message) -> bool:
         for step in self._steps:  # noqa: SIM110 - a generator would be half of the cost
             if not step(message):
                 return False
@@ -157,19 +158,17 @@ class Rules:
         if message.piece:
             return self.redact(message)
         text = message.text
-        fields = self._parse(text) if self._parse is not None else None
-        told = dict(fields) if fields is not None and self._redaction is not None else None
-        if fields is None:
-            if self._parse is not None:
+        fields: dict[str, Any] | None = None
+        told: dict[str, Any] | None = None
+        if self._parse is not None:
+            if (fields := self._parse(text)) is None:
                 self._tally.unread["parse"] += 1
-        else:
-            # A pattern's groups and the like may be anybody's: from here on it is ours.
-            for key in MESSAGE_KEYS:
-                if isinstance(fields.get(key), str):
-                    message.text = fields.pop(key)
-                    break
+            elif self._redaction is not None:
+                told = dict(fields)
+        if fields:
+            _take_text(message, fields)
         if self._time is not None:
-            self._read_time(self._time, message, text, fields if fields is not None else {})
+            self._read_time(self._time, message, text, fields)
         self._read_level(message, text, fields)
         if told is not None and self._redaction is not None:
             fields = self._redacted(self._redaction, message, text, told, fields or {})
@@ -230,21 +229,33 @@ class Rules:
             self._tally.unread["names"] += 1
         return named
 
-    def _read_time(self, read: Reader, message: Message, text: str, fields: dict[str, Any]) -> None:
-        docker_ns = _second_ns(message.time[:SECOND_CHARACTERS])
+    def _read_time(
+        self, read: Reader, message: Message, text: str, fields: dict[str, Any] | None
+    ) -> None:
         key = self.settings.time_field
-        for name in (key,) if key else TIME_KEYS:
-            value = fields.get(name)
-            if not isinstance(value, str | int | float) or isinstance(value, bool):
-                continue
-            if found := read(str(value), docker_ns):
-                message.time = rfc3339(found)
-                del fields[name]
+        if fields or not key:
+            docker_ns = _second_ns(message.time[:SECOND_CHARACTERS])
+            known = fields or {}
+            for name in ((key,) if key else TIME_KEYS) if known else ():
+                value = known.get(name)
+                if not isinstance(value, str | int | float) or isinstance(value, bool):
+                    continue
+                if found := read(str(value), docker_ns):
+                    message.time = found
+                    del known[name]
+                    return
+            if not key and (found := read(text, docker_ns)):
+                message.time = found
                 return
-        if not key and (found := read(text, docker_ns)):
-            message.time = rfc3339(found)
-            return
         self._tally.unread["time"] += 1
+
+
+def _take_text(message: Message, fields: dict[str, Any]) -> None:
+    for key in MESSAGE_KEYS:
+        # A pattern's groups and the like may be anybody's: from here on it is ours.
+        if isinstance(fields.get(key), str):
+            message.text = fields.pop(key)
+            break
 
 
 @lru_cache(maxsize=1024)

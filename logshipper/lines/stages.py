@@ -83,15 +83,14 @@ class Stages:
         """Takes a message; gives those that are ready to be encoded."""
         if self.grouper is None:
             return [message] if self.rules.apply(message) else []
-        return self._ruled(self.grouper.add(message))
+        over = self.grouper.add(message)
+        if len(over) == 1 and self._ruling:  # nearly always
+            return over if self.rules.apply(over[0]) else []
+        return self._ruled(over)
 
-    def elsewhere(self, stream: str) -> bool:
-        """Whether an event of another stream may go on."""
-        return self.grouper is not None and self.grouper.elsewhere(stream)
-
-    def passed(self, stream: str, time: str) -> list[Message]:
+    def passed(self, stream: str, time: str) -> Sequence[Message]:
         """Learns of the time of a record, also of one that was shipped before."""
-        return self._ruled(self.grouper.passed(stream, time)) if self.grouper is not None else []
+        return () if self.grouper is None else self._ruled(self.grouper.passed(stream, time))
 
     def flush(self, streams: Iterable[str]) -> list[Message]:
         """Gives the events of these streams as they are."""

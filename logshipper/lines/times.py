@@ -47,13 +47,15 @@ _SIZES: Final = ((10**11, SECOND_NS), (10**14, 10**6), (10**17, 10**3), (10**19,
 _OLDEST_GUESS: Final = 10**8
 _OFFSET_ZONE: Final = re.compile(r"([+-])(\d\d):?(\d\d)", re.ASCII)
 _ZONE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}")
+# What is behind a fraction of so many digits, for nine.
+_PADDING: Final = tuple("0" * (9 - digits) for digits in range(10))
 _FORMS: Final = {"iso": _ISO, "apache": _APACHE, "nginx": _SLASHES, "syslog": _SYSLOG}
 
-Reader = Callable[[str, int], int]
+Reader = Callable[[str, int], str]
 
 
 def compile_time(how: str, zone: str = "UTC") -> Reader:
-    """Makes what reads a time out of a text: nanoseconds since 1970, or 0 for none.
+    """Makes what reads a time out of a text: RFC 3339 in UTC with nine digits, or "" for none.
 
     What it makes takes the text and Docker's time in nanoseconds, which supplies a missing year
     and must not be too far away.
@@ -68,11 +70,11 @@ def compile_time(how: str, zone: str = "UTC") -> Reader:
     """
     place = zone_of(zone)
     if how == "auto":
-        return lambda text, near: _near(_auto(text[:HEAD], place, near), near)
+        return _auto(place)
     if unit := _UNITS.get(how):
-        return lambda text, near: _near(_epoch(text[:HEAD], unit), near)
-    form = _FORMS.get(how) or compile_format(how)
-    return lambda text, near: _near(_matched(form.search(text[:HEAD]), place, near), near)
+        return lambda text, near: _told(_epoch(text[:HEAD], unit), near)
+    form = _Form(_FORMS.get(how) or compile_format(how), place)
+    return lambda text, near: form.found(text[:HEAD], near) or ""
 
 
 @lru_cache(maxsize=256)
@@ -94,29 +96,36 @@ def zone_of(name: str) -> tzinfo:
         raise Rejected(f"this machine knows no time zone {name!r:.80}") from error
 
 
-def rfc3339(time_ns: int) -> str:
-    """In UTC, with nine digits, as Docker's API writes times."""
+def _told(time_ns: int, docker_ns: int) -> str:
     seconds, rest = divmod(time_ns, SECOND_NS)
-    return f"{_second(seconds)}.{rest:09d}Z"
+    return f"{_second(seconds)}.{rest:09d}Z" if _is_near(time_ns, docker_ns) else ""
 
 
-@lru_cache(maxsize=1024)
 def _second(seconds: int) -> str:
     return (EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
 
 
-def _near(time_ns: int, docker_ns: int) -> int:
-    if time_ns <= 0 or (docker_ns and not -BEHIND_NS <= time_ns - docker_ns <= AHEAD_NS):
-        return 0
-    return time_ns
+def _is_near(time_ns: int, docker_ns: int) -> bool:
+    return time_ns > 0 and (not docker_ns or -BEHIND_NS <= time_ns - docker_ns <= AHEAD_NS)
 
 
-def _auto(head: str, zone: tzinfo, near: int) -> int:
-    for form in (_ISO, _APACHE, _SLASHES):
-        if match := form.search(head):
-            return _matched(match, zone, near)
-    if match := _SYSLOG_START.match(head):
-        return _matched(match, zone, near)
+def _auto(zone: tzinfo) -> Reader:
+    iso, *others = (_Form(form, zone) for form in (_ISO, _APACHE, _SLASHES))
+    at_start = _Form(_SYSLOG_START, zone)
+
+    def read(text: str, near: int) -> str:
+        head = text[:HEAD]
+        found = iso.found(head, near)
+        if found is None:
+            found = next((n for n in (o.found(head, near) for o in others) if n is not None), None)
+        if found is None:
+            found = at_start.found(head, near, at_start=True)
+        return _told(_guessed(head), near) if found is None else found
+
+    return read
+
+
+def _guessed(head: str) -> int:
     number = _NUMBER.match(head)
     if number is None or int(number["whole"]) < _OLDEST_GUESS:
         return 0
@@ -132,33 +141,55 @@ def _epoch(head: str, unit: int) -> int:
     return int(match["whole"]) * unit + part
 
 
-def _matched(match: re.Match[str] | None, zone: tzinfo, near: int) -> int:
-    if match is None:
-        return 0
-    text, begin, end = match.string, match.start(), match.end()
-    fraction = match["fraction"] if "fraction" in match.re.groupindex else None
-    # Lines of one second differ in its fraction alone: the calendar is asked once for them.
-    if fraction is None:
-        return _seconds(match.re, text[begin:end], zone, near // DAY_NS) * SECOND_NS
-    first, last = match.span("fraction")
-    without = f"{text[begin:first]}0{text[last:end]}"
-    seconds = _seconds(match.re, without, zone, near // DAY_NS)
-    return seconds * SECOND_NS + int(fraction.ljust(9, "0")) if seconds else 0
+class _Form:
+    """One form of times.
 
+    Lines of one second differ in its fraction alone: the calendar is asked once for them.
 
-@lru_cache(maxsize=4096)
-def _seconds(form: re.Pattern[str], text: str, zone: tzinfo, near_day: int) -> int:
-    match = form.fullmatch(text)
-    if match is None:
-        return 0
-    said = match.groupdict()
-    if stamp := said.get("stamp"):
-        return int(stamp)
-    try:
-        since = _moment(said, zone, near_day * DAY_NS) - EPOCH
-    except (ValueError, KeyError, OverflowError, Rejected):
-        return 0
-    return since.days * 86_400 + since.seconds
+    Args:
+        pattern: finds one.
+        zone: of those that name none.
+    """
+
+    def __init__(self, pattern: re.Pattern[str], zone: tzinfo) -> None:
+        self._pattern, self._zone = pattern, zone
+        self._fraction = pattern.groupindex.get("fraction")
+        # Only without a year does it depend on the day that it is near to.
+        self._needs_day = not {"year", "short", "stamp"} & set(pattern.groupindex)
+        self._seconds = lru_cache(maxsize=4096)(self._second)
+
+    def found(self, head: str, near: int, *, at_start: bool = False) -> str | None:
+        """As readers give it; None where nothing is found."""
+        match = self._pattern.match(head) if at_start else self._pattern.search(head)
+        if match is None:
+            return None
+        day = near // DAY_NS if self._needs_day else 0
+        begin, end = match.span()
+        first, last = match.span(self._fraction) if self._fraction else (-1, -1)
+        if first < 0:
+            seconds, told = self._seconds(head[begin:end], day)
+            fraction = _PADDING[0]
+        else:
+            seconds, told = self._seconds(f"{head[begin:first]}0{head[last:end]}", day)
+            fraction = head[first:last] + _PADDING[last - first]
+        return f"{told}.{fraction}Z" if _is_near(seconds * SECOND_NS, near) else ""
+
+    def _second(self, text: str, near_day: int) -> tuple[int, str]:
+        seconds = self._read(text, near_day)
+        return seconds, _second(seconds) if seconds > 0 else ""
+
+    def _read(self, text: str, near_day: int) -> int:
+        match = self._pattern.fullmatch(text)
+        if match is None:
+            return 0
+        said = match.groupdict()
+        if stamp := said.get("stamp"):
+            return int(stamp)
+        try:
+            since = _moment(said, self._zone, near_day * DAY_NS) - EPOCH
+        except (ValueError, KeyError, OverflowError, Rejected):
+            return 0
+        return since.days * 86_400 + since.seconds
 
 
 def _moment(said: dict[str, str | None], zone: tzinfo, near: int) -> datetime:

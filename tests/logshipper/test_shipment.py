@@ -72,6 +72,22 @@ async def test_a_log_without_a_route_is_held_and_not_read(
     await sink.until(lambda: not life.shipment.logs)
 
 
+async def test_a_file_that_appears_empty_is_watched(
+    sink: StrictSink, begin: Begin, log: DockerLog
+) -> None:
+    """The container was created and is known; dockerd makes its file when it is started."""
+    life = begin()
+    await life.follow(log)
+    await asyncio.sleep(0.1)
+    assert life.armed == []
+    log.path.touch()
+    await life.stir()
+    await sink.until(lambda: bool(life.armed), seconds=2)
+    log.write("first")
+    life.shipment.wake(log.container_id)
+    await sink.until(complete(sink, log))
+
+
 async def test_a_log_that_is_left_out_is_let_go(
     sink: StrictSink, begin: Begin, log: DockerLog
 ) -> None:

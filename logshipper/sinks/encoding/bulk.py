@@ -15,12 +15,6 @@ from logshipper.splice import AROUND_BYTES
 _STREAMS: Final = {"stdout": b'"stdout"', "stderr": b'"stderr"'}
 
 
-class _Source(msgspec.Struct, rename={"timestamp": "@timestamp"}, gc=False):
-    timestamp: str
-    message: str
-    stream: str
-
-
 class BulkEncoding:
     """Action `create` with an id of its own: what is sent twice is stored once.
 
@@ -87,15 +81,20 @@ class BulkEncoder:
 
     def message(self, message: Message) -> bytes:
         """Encodes a message that was joined, cut or rewritten."""
-        action = b'{"create":{"_id":"%b"}}\n' % message.id.encode()
-        return action + self.source(message)
+        return b'{"create":{"_id":"%b"}}\n%b' % (message.id.encode(), self.source(message))
 
     def source(self, message: Message) -> bytes:
         """What stands below the action line."""
-        source = self._encode(_Source(message.time, message.text, message.stream))[:-1]
+        encode, stream = self._encode, message.stream
+        tail = self._tail
         if said := beside(message, self._fields):
-            source += b"," + self._encode(said)[1:-1]
-        return source + self._tail
+            tail = b",%b%b" % (encode(said)[1:-1], tail)
+        return b'{"@timestamp":%b,"message":%b,"stream":%b%b' % (
+            encode(message.time),
+            encode(message.text),
+            _STREAMS.get(stream) or encode(stream),
+            tail,
+        )
 
 
 class DatedBulkEncoder:
