@@ -103,6 +103,8 @@ class ApiReader(Reader):
                 self.first = self.first or entries[0].mark
                 self.entries += len(entries)
                 self._tail.put(entries)
+                if self._tail.has_room:
+                    continue
                 async for document in self.there():
                     yield document
         async for document in self.there(whole=whole):
