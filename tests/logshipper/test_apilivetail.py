@@ -15,7 +15,6 @@ from tests.logshipper.test_api_stream import ID, FakeEngine
 from wharfinger.container import Container
 from wharfinger.errors import Rejected, Unavailable
 
-
 ALIKE = 5000
 
 
