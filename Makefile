@@ -18,7 +18,7 @@ demo: setup ## the main job, for real, in one go (ONCE=1 ends by itself)
 	@$(ROOT) $(RUN)/wharfinger demo
 
 test: setup ## every test below 15 minutes
-	$(ROOT) $(RUN)/pytest -n 2 --dist loadfile -m "not scenario" $(PYTEST_ARGUMENTS)
+	$(ROOT) $(RUN)/pytest -n 3 --dist loadfile -m "not scenario" $(PYTEST_ARGUMENTS)
 
 scenarios: setup ## the long fault scenarios
 	$(ROOT) $(RUN)/pytest -m scenario $(PYTEST_ARGUMENTS)

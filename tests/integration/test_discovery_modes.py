@@ -132,6 +132,7 @@ async def test_a_child_that_ends_takes_us_with_it_with_its_code(confd: Discovery
     assert "shell syntax" in told
 
 
+@pytest.mark.scenario
 async def test_a_former_file_is_put_back_and_stays_until_its_template_changes(
     confd: DiscoveryStack,
 ) -> None:

@@ -148,6 +148,7 @@ async def test_killed_while_lines_are_written_and_files_rotate(
     assert len(sink.documents) == count
 
 
+@pytest.mark.scenario
 async def test_dockerd_may_be_killed_while_containers_go_on(
     live_restore_docker_daemon: DockerDaemon, sink: StrictSink, tmp_path: Path
 ) -> None:
@@ -219,6 +220,7 @@ async def test_a_log_that_docker_cannot_read_is_left_out_with_its_words(
     assert code == 200, text
 
 
+@pytest.mark.scenario
 async def test_what_is_rotated_away_while_the_sink_is_down_is_told(
     docker_daemon: DockerDaemon, sink: StrictSink, shipper: Shipper
 ) -> None:
@@ -227,17 +229,24 @@ async def test_what_is_rotated_away_while_the_sink_is_down_is_told(
     await sink.until(holds(sink, expected("first", 10)))
     sink.mood = status(503)
     options = (LOCAL, "--log-opt=max-size=50k", "--log-opt=max-file=2", "--name=loud")
-    loop = "i=1; while [ $i -lt 200000 ]; do i=$((i+1)); echo line $i; done"
-    script = f"echo line 1; sleep 3; {loop}; sleep 100"
+    loop = "i=1; while [ $i -lt 60000 ]; do i=$((i+1)); echo line $i; done"
+    script = f"echo line 1; until [ -e /go ]; do sleep 0.1; done; {loop}; sleep 100"
     await docker_daemon.run(*RUN, *options, "busybox", "sh", "-c", script)
 
+    async def read() -> bool:
+        logs = json.loads((await shipper.ask("status"))[1])["sinks"][0]["logs"]
+        return any(each["name"] == "loud" and each["lag_bytes"] for each in logs)
+
+    await until(read, timeout_seconds=60, what="its first line is read")
+    await docker_daemon.run("exec", "loud", "touch", "/go")
+
     async def written() -> bool:
-        return "line 200000" in await docker_daemon.run("logs", "--tail=1", "loud")
+        return "line 60000" in await docker_daemon.run("logs", "--tail=1", "loud")
 
     await until(written, timeout_seconds=60, what="all is written")
     await asyncio.sleep(6)
     sink.mood = None
-    await sink.until(holds(sink, {"line 200000"}), seconds=60)
+    await sink.until(holds(sink, {"line 60000"}), seconds=60)
     numbers = sorted(int(each.split()[1]) for each in sink.messages if each.startswith("line"))
     assert len(numbers) == len(set(numbers))
     # What there is comes in two pieces: what was taken before, and what Docker still had.

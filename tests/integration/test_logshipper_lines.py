@@ -23,6 +23,7 @@ TRACES = (
 )
 
 
+@pytest.mark.scenario
 async def test_killed_while_traces_are_written_and_files_rotate_each_is_one_document(
     docker_daemon: DockerDaemon, sink: StrictSink, shipper: Shipper
 ) -> None:
