@@ -1,8 +1,8 @@
-"""A log read as the shipper reads it, from its files, for a person: no sink, no checkpoint."""
+"""A log read as the shipper reads it, for a person: no sink, no checkpoint."""
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,12 +10,14 @@ from typing import Any, Final
 
 import msgspec
 
+from logshipper.api.entries import Entries
 from logshipper.lastlines import Beginning, begin
 from logshipper.log import Log
 from logshipper.logfile import CorruptLogError
-from logshipper.model import Position, Route
+from logshipper.model import Position, Route, SavedLog, Slice
 from logshipper.pipeline import Typed
 from logshipper.sinks.encoding.jsonline import JsonlineEncoding
+from logshipper.source import Source
 from logshipper.tail import Tail
 from wharfinger.errors import Rejected
 
@@ -24,6 +26,8 @@ FIRST_BYTES: Final = 64 * 2**10
 GROWTH: Final = 4
 
 Document = dict[str, Any]
+Complain = Callable[[str], None]
+Show = Callable[[Document], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,48 @@ class Wish:
             return True
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() >= self.since
 
+    def is_within(self, time: float | None) -> bool:
+        """Whether all that is young enough is behind `time`, Unix seconds, as far as one knows."""
+        return self.since is not None and time is not None and time < self.since
+
+
+class Wished:
+    """Takes what is read, and shows what of it is wished.
+
+    Args:
+        wish: what that is.
+        show: given each document, oldest first.
+
+    Attributes:
+        seen: how many there were, young enough or not.
+    """
+
+    def __init__(self, wish: Wish, show: Show) -> None:
+        self._wish = wish
+        self._show = show
+        self._last: deque[Document] = deque(maxlen=wish.count)
+        self.seen = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many as are wished; the first may be the rest of an older one."""
+        return self._wish.count is not None and self.seen > self._wish.count
+
+    def take(self, document: Document) -> None:
+        """Shows it now, if nothing that follows can take its place."""
+        self.seen += 1
+        if not self._wish.fits(document):
+            return
+        if self._wish.count is None:
+            self._show(document)
+        else:
+            self._last.append(document)
+
+    def end(self) -> None:
+        """Shows the last ones: nothing follows."""
+        for document in self._last:
+            self._show(document)
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -55,7 +101,7 @@ class Place:
 
     Attributes:
         container_id: 64 hexadecimal digits.
-        folder: of its files.
+        folder: of its files, if it has any.
         base: name of the file that dockerd writes.
         route: what is done to its lines, and what its documents carry.
         limit_bytes: a message longer than this is cut.
@@ -73,12 +119,15 @@ class Reader:
 
     Args:
         place: of the log.
-        beginning: where to begin.
+        source: what it is read from.
         complain: told what was lost, or cannot be read now.
+        saved: where to begin; None for the head.
     """
 
-    def __init__(self, place: Place, beginning: Beginning, complain: Callable[[str], None]) -> None:
-        self._pipeline = Typed(
+    def __init__(
+        self, place: Place, source: Source, complain: Complain, *, saved: SavedLog | None = None
+    ) -> None:
+        self._pipeline = (Entries if place.route.driver else Typed)(
             place.container_id,
             place.route.fields,
             encoding=JsonlineEncoding(),
@@ -86,44 +135,53 @@ class Reader:
             fallback_time=datetime.now(UTC).isoformat().replace("+00:00", "Z"),
             lines=place.route.lines,
         )
-        tail = Tail(str(place.folder), place.base, saved=beginning.saved)
-        saved = beginning.saved
-        self._log = Log(place.container_id, tail, saved, place.route, self._pipeline)
+        self._log = Log(place.container_id, source, saved, place.route, self._pipeline)
         self._complain = complain
         self._trouble = ""
 
     async def there(self, *, whole: bool = False) -> AsyncIterator[Document]:
         """What is there now; with `whole`, also what waits for more of itself, as it is."""
         await asyncio.to_thread(self._log.look)
-        while (piece := await asyncio.to_thread(self._log.step)) is not None:
+        while (piece := await asyncio.to_thread(self._step)) is not None:
             for document in piece.documents:
                 yield msgspec.json.decode(document)
         if whole:
             for document in self._pipeline.finish(Position(0, 0)).documents:
                 yield msgspec.json.decode(document)
         for loss in self._log.losses():
-            self._complain(f"{loss.size_bytes} bytes {loss.reason}: {loss.why}")
+            size = f"{loss.size_bytes} bytes {loss.reason}: " if loss.size_bytes else ""
+            self._complain(f"{size}{loss.why}")
         if self._log.trouble != self._trouble:
             self._trouble = self._log.trouble
             self._complain(self._trouble or "the log can be read again")
 
-    async def coming(self) -> AsyncIterator[Document]:
+    async def coming(self) -> AsyncGenerator[Document, None]:
         """What comes, until the container is removed and its log read to the end."""
         while not self._log.finished:
             async for document in self.there():
                 yield document
-            await asyncio.sleep(POLL_SECONDS)
+            await self._pause()
 
     def close(self) -> None:
         """Lets its files go."""
         self._log.close()
 
+    async def _pause(self) -> None:
+        await asyncio.sleep(POLL_SECONDS)
+
+    def _step(self) -> Slice | None:
+        piece = self._log.step()
+        if piece is not None:
+            # Nobody asks for it again: what is kept until it is acknowledged may go.
+            self._log.saved_at(piece.progress)
+        return piece
+
 
 async def caught_up(
     place: Place,
     wish: Wish,
-    complain: Callable[[str], None],
-    show: Callable[[Document], None],
+    complain: Complain,
+    show: Show,
     *,
     follow: bool,
 ) -> Reader:
@@ -145,23 +203,16 @@ async def caught_up(
     while True:
         beginning = await _beginning(place, wish, size_bytes)
         size_bytes *= GROWTH
-        enough = beginning.saved is None or _is_before(beginning, wish)
+        enough = beginning.saved is None or wish.is_within(beginning.time)
         if wish.since is not None and not enough:
             continue
-        reader, seen = Reader(place, beginning, complain), 0
-        last: deque[Document] = deque(maxlen=wish.count)
+        tail = Tail(str(place.folder), place.base, saved=beginning.saved)
+        reader = Reader(place, tail, complain, saved=beginning.saved)
+        wished = Wished(wish, show)
         async for document in reader.there(whole=not follow):
-            seen += 1
-            if not wish.fits(document):
-                continue
-            if wish.count is None:
-                show(document)
-            else:
-                last.append(document)
-        # The first may be the rest of one that began before.
-        if enough or (wish.count is not None and seen > wish.count):
-            for document in last:
-                show(document)
+            wished.take(document)
+        if enough or wished.is_full:
+            wished.end()
             return reader
         reader.close()
 
@@ -175,7 +226,3 @@ async def _beginning(place: Place, wish: Wish, size_bytes: int) -> Beginning:
         return Beginning()
     except OSError as error:
         raise Rejected(f"{place.folder} cannot be read: {error.strerror}; run as root") from error
-
-
-def _is_before(beginning: Beginning, wish: Wish) -> bool:
-    return wish.since is not None and beginning.time is not None and beginning.time < wish.since

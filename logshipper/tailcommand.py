@@ -4,20 +4,23 @@ import argparse
 import re
 import sys
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import aclosing, closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
+from logshipper import apilivetail
+from logshipper.apilivetail import Asked
 from logshipper.config import Config
 from logshipper.livetail import Document, Place, Wish, caught_up
 from logshipper.planning import decide
-from logshipper.route import DRIVER
+from logshipper.route import DRIVER, unreadable
 from wharfinger import cli
 from wharfinger.container import Container
 from wharfinger.dockerd import Docker
+from wharfinger.dockerlogs import DockerLogs
 from wharfinger.errors import Exit, Rejected
 from wharfinger.jsontext import encode_line
 from wharfinger.logtext import RESET, harmless, moment
@@ -56,10 +59,6 @@ def _count(text: str) -> int | str:
 
 async def _run(parsed: argparse.Namespace, config: Config) -> Exit:
     wish = _wish(parsed, datetime.now(UTC))
-    async with Docker(config.docker) as docker:
-        container = await found(docker, parsed.container)
-        root = (await docker.info()).data_root
-    place = _place(container, Path(root), config)
     colours = sys.stdout.isatty()
 
     def show(document: Document) -> None:
@@ -68,13 +67,23 @@ async def _run(parsed: argparse.Namespace, config: Config) -> Exit:
         if parsed.follow:
             sys.stdout.flush()
 
-    reader = await caught_up(place, wish, _complain, show, follow=parsed.follow)
-    with closing(reader):
-        if not parsed.follow:
-            return Exit.OK
-        async for document in reader.coming():
-            show(document)
-    _complain(f"container {container.name or container.id[:ID_DIGITS]} was removed")
+    async with Docker(config.docker) as docker, DockerLogs(config.docker) as logs:
+        container = await found(docker, parsed.container)
+        place = _place(container, Path((await docker.info()).data_root), config)
+        if place.route.driver:
+            asked = Asked(logs, docker, container)
+            reader = await apilivetail.caught_up(
+                asked, place, wish, _complain, show, follow=parsed.follow
+            )
+        else:
+            reader = await caught_up(place, wish, _complain, show, follow=parsed.follow)
+        with closing(reader):
+            if not parsed.follow:
+                return Exit.OK
+            async with aclosing(reader.coming()) as documents:
+                async for document in documents:
+                    show(document)
+    _complain(f"container {_called(container)} was removed")
     return Exit.OK
 
 
@@ -136,24 +145,29 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(listed[:NEAR]) + more
 
 
+def _called(container: Container) -> str:
+    return container.name or container.id[:ID_DIGITS]
+
+
 def _place(container: Container, root: Path, config: Config) -> Place:
-    called = container.name or container.id[:ID_DIGITS]
-    if container.log_driver not in {DRIVER, ""}:
-        raise Rejected(
-            f"container {called} has log driver {container.log_driver!r:.80}, which writes no files"
-            f" that can be followed; docker logs {called} may show it"
-        )
+    called, driver = _called(container), container.log_driver
+    if driver in {DRIVER, ""}:
+        driver = ""
+    elif why := unreadable(container):
+        raise Rejected(f"container {called} has no log that can be read: {why}")
     routes = decide(config, container).values()
     route = next((each for each in routes if each.ship), next(iter(routes)))
     if not route.ship:
         _complain(f"container {called} is not shipped: {route.reason}")
     elif route.reason:
         _complain(route.reason)
-    path = Path(container.log_path or root / "containers" / container.id / "-")
-    base = path.name if container.log_path else f"{container.id}-json.log"
-    limit_bytes = config.logshipper.max_message_bytes
     # What is not shipped is shown as it would be.
-    return Place(container.id, path.parent, base, replace(route, ship=True), limit_bytes)
+    route = replace(route, ship=True, driver=driver)
+    path = root / "containers" / container.id / f"{container.id}-json.log"
+    if container.log_path and not driver:
+        path = Path(container.log_path)
+    limit_bytes = config.logshipper.max_message_bytes
+    return Place(container.id, path.parent, path.name, route, limit_bytes)
 
 
 def line(document: dict[str, Any], *, colours: bool) -> str:

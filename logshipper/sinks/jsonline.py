@@ -2,16 +2,26 @@
 
 from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Final
+
+import msgspec
 
 from logshipper.encoding import Encoding
-from logshipper.model import Verdict
+from logshipper.model import Refusal, Verdict
 from logshipper.sinkconfig import JsonlineConfig
 from logshipper.sinks.encoding.jsonline import JsonlineEncoding
-from logshipper.sinks.http import Endpoint, refused_whole
+from logshipper.sinks.http import Answer, Endpoint, refused_whole
+
+
+class _Counts(msgspec.Struct):
+    rejected: int = 0
+
+
+_DECODER: Final = msgspec.json.Decoder(_Counts)
 
 
 class Jsonline(Endpoint):
-    """One endpoint; a success says nothing of single lines, and none is asked for.
+    """One endpoint; a success says nothing of single lines, at most how many were refused.
 
     Args:
         config: the sink's.
@@ -37,9 +47,29 @@ class Jsonline(Endpoint):
         Raises:
             Unavailable: no answer, or one that says nothing of the documents.
             TooLarge: 413.
-            Indigestible: 400.
+            Indigestible: 400, or some of them were refused.
         """
         answer = await self.post(b"".join(documents))
         if answer.status == HTTPStatus.BAD_REQUEST:
             raise refused_whole(answer)
+        return judge(documents, answer)
+
+
+def judge(documents: Sequence[bytes], answer: Answer) -> Verdict:
+    """What a success says of the documents.
+
+    VictoriaLogs and most others say nothing. Our log store counts the lines that it refused and
+    keeps the others: which ones these are, smaller bodies tell, and what it has it knows by its id.
+
+    Raises:
+        Indigestible: some were refused.
+    """
+    try:
+        rejected = _DECODER.decode(answer.body).rejected
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        rejected = 0
+    if rejected <= 0:
         return Verdict(len(documents))
+    if rejected < len(documents):
+        raise refused_whole(answer)
+    return Verdict(0, (), tuple(Refusal(each, answer.status, answer.why) for each in documents))

@@ -84,6 +84,24 @@ async def test_the_shipper_s_sinks(
         assert set(line) - {"level"} == {"id", "time", "message", "container_name", "image", *OURS}
 
 
+async def test_json_lines_that_the_store_refuses_are_dead_letters(
+    store: Server, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(f"{TOKEN}\n")
+    sending = Sending(WAYS["jsonline"](store.url, token_file=secret), tmp_path)
+    documents = sending.documents(*(f"line {n}" for n in range(40)))
+    for number in (7, 31):
+        documents[number] = documents[number].replace(b'"2026-07-01T', b'"some day ')
+    await sending.delivery.deliver(documents)
+    await sending.delivery.close()
+    buried = [json.dumps(letter) for letter in sending.buried]
+    assert ["line 7" in buried[0], "line 31" in buried[1], len(buried)] == [True, True, 2]
+    assert all("neither RFC 3339" in letter for letter in buried)
+    found = Counter(line["message"] for line in await lines(store))
+    assert found == Counter(f"line {n}" for n in range(40) if n not in {7, 31})
+
+
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_store_that_is_killed_has_each_line_once(
     store: Server, tmp_path: Path, way: str

@@ -138,6 +138,24 @@ async def test_what_comes_is_followed_across_rotation_until_the_container_is_gon
     reader.close()
 
 
+async def test_files_that_were_read_to_their_end_are_not_kept(log: DockerLog) -> None:
+    log.write("old")
+    reader = await Screen().tail(log, Wish(1), follow=True)
+    for _ in range(6):
+        log.write_numbered(3)
+        log.rotate()
+        log.write_numbered(3)
+        assert len([each async for each in reader.there()]) == 6
+    assert len(held_below(log.folder)) <= 2
+    reader.close()
+
+
+def held_below(folder: Path) -> list[str]:
+    """Files in a folder that this process has open, deleted or not."""
+    held = [str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+    return [each for each in held if each.startswith(str(folder))]
+
+
 HOSTILE = "\x1b]0;title\x07\x1b[2J\x1b[31mred \x9b31m \u202eabc\r\nforged\x00"
 
 

@@ -128,6 +128,34 @@ async def test_poison_is_found_among_the_good(case: Case, tmp_path: Path) -> Non
     await sending.delivery.close()
 
 
+@pytest.mark.parametrize("case", ["jsonline"], indirect=True)
+@pytest.mark.parametrize("goods", [0, 1, 40])
+async def test_lines_that_a_success_counts_as_refused_are_found(
+    case: Case, tmp_path: Path, goods: int
+) -> None:
+    sending = case.sending(tmp_path)
+    assert isinstance(case.server, StrictJsonline)
+    case.server.poison, case.server.counts = "poison", True
+    await sending.deliver("poison", *(f"good {n}" for n in range(goods)), "more poison")
+    assert case.server.messages == [f"good {n}" for n in range(goods)]
+    assert [letter["status"] for letter in sending.buried] == [200, 200]
+    assert all("rejected" in str(letter["reason"]) for letter in sending.buried)
+    await sending.delivery.close()
+
+
+@pytest.mark.parametrize("case", ["jsonline"], indirect=True)
+@pytest.mark.parametrize(
+    "body", ["", "ok", "[1]", '{"rejected":"some"}', '{"rejected":-1}', "{}", "[" * 5000, "\xff"]
+)
+async def test_a_success_that_counts_nothing_is_one(case: Case, tmp_path: Path, body: str) -> None:
+    sending = case.sending(tmp_path)
+    case.server.moods = [answering(200, body)]
+    await sending.deliver("one", "two")
+    assert len(case.server.headers) == 1
+    assert sending.buried == []
+    await sending.delivery.close()
+
+
 @pytest.mark.parametrize("case", ["loki", "otlp", "jsonline"], indirect=True)
 @pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
 async def test_bodies_are_packed_as_asked(case: Case, tmp_path: Path, compression: str) -> None:
