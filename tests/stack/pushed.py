@@ -1,5 +1,6 @@
 """A real Nginx with the built-in file in push mode, and nobody but the test to push to it."""
 
+import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -79,3 +80,4 @@ async def pushed_nginx(nginx_lua_server: NginxServer) -> AsyncIterator[PushedNgi
     pushed = PushedNginx(nginx_lua_server)
     yield pushed
     pushed.socket.close()
+    shutil.rmtree(pushed.folder)
