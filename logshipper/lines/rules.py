@@ -108,9 +108,14 @@ class Rules:
         )
         self._time = compile_time(settings.time, settings.zone) if settings.time else None
         self._redaction = None
+        self._bare = False
         if settings.redact or settings.redact_patterns:
             own = [compile_replacing(text) for text in settings.redact_patterns]
             self._redaction = Redaction(settings.redact, own)
+            # The values stand in the line as they are, between quotes, blanks and the like: what
+            # the fixed rules do not find there is not in them. Own patterns may ask for a value's
+            # beginning or end.
+            self._bare = settings.parse in {"json", "logfmt"} and not own
         if self._parse or self._time or settings.level not in {"", OFF}:
             yield self._read
         if self._redaction is not None and self._parse is None:
@@ -205,6 +210,8 @@ class Rules:
         """
         within: Counter[str] = Counter()
         clean = redaction.text(text, within)
+        if not within and self._bare and "\\" not in text:
+            return left
         found: Counter[str] = Counter()
         if within:
             redaction.fields(told, found, named=True)

@@ -1,5 +1,6 @@
 """Messages through all the rules: what is dropped is counted, what does not parse stays whole."""
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from logshipper.lines.charset import CHARSETS, compile_charset
 from logshipper.lines.levels import normalised, of_text
 from logshipper.lines.pattern import compile_pattern
-from logshipper.lines.redaction import KEY_LINES
+from logshipper.lines.redaction import KEY_LINES, RULES
 from logshipper.lines.rules import Rules, _docker_ns
 from logshipper.lines.thinning import Bucket, sampled
 from logshipper.linesettings import LineSettings
@@ -363,3 +364,65 @@ def test_a_pattern_that_is_a_word_is_found_as_any_other(word: str, text: str) ->
     assert compile_pattern(re.escape(word)).found(text) == (word in text)
     if not set(word) & set(".^"):
         assert compile_pattern(word).found(text) == (word in text)
+
+
+FRAGMENTS = [
+    *("4111", " ", "-", "1111", "4111111111111111", "0", "eyJhbGciOiJI", ".", "eyJzdWIiOi", "AKIA"),
+    *(
+        "IOSFODNN7EXAMPLE",
+        "authorization",
+        ": ",
+        "=",
+        "bearer ",
+        "basic ",
+        "token ",
+        "dXNlcjpwYXNz",
+    ),
+    *(
+        "dXNlcjpwYXNzd29yZA==",
+        "http",
+        "://",
+        "bob",
+        ":",
+        "pass",
+        "@",
+        "example.org",
+        "aws secret key",
+    ),
+    *(
+        "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEYabcd",
+        "/",
+        "-----BEGIN RSA ",
+        "PRIVATE KEY-----",
+        "x",
+    ),
+]
+WORDS = st.lists(st.sampled_from(FRAGMENTS), max_size=6).map("".join)
+
+
+@given(
+    st.dictionaries(
+        WORDS, WORDS | st.integers(0, 10**20) | st.lists(WORDS, max_size=2), max_size=4
+    ),
+    st.sampled_from(["json", "logfmt"]),
+)
+def test_values_need_no_search_of_their_own_where_the_line_is_clean(
+    fields: dict[str, Any], parse: str
+) -> None:
+    text = json.dumps(fields)
+    if parse == "logfmt":
+        text = " ".join(f'{name}="{value}"' for name, value in fields.items())
+    rules = Rules(LineSettings(parse=parse, redact=tuple(RULES)))
+    thorough = Rules(LineSettings(parse=parse, redact=tuple(RULES)))
+    thorough._bare = False
+    shipped, expected = message(text), message(text)
+    assert rules.apply(shipped) == thorough.apply(expected)
+    assert shipped == expected
+    assert rules.tally() == thorough.tally()
+
+
+def test_what_an_escape_hides_is_searched_for() -> None:
+    found, tally = apply('{"to":"bob\\u0040example.org","a":"x"}', parse="json", redact=("email",))
+    assert found is not None
+    assert found.fields == {"to": "[redacted:email]", "a": "x"}
+    assert tally.redacted == {"email": 1}
