@@ -23,17 +23,27 @@ def reply(question: bytes, *, flags: int = 0x8180) -> bytes:
     return header + question[12:] + record
 
 
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Sockets on one port, UDP's and TCP's: what is free in one may be taken in the other."""
+    while True:
+        datagrams, streams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket()
+        datagrams.bind(("127.0.0.1", 0))
+        try:
+            streams.bind(datagrams.getsockname())
+        except OSError:
+            datagrams.close()
+            streams.close()
+        else:
+            return datagrams, streams
+
+
 @contextmanager
 def name_server(*, flags: int = 0x8180) -> Iterator[tuple[int, list[bytes]]]:
     """Answers each question on UDP, and one on TCP; its port and what it was asked."""
     asked: list[bytes] = []
-    with (
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
-        socket.socket() as streams,
-    ):
-        datagrams.bind(("127.0.0.1", 0))
+    datagrams, streams = pair()
+    with datagrams, streams:
         port = datagrams.getsockname()[1]
-        streams.bind(("127.0.0.1", port))
         streams.listen()
 
         def answer_datagrams() -> None:
