@@ -66,6 +66,18 @@ class Host:
                     found.add(await response.text() if response.ok else f"{response.status}")
         return found
 
+    async def until_acknowledged(self) -> None:
+        """Waits until no older worker of Nginx's takes requests: what it answers from is old."""
+        async with Etcd(self.etcd) as etcd:
+            entries = (await etcd.list("/shop_prod/")).items.values()
+        wanted = max(entry.mod_revision for entry in entries)
+
+        async def reached() -> bool:
+            _, told = await self.ask(f"{self.stage.url('discovery')}/status")
+            return bool(told["applied_revision"] >= wanted)
+
+        await self.until(reached, "discovery has acknowledged every instance")
+
     async def until_health(self, daemon: str, check: str, *, healthy: bool) -> str:
         """Waits until a check of a daemon is as wanted; gives its reason."""
         why = ""
@@ -153,6 +165,7 @@ async def test_no_request_and_no_line_is_lost_while_parts_fail(host: Host) -> No
     await build_shop(stage.docker, stage.folder / "image")
     await asyncio.gather(*(host.run_shop(f"shop-{n}") for n in range(3)))
     await host.until_served(3)
+    await host.until_acknowledged()
     before = await host.keys()
     async with posting(f"{stage.url('nginx')}/order?item=kestrel", HOST_NAME) as traffic:
         await traffic.more(50)
@@ -185,6 +198,7 @@ async def test_a_host_that_dies_whole_comes_back_whole(host: Host) -> None:
     await build_shop(stage.docker, stage.folder / "image")
     await asyncio.gather(*(host.run_shop(f"shop-{n}", "--restart=always") for n in range(3)))
     await host.until_served(3)
+    await host.until_acknowledged()
     before = await host.keys()
     # Power-off: everything at once, and nobody says goodbye.
     for process in (*stage.daemons.values(), stage.nginx.process):
