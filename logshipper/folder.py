@@ -11,7 +11,7 @@ from wharfinger.errors import Rejected
 
 # A name outlives its list by far, as a rule; a log that rotates without a pause must not hold up
 # the others.
-LISTS: Final = 4
+LISTS: Final = 16
 
 
 class LogFolder:
@@ -82,7 +82,8 @@ class LogFolder:
         files: list[LogFile] = []
         whole = True
         try:
-            for name in self._names(descriptor):
+            names = tuple(self._names(descriptor))
+            for name in names:
                 try:
                     file = self._open(descriptor, name)
                 except FileNotFoundError:
@@ -95,19 +96,21 @@ class LogFolder:
                     continue
                 files.append(file)
                 if known and (file.device, file.inode) == (known.device, known.inode):
-                    return files, whole and self._stands(descriptor, files)
+                    return files, whole and self._stands(descriptor, files, names)
             whole = whole and not (known and known.linked())
-            return files, whole and self._stands(descriptor, files)
+            return files, whole and self._stands(descriptor, files, names)
         except OSError:
             close_from(files, 0)
             raise
 
-    def _stands(self, descriptor: int, files: list[LogFile]) -> bool:
-        """Whether nothing rotated while these were opened.
+    def _stands(self, descriptor: int, files: list[LogFile], names: tuple[str, ...]) -> bool:
+        """Whether nothing rotated since these were listed.
 
         Else a name may have led to a newer file than it was listed for, and the oldest file has a
         name by now that was not in the list.
         """
+        if tuple(self._names(descriptor)) != names:
+            return False
         if not files or files[0].name != self.base:
             return True
         return self.is_base(descriptor, files[0])

@@ -329,9 +329,10 @@ def test_a_copy_remembers_that_something_before_it_was_lost(log: DockerLog, spoo
     again.close()
 
 
+@pytest.mark.parametrize("listed", [True, False], ids=["after the list", "after the first open"])
 @pytest.mark.parametrize("rotations", [1, 2, 3])
 def test_rotations_while_files_are_opened_change_no_order(
-    log: DockerLog, monkeypatch: pytest.MonkeyPatch, rotations: int
+    log: DockerLog, monkeypatch: pytest.MonkeyPatch, rotations: int, listed: bool
 ) -> None:
     """A name that stood for an older file stands for a newer one by the time it is opened."""
     log.max_files = 20
@@ -343,12 +344,12 @@ def test_rotations_while_files_are_opened_change_no_order(
     turns = [rotations]
 
     def opening(folder: LogFolder, descriptor: int, name: str) -> object:
-        file = real(folder, descriptor, name)
+        file = None if listed else real(folder, descriptor, name)
         if name == log.base and turns:
             for number in range(turns.pop()):
                 log.rotate()
                 log.write(f"meanwhile {number}")
-        return file
+        return file or real(folder, descriptor, name)
 
     monkeypatch.setattr(LogFolder, "_open", opening)
     assert reader.read() + reader.read() == log.written
