@@ -74,12 +74,6 @@ class Sending:
 
 
 @pytest.fixture
-async def sink() -> AsyncIterator[StrictSink]:
-    async with StrictSink() as running:
-        yield running
-
-
-@pytest.fixture
 async def sending(sink: StrictSink, tmp_path: Path) -> AsyncIterator[Sending]:
     made = Sending(sink, tmp_path)
     yield made

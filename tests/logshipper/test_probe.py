@@ -29,12 +29,6 @@ from wharfinger.operator.parts.process import free_port
 
 
 @pytest.fixture
-async def sink() -> AsyncIterator[StrictSink]:
-    async with StrictSink() as running:
-        yield running
-
-
-@pytest.fixture
 async def sending(sink: StrictSink, tmp_path: Path) -> AsyncIterator[Sending]:
     made = Sending(BulkConfig(url=sink.url, request_timeout_seconds=0.5), tmp_path)
     yield made

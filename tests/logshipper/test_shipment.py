@@ -1,7 +1,6 @@
 """Logs on a real file system into a strict sink: lives that end, sinks that fail, exact counts."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,33 +12,8 @@ from logshipper.linesettings import LineSettings
 from logshipper.log import Log
 from logshipper.model import Route
 from tests.logshipper.dockerlog import CONTAINER, DockerLog, line, records
-from tests.logshipper.life import SHIPPED, Begin, Life, complete
+from tests.logshipper.life import SHIPPED, Begin, complete
 from tests.logshipper.strict_sink import StrictSink, busy_items, hang, reset_after_storing, status
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[StrictSink]:
-    async with StrictSink() as running:
-        yield running
-
-
-@pytest.fixture
-async def begin(sink: StrictSink, tmp_path: Path) -> AsyncIterator[Begin]:
-    lives: list[Life] = []
-
-    def begin(**settings: Any) -> Life:
-        lives.append(Life(sink, tmp_path / "state", **settings))
-        lives[-1].start()
-        return lives[-1]
-
-    yield begin
-    for life in lives:
-        await life.kill()
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> DockerLog:
-    return DockerLog(tmp_path / "containers")
 
 
 async def test_everything_arrives_once_and_carries_its_fields(

@@ -4,8 +4,6 @@ import asyncio
 import errno
 import os
 import threading
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,31 +16,6 @@ from logshipper.tail import Tail
 from tests.logshipper.dockerlog import CONTAINER, DockerLog
 from tests.logshipper.life import SHIPPED, Begin, Life, complete
 from tests.logshipper.strict_sink import StrictSink, status
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[StrictSink]:
-    async with StrictSink() as running:
-        yield running
-
-
-@pytest.fixture
-async def begin(sink: StrictSink, tmp_path: Path) -> AsyncIterator[Begin]:
-    lives: list[Life] = []
-
-    def begin(**settings: Any) -> Life:
-        lives.append(Life(sink, tmp_path / "state", **settings))
-        lives[-1].start()
-        return lives[-1]
-
-    yield begin
-    for life in lives:
-        await life.kill()
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> DockerLog:
-    return DockerLog(tmp_path / "containers")
 
 
 def stale(*_: object) -> Any:
