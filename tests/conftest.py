@@ -3,6 +3,10 @@
 import asyncio
 import importlib.util
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -38,6 +42,14 @@ pytest_plugins = [
 # pytest-asyncio asks for the current loop, which makes one that nobody closes where none was
 # ever set (CPython 3.11, asyncio.get_event_loop); its warning would fail the whole run.
 asyncio.set_event_loop(None)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Short enough for the path of a socket, which pytest's own folders are not."""
+    found = Path(tempfile.mkdtemp(prefix="wf-", dir="/tmp"))
+    yield found
+    shutil.rmtree(found)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

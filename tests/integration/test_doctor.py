@@ -3,10 +3,7 @@
 import asyncio
 import json
 import os
-import shutil
 import socket
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +21,6 @@ from wharfinger.operator.parts.process import free_port
 from wharfinger.sections import DockerConfig
 
 pytestmark = pytest.mark.real
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    found = Path(tempfile.mkdtemp(prefix="wf-", dir="/tmp"))
-    yield found
-    shutil.rmtree(found)
 
 
 @pytest.fixture(autouse=True)

@@ -4,11 +4,9 @@ import asyncio
 import contextlib
 import grp
 import os
-import shutil
 import socket
 import stat
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -36,13 +34,6 @@ async def whoami(request: web.Request) -> web.Response:
 
 
 ROUTES = [web.post("/echo", echo), web.post("/whoami", whoami)]
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    found = Path(tempfile.mkdtemp(prefix="wf-", dir="/tmp"))
-    yield found
-    shutil.rmtree(found)
 
 
 def made(path: Path, *, group: str | None = None, who: str = "test") -> tuple[Control, Check]:
