@@ -89,3 +89,20 @@ class Backend(Protocol):
         Each time some, and how many were left out before them because the reader is slow;
         none of both after so many seconds without any.
         """
+
+
+class Counting(Backend, Protocol):
+    """A back end that counts by any fields of a stream, as LogQL's metric queries need it."""
+
+    async def series(
+        self, tenant: str, query: Query, bucket_ns: int, by: Sequence[str]
+    ) -> Mapping[int, Mapping[tuple[str, ...], int]]:
+        """The lines that fit, in spans of so many nanoseconds since 1970.
+
+        Returns:
+            For the nanosecond at which a span begins, ascending: values of the fields, then
+            the level's name, to lines.
+
+        Raises:
+            BadQuery: it takes too long; no part of it is given for the whole.
+        """

@@ -95,6 +95,11 @@ def accepts_level(filters: Filters, level: int) -> bool:
     return (not filters.levels or level in filters.levels) and level not in filters.not_levels
 
 
+def level_bits(filters: Filters) -> int:
+    """One bit for each level that the filters take."""
+    return sum(1 << level for level in range(8) if accepts_level(filters, level))
+
+
 def match_expression(plan: Plan, stream_ids: Iterable[int] | None) -> str:
     """The FTS5 query for a day whose fitting streams are these; None for all; empty for none."""
     parts = list(plan.match)

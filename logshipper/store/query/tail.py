@@ -1,6 +1,7 @@
 """Live tails: every line that fits goes to its followers as soon as it is committed."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -69,6 +70,11 @@ class Tails:
         self._loop = loop
         self._metrics = metrics
         self._followers: tuple[Follower, ...] = ()
+        self._versions: Counter[str] = Counter()
+
+    def version(self, tenant: str) -> int:
+        """Changes with every transaction, before it is acknowledged."""
+        return self._versions[tenant]
 
     @contextmanager
     def follow(self, tenant: str, plan: Plan) -> Iterator[Follower]:
@@ -86,6 +92,7 @@ class Tails:
         self, tenant: str, day: int, documents: Sequence[Document], row_ids: Sequence[int | None]
     ) -> None:
         """Takes what was committed, in the writer's thread."""
+        self._versions[tenant] += 1
         followers = [follower for follower in self._followers if follower.tenant == tenant]
         if not followers:
             return
