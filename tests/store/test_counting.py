@@ -114,6 +114,7 @@ moment = st.none() | st.sampled_from([0.0, 1.5, 30.0, 60.0, 61.0, 86_400.0, 86_4
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_agrees_with_every_line(
+    *,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
     sent: list[Document],
@@ -170,16 +171,18 @@ def test_a_count_without_time_says_from_when_on(
 
 def test_nobody_waits_any_more(folder: Folder, archive: Archive) -> None:
     store(folder, [made("word", 1)])
-    with Effort() as effort, pytest.raises(BadQuery, match="longer"):
+    with Effort() as effort:
         effort.cancelled = True
-        archive.count("t", language.parse("word"), MINUTE, effort)
+        with pytest.raises(BadQuery, match="longer"):
+            archive.count("t", language.parse("word"), MINUTE, effort)
 
 
 def test_an_expression_that_never_ends(folder: Folder, archive: Archive) -> None:
     store(folder, [made("a" * 40 + "b", 1)])
-    with Effort() as effort, pytest.raises(BadQuery, match="takes too long"):
+    with Effort() as effort:
         effort.matcher(language.Regex("(a+)+$"))._batch_seconds = 0.2
-        archive.count("t", language.parse("/(a+)+$/"), MINUTE, effort)
+        with pytest.raises(BadQuery, match="takes too long"):
+            archive.count("t", language.parse("/(a+)+$/"), MINUTE, effort)
 
 
 def test_a_stream_that_a_message_pretends(folder: Folder, archive: Archive) -> None:

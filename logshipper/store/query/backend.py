@@ -1,6 +1,6 @@
 """What answers questions: one small interface, whatever engine holds the lines."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -78,7 +78,7 @@ class Backend(Protocol):
 
     def export(
         self, tenant: str, query: Query, *, newest_first: bool = True
-    ) -> AsyncIterator[Sequence[Found]]:
+    ) -> AsyncGenerator[Sequence[Found]]:
         """All lines that fit, some at a time, however many they are."""
 
     def tail(

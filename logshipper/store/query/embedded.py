@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple, TypeVar
@@ -85,14 +85,15 @@ class Embedded:
         }
         values["level"] = _most_common(_lines_by(tally.kinds().items(), -1), exact=exact)
         if not exact and self._archive.rolls_up(query, times.DAY_NS, ("app",)):
-            kinds = (await self._counted(tenant, query, times.DAY_NS, ("app",))).kinds()
+            rolled = self._counted(tenant, query, times.DAY_NS, ("app",), BUDGET_SECONDS)
+            kinds = (await rolled).kinds()
             values["app"] = _most_common(_lines_by(kinds.items(), 0))
             values["level"] = _most_common(_lines_by(kinds.items(), -1))
         return values
 
     async def histogram(self, tenant: str, query: Query, bucket_ns: int) -> Histogram:
         """See `Backend`."""
-        tally = await self._counted(tenant, query, bucket_ns)
+        tally = await self._counted(tenant, query, bucket_ns, (), COUNT_SECONDS)
         buckets = {
             start: {kind[-1]: lines for kind, lines in kinds.items()}
             for start, kinds in tally.spans().items()
@@ -113,8 +114,8 @@ class Embedded:
         tenant: str,
         query: Query,
         bucket_ns: int,
-        by: Sequence[str] = (),
-        seconds: float = COUNT_SECONDS,
+        by: Sequence[str],
+        seconds: float,
     ) -> Tally:
         walks = not self._archive.rolls_up(query, bucket_ns, by)
         asked = _Asked(tenant, repr(query), walks, (bucket_ns, tuple(by), seconds))
@@ -140,7 +141,7 @@ class Embedded:
 
     async def export(
         self, tenant: str, query: Query, *, newest_first: bool = True
-    ) -> AsyncIterator[Sequence[Found]]:
+    ) -> AsyncGenerator[Sequence[Found]]:
         """See `Backend`."""
         beyond: Key | None = None
         while True:
