@@ -24,6 +24,7 @@ from logshipper.store.model import DEFAULT_TENANT, Document
 from logshipper.store.query import language
 from logshipper.store.query.archive import Archive
 from logshipper.store.query.search import Effort
+from logshipper.store.query.tally import Tally
 
 _BATCH: Final = 5_000
 _BUCKETS: Final = {"minute": times.MINUTE_NS, "hour": 60 * times.MINUTE_NS, "5 s": 5 * 10**9}
@@ -82,7 +83,7 @@ def measure(archive: Archive, text: str, bucket_ns: int, trials: int) -> str:
     for _ in range(trials):
         wall, cpu = time.monotonic(), time.process_time()
         with Effort() as effort:
-            counted = archive.count(DEFAULT_TENANT, language.parse(text), bucket_ns, effort)
+            counted = archive.count(DEFAULT_TENANT, language.parse(text), Tally(bucket_ns), effort)
         walls.append(time.monotonic() - wall)
         cpus.append(time.process_time() - cpu)
     spans = counted.spans()

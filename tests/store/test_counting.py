@@ -41,11 +41,13 @@ def every(archive: Archive, query: Query) -> list[Hit]:
         return archive.search("t", query, Order(limit=100_000), effort)
 
 
-def spans(hits: list[Hit], bucket_ns: int, by: tuple[str, ...]) -> dict[int, dict[Kind, int]]:
+def spans(
+    hits: list[Hit], bucket_ns: int, by: tuple[str, ...], origin_ns: int = 0
+) -> dict[int, dict[Kind, int]]:
     """The same as a tally's, from lines."""
     found: dict[int, Counter[Kind]] = {}
     for hit in hits:
-        start = hit.line.time_ns // bucket_ns * bucket_ns
+        start = (hit.line.time_ns - origin_ns) // bucket_ns * bucket_ns + origin_ns
         values = [getattr(hit.line.stream, name) for name in by]
         level = levels.NAMES[hit.line.level] or "unknown"
         found.setdefault(start, Counter())[*values, level] += 1
@@ -53,10 +55,14 @@ def spans(hits: list[Hit], bucket_ns: int, by: tuple[str, ...]) -> dict[int, dic
 
 
 def counted(
-    archive: Archive, query: Query, bucket_ns: int = MINUTE, by: tuple[str, ...] = ()
+    archive: Archive,
+    query: Query,
+    bucket_ns: int = MINUTE,
+    by: tuple[str, ...] = (),
+    origin_ns: int = 0,
 ) -> Tally:
     with Effort() as effort:
-        return archive.count("t", query, bucket_ns, effort, by)
+        return archive.count("t", query, Tally(bucket_ns, by, origin_ns), effort)
 
 
 def facets(archive: Archive, query: Query) -> Tally:
@@ -104,6 +110,7 @@ moment = st.none() | st.sampled_from([0.0, 1.5, 30.0, 60.0, 61.0, 86_400.0, 86_4
     text=st.sampled_from(QUERIES),
     bucket_ns=st.sampled_from([10**9, 7 * 10**9, MINUTE, 5 * MINUTE, 60 * MINUTE, times.DAY_NS]),
     by=st.sampled_from([(), ("app",), ("host", "app"), ("stream",)]),
+    origin=st.sampled_from([0, 0, 1, 999_999_999]),
     since=moment,
     until=moment,
     block_lines=st.sampled_from([2, 3, 1000]),
@@ -121,6 +128,7 @@ def test_agrees_with_every_line(
     text: str,
     bucket_ns: int,
     by: tuple[str, ...],
+    origin: int,
     since: float | None,
     until: float | None,
     block_lines: int,
@@ -133,8 +141,8 @@ def test_agrees_with_every_line(
     from_ns, to_ns = (None if at is None else BASE_NS + int(at * 10**9) for at in (since, until))
     query = language.parse(text, Filters(from_ns=from_ns, to_ns=to_ns))
     hits = every(archive, query)
-    tally = counted(archive, query, bucket_ns, by)
-    assert tally.spans() == spans(hits, bucket_ns, by)
+    tally = counted(archive, query, bucket_ns, by, origin)
+    assert tally.spans() == spans(hits, bucket_ns, by, origin)
     assert tally.from_ns is None
     by_stream = facets(archive, query)
     assert by_stream.streams == Counter(hit.line.stream for hit in hits)
@@ -158,7 +166,7 @@ def test_a_count_without_time_says_from_when_on(
     store(folder, sent, at_once=2)
     moments = iter([0.0, *[1.0] * 4, *[99.0] * 100])
     with Effort(10, clock=lambda: next(moments)) as effort:
-        tally = archive.count("t", language.parse(text), 1000, effort, ("host",))
+        tally = archive.count("t", language.parse(text), Tally(1000, ("host",)), effort)
     whole = spans(every(archive, language.parse(text)), 1000, ("host",))
     assert tally.from_ns is not None
     part = {start: kinds for start, kinds in whole.items() if start >= tally.from_ns}
@@ -174,7 +182,7 @@ def test_nobody_waits_any_more(folder: Folder, archive: Archive) -> None:
     with Effort() as effort:
         effort.cancelled = True
         with pytest.raises(BadQuery, match="longer"):
-            archive.count("t", language.parse("word"), MINUTE, effort)
+            archive.count("t", language.parse("word"), Tally(MINUTE), effort)
 
 
 def test_an_expression_that_never_ends(folder: Folder, archive: Archive) -> None:
@@ -182,7 +190,7 @@ def test_an_expression_that_never_ends(folder: Folder, archive: Archive) -> None
     with Effort() as effort:
         effort.matcher(language.Regex("(a+)+$"))._batch_seconds = 0.2
         with pytest.raises(BadQuery, match="takes too long"):
-            archive.count("t", language.parse("/(a+)+$/"), MINUTE, effort)
+            archive.count("t", language.parse("/(a+)+$/"), Tally(MINUTE), effort)
 
 
 def test_a_stream_that_a_message_pretends(folder: Folder, archive: Archive) -> None:

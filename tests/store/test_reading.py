@@ -129,7 +129,7 @@ async def test_a_count_ends_with_its_asker(make: Make, monkeypatch: pytest.Monke
     loop = asyncio.get_running_loop()
 
     def count(*asked: Any) -> Tally:
-        effort = asked[4]
+        effort = asked[-1]
         loop.call_soon_threadsafe(begun.set)
         while not effort.cancelled:
             pass

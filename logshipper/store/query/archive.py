@@ -1,7 +1,7 @@
 """All days of all tenants, for questions; every method blocks and is for a reader's thread."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
@@ -9,12 +9,12 @@ from typing import Final
 from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.reader import DayReader, open_day
 from logshipper.store.lines import times
-from logshipper.store.model import BadQuery, Filters, Hit, Key, Line
+from logshipper.store.model import BadQuery, Filters, Hit, Key, Line, Stream
 from logshipper.store.query import counting, plan
 from logshipper.store.query.counting import DayCount
 from logshipper.store.query.language import Query
 from logshipper.store.query.plan import Plan
-from logshipper.store.query.search import DaySearch, Effort, Order
+from logshipper.store.query.search import DaySearch, Effort, Order, fitting_streams
 from logshipper.store.query.tally import Tally
 from logshipper.store.query.tokenizer import Tokenizer
 from wharfinger.errors import Unavailable
@@ -89,27 +89,39 @@ class Archive:
         found = self.search(tenant, query, older, effort) if before else []
         return found[::-1], (self.search(tenant, query, newer, effort) if after else [])
 
-    def count(
-        self, tenant: str, query: Query, bucket_ns: int, effort: Effort, by: Sequence[str] = ()
-    ) -> Tally:
-        """Counts the lines that fit in spans of time, by level and the values of fields.
+    def count(self, tenant: str, query: Query, tally: Tally, effort: Effort) -> Tally:
+        """Counts the lines that fit, by level and the values of the tally's fields.
 
-        What the roll-up answers is not counted by stream.
-
-        Args:
-            tenant: whose.
-            query: which lines.
-            bucket_ns: nanoseconds of a span.
-            effort: how long it may take; then what is older is left out.
-            by: fields of `Stream` beside the level.
+        What the roll-up answers is not counted by stream. When the time is up, what is older
+        is left out.
         """
-        prepared, tally = self.plan(query), Tally(bucket_ns, by)
+        prepared = self.plan(query)
         rolls_up = counting.rolls_up(prepared, tally)
         return self._counted(tenant, prepared, tally, effort, rolls_up=rolls_up)
 
-    def rolls_up(self, query: Query, bucket_ns: int, by: Sequence[str]) -> bool:
+    def rolls_up(self, query: Query, tally: Tally) -> bool:
         """Whether such a count costs next to nothing, and tells nothing of streams."""
-        return counting.rolls_up(self.plan(query), Tally(bucket_ns, by))
+        return counting.rolls_up(self.plan(query), tally)
+
+    def streams(self, tenant: str, filters: Filters, effort: Effort) -> set[Stream]:
+        """The streams that fit, of all days that the filters' times touch.
+
+        Raises:
+            BadQuery: it takes too long.
+        """
+        found: set[Stream] = set()
+        for day in self._days(tenant, filters, Order()):
+            effort.check()
+            with self._reading(tenant, day) as reader:
+                if reader is None:
+                    continue
+                fitting = fitting_streams(reader, filters, effort)
+                found.update(
+                    stream
+                    for number, stream in reader.streams.items()
+                    if fitting is None or number in fitting
+                )
+        return found
 
     def facets(self, tenant: str, query: Query, effort: Effort) -> Tally:
         """Counts the lines that fit by stream, and by level in spans of a day."""

@@ -1,11 +1,12 @@
 """What answers questions: one small interface, whatever engine holds the lines."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from logshipper.store.model import Found
+from logshipper.store.model import Found, Stream
 from logshipper.store.query.language import Query
 
 # For a field, its values; lines where they were counted, else None.
@@ -95,9 +96,9 @@ class Counting(Backend, Protocol):
     """A back end that counts by any fields of a stream, as LogQL's metric queries need it."""
 
     async def series(
-        self, tenant: str, query: Query, bucket_ns: int, by: Sequence[str]
+        self, tenant: str, query: Query, bucket_ns: int, by: Sequence[str], origin_ns: int = 0
     ) -> Mapping[int, Mapping[tuple[str, ...], int]]:
-        """The lines that fit, in spans of so many nanoseconds since 1970.
+        """The lines that fit, in spans of so many nanoseconds, of which one begins at an origin.
 
         Returns:
             For the nanosecond at which a span begins, ascending: values of the fields, then
@@ -106,3 +107,6 @@ class Counting(Backend, Protocol):
         Raises:
             BadQuery: it takes too long; no part of it is given for the whole.
         """
+
+    async def streams(self, tenant: str, query: Query) -> AbstractSet[Stream]:
+        """The streams that fit, whatever their lines, of at least the time asked for."""

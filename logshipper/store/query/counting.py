@@ -22,12 +22,15 @@ Read = tuple[BlockEntry, Callable[[], Columnar]]
 
 def rolls_up(plan: Plan, tally: Tally) -> bool:
     """Whether the roll-up can answer: it knows minutes, apps and levels only."""
-    asked = {*plan.filters.streams, *plan.filters.not_streams, *tally.fields}
+    filters = plan.filters
+    matched = [matcher.name for matcher in filters.labels]
     return (
-        asked <= {"app"}
+        {*filters.streams, *filters.not_streams, *matched, *tally.fields} <= {"app"}
+        and not any(matcher.pattern for matcher in filters.labels)
         and not plan.match
         and not plan.checks_text
         and tally.bucket_ns % times.MINUTE_NS == 0
+        and not tally.origin_ns
     )
 
 
@@ -46,7 +49,7 @@ class DayCount:
         self._plan = plan
         self._tally = tally
         self._effort = effort
-        self._streams = fitting_streams(reader, plan.filters)
+        self._streams = fitting_streams(reader, plan.filters, effort)
         self._levels = planning.level_bits(plan.filters)
 
     def rolled(self) -> int | None:
@@ -102,7 +105,8 @@ class DayCount:
 
     def _roll(self, first: int, last: int) -> None:
         filters = self._plan.filters
-        by_app = bool(filters.streams or filters.not_streams or self._tally.fields)
+        asked = filters.streams or filters.not_streams or filters.labels
+        by_app = bool(asked or self._tally.fields)
         minutes = self._tally.bucket_ns // times.MINUTE_NS
         groups: dict[str, int | None] = {}
         for bucket, app, level, lines in self._reader.rolled(first, last, minutes, by_app=by_app):

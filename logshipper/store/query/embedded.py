@@ -3,12 +3,13 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple, TypeVar
 
 from logshipper.store.lines import times
-from logshipper.store.model import STREAM_FIELDS, Found, Hit, Key
+from logshipper.store.model import STREAM_FIELDS, Found, Hit, Key, Stream
 from logshipper.store.query import identity, tail
 from logshipper.store.query.archive import Archive
 from logshipper.store.query.backend import Context, FieldValues, Histogram, Page, Paging
@@ -84,16 +85,16 @@ class Embedded:
             for place, name in enumerate(STREAM_FIELDS)
         }
         values["level"] = _most_common(_lines_by(tally.kinds().items(), -1), exact=exact)
-        if not exact and self._archive.rolls_up(query, times.DAY_NS, ("app",)):
-            rolled = self._counted(tenant, query, times.DAY_NS, ("app",), BUDGET_SECONDS)
-            kinds = (await rolled).kinds()
+        rolled = Tally(times.DAY_NS, ("app",))
+        if not exact and self._archive.rolls_up(query, rolled):
+            kinds = (await self._counted(tenant, query, rolled, BUDGET_SECONDS)).kinds()
             values["app"] = _most_common(_lines_by(kinds.items(), 0))
             values["level"] = _most_common(_lines_by(kinds.items(), -1))
         return values
 
     async def histogram(self, tenant: str, query: Query, bucket_ns: int) -> Histogram:
         """See `Backend`."""
-        tally = await self._counted(tenant, query, bucket_ns, (), COUNT_SECONDS)
+        tally = await self._counted(tenant, query, Tally(bucket_ns), COUNT_SECONDS)
         buckets = {
             start: {kind[-1]: lines for kind, lines in kinds.items()}
             for start, kinds in tally.spans().items()
@@ -101,29 +102,27 @@ class Embedded:
         return Histogram(buckets, tally.from_ns)
 
     async def series(
-        self, tenant: str, query: Query, bucket_ns: int, by: Sequence[str]
+        self, tenant: str, query: Query, bucket_ns: int, by: Sequence[str], origin_ns: int = 0
     ) -> Mapping[int, Mapping[Kind, int]]:
         """See `Counting`."""
-        tally = await self._counted(tenant, query, bucket_ns, by, BUDGET_SECONDS)
+        wanted = Tally(bucket_ns, by, origin_ns)
+        tally = await self._counted(tenant, query, wanted, BUDGET_SECONDS)
         if tally.from_ns is not None:
             raise too_long(BUDGET_SECONDS)
         return tally.spans()
 
-    async def _counted(
-        self,
-        tenant: str,
-        query: Query,
-        bucket_ns: int,
-        by: Sequence[str],
-        seconds: float,
-    ) -> Tally:
-        walks = not self._archive.rolls_up(query, bucket_ns, by)
-        asked = _Asked(tenant, repr(query), walks, (bucket_ns, tuple(by), seconds))
+    async def streams(self, tenant: str, query: Query) -> AbstractSet[Stream]:
+        """See `Counting`."""
+        return await self._ask(lambda effort: self._archive.streams(tenant, query.filters, effort))
+
+    async def _counted(self, tenant: str, query: Query, tally: Tally, seconds: float) -> Tally:
+        how = (tally.bucket_ns, tally.fields, tally.origin_ns, seconds)
+        asked = _Asked(tenant, repr(query), not self._archive.rolls_up(query, tally), how)
         return await self._shared.get(
             asked,
             self._tails.version(tenant),
             lambda: self._ask(
-                lambda effort: self._archive.count(tenant, query, bucket_ns, effort, by), seconds
+                lambda effort: self._archive.count(tenant, query, tally, effort), seconds
             ),
         )
 
@@ -169,7 +168,7 @@ class Embedded:
     ) -> AsyncIterator[tuple[Sequence[Found], int]]:
         plan = follower.plan
         async for hits, dropped in follower.batches(idle_seconds):
-            if plan.regexes and hits:
+            if hits and plan.has_expressions:
                 hits = await self._ask(  # noqa: PLW2901 - those of them that fit
                     lambda effort, hits=hits: tail.matching(plan, hits, effort)  # type: ignore[misc]
                 )

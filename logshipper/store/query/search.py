@@ -1,13 +1,13 @@
 """Finds the newest (or oldest) lines that fit, block by block, and stops when it can."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
 from logshipper.store.engine.block import Body, Head
 from logshipper.store.engine.reader import BlockEntry, DayReader
-from logshipper.store.model import BadQuery, Filters, Hit, Key, Line
+from logshipper.store.model import BadQuery, Filters, Hit, Key, LabelMatcher, Line
 from logshipper.store.query import plan as planning
 from logshipper.store.query.language import Regex
 from logshipper.store.query.plan import Plan
@@ -64,7 +64,7 @@ class Effort:
 
     def matcher(self, regex: Regex) -> Matcher:
         """The process that runs this expression."""
-        return self.matchers.setdefault(regex, Matcher(regex.pattern))
+        return self.matchers.setdefault(regex, Matcher(regex.pattern, regex.flags))
 
 
 def too_long(seconds: float) -> BadQuery:
@@ -114,7 +114,7 @@ class DaySearch:
         self._order = order
         self._effort = effort
         filters = plan.filters
-        self._stream_ids = fitting_streams(reader, filters)
+        self._stream_ids = fitting_streams(reader, filters, effort)
         self._from, self._to = _window(filters, order)
         self._levels = planning.level_bits(filters)
         self._hits: list[Hit] = []
@@ -238,21 +238,42 @@ def fitting_texts(plan: Plan, body: Body, lines: list[int], effort: Effort) -> l
     extras = body.extras or [b""] * len(body.messages)
     lines = [at for at in lines if planning.accepts_text(plan, body.messages[at], extras[at])]
     for regex in plan.regexes:
-        texts = [planning.regex_text(body.messages[at], extras[at]) for at in lines]
+        texts = [planning.regex_text(regex, body.messages[at], extras[at]) for at in lines]
         found = effort.matcher(regex).matching(texts) if texts else frozenset()
         lines = [at for n, at in enumerate(lines) if (n in found) != regex.negated]
     return lines
 
 
-def fitting_streams(reader: DayReader, filters: Filters) -> frozenset[int] | None:
-    """The numbers of the day's streams that the filters take; None for all."""
-    if not filters.streams and not filters.not_streams:
+def fitting_streams(reader: DayReader, filters: Filters, effort: Effort) -> frozenset[int] | None:
+    """The numbers of the day's streams that the filters take; None for all.
+
+    Raises:
+        BadQuery: an expression takes too long.
+    """
+    if not filters.streams and not filters.not_streams and not filters.labels:
         return None
-    return frozenset(
-        number
+    fitting = {
+        number: stream
         for number, stream in reader.streams.items()
         if planning.accepts_stream(filters, stream)
-    )
+    }
+    for matcher in filters.labels:
+        if matcher.pattern and fitting:
+            values = sorted({getattr(stream, matcher.name) for stream in fitting.values()})
+            found = fitting_values(matcher, values, effort)
+            fitting = {n: s for n, s in fitting.items() if getattr(s, matcher.name) in found}
+    return frozenset(fitting)
+
+
+def fitting_values(matcher: LabelMatcher, values: Sequence[str], effort: Effort) -> frozenset[str]:
+    """Those of the values that a matcher's expression takes.
+
+    Raises:
+        BadQuery: it takes too long.
+    """
+    regex = Regex(matcher.pattern, of="label", label=matcher.name)
+    found = effort.matcher(regex).matching(values)
+    return frozenset(v for n, v in enumerate(values) if (n in found) != matcher.negated)
 
 
 def window(filters: Filters) -> tuple[int, int]:

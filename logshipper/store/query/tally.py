@@ -23,16 +23,18 @@ class Tally:
     """Sums over any number of days.
 
     Args:
-        bucket_ns: length of the spans of time, which begin at multiples of it since 1970.
+        bucket_ns: length of the spans of time.
         fields: fields of `Stream` whose values are counted apart in each span, beside levels.
+        origin_ns: when one of the spans begins, since 1970.
 
     Attributes:
         streams: lines of each stream, whatever their time.
         from_ns: what is older was not counted for want of time; None if all was.
     """
 
-    def __init__(self, bucket_ns: int, fields: Sequence[str] = ()) -> None:
+    def __init__(self, bucket_ns: int, fields: Sequence[str] = (), origin_ns: int = 0) -> None:
         self.bucket_ns = bucket_ns
+        self.origin_ns = origin_ns % bucket_ns
         self.fields = tuple(fields)
         self.streams: Counter[Stream] = Counter()
         self.from_ns: int | None = None
@@ -50,6 +52,10 @@ class Tally:
         values = tuple([stream[place] for place in self._places])
         return self._groups.setdefault(values, len(self._groups))
 
+    def bucket(self, time_ns: int) -> int:
+        """The number of the span in which a time is."""
+        return (time_ns - self.origin_ns) // self.bucket_ns
+
     def add(self, bucket: int, group: int, level: int, lines: int) -> None:
         """Adds lines of one kind."""
         self._cells[bucket, group, level] += lines
@@ -63,7 +69,7 @@ class Tally:
         values = {number: group for group, number in self._groups.items()}
         found: dict[int, dict[Kind, int]] = {}
         for (bucket, group, level), lines in sorted(self._cells.items()):
-            start = bucket * self.bucket_ns
+            start = bucket * self.bucket_ns + self.origin_ns
             if self.from_ns is None or start + self.bucket_ns > self.from_ns:
                 found.setdefault(start, {})[*values[group], _NAMES[level]] = lines
         return found
@@ -105,7 +111,7 @@ class DayTally:
             levels_ = bytes(map(levels_.__getitem__, lines))
             streams = array("I", map(streams.__getitem__, lines))
         self._counts.update(streams)
-        first, last = (moment // self._tally.bucket_ns for moment in within)
+        first, last = map(self._tally.bucket, within)
         if first == last:
             self._add_span(first, levels_, streams)
         else:
@@ -117,18 +123,20 @@ class DayTally:
             self._tally.streams[self._streams[number]] += lines
 
     def _add_spans(self, times_ns: Sequence[int], levels_: bytes, streams: Sequence[int]) -> None:
-        bucket_ns = self._tally.bucket_ns
+        tally = self._tally
         if self._group_of is None and sorted(times_ns) == list(times_ns):
             # One host's lines follow each other in time: a span is a slice.
             at = 0
             while at < len(times_ns):
-                bucket = times_ns[at] // bucket_ns
-                end = bisect_left(times_ns, (bucket + 1) * bucket_ns, at)
+                bucket = tally.bucket(times_ns[at])
+                after = (bucket + 1) * tally.bucket_ns + tally.origin_ns
+                end = bisect_left(times_ns, after, at)
                 self._add_span(bucket, levels_[at:end], streams[at:end])
                 at = end
             return
-        buckets = map(floordiv, times_ns, repeat(bucket_ns))
-        self._tally.add_cells(zip(buckets, self._groups(streams), levels_, strict=False))
+        since = [time_ns - tally.origin_ns for time_ns in times_ns] if tally.origin_ns else times_ns
+        buckets = map(floordiv, since, repeat(tally.bucket_ns))
+        tally.add_cells(zip(buckets, self._groups(streams), levels_, strict=False))
 
     def _add_span(self, bucket: int, levels_: bytes, streams: Sequence[int]) -> None:
         if self._group_of is None:
