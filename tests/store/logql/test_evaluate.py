@@ -29,7 +29,7 @@ def of(range_ns: int, function: str = "count_over_time", offset_ns: int = 0) -> 
     offset=st.integers(0, 10),
 )
 def test_windows_are_sums_of_spans(
-    lines: list[int], start: int, step: int, count: int, range_: int, offset: int
+    *, lines: list[int], start: int, step: int, count: int, range_: int, offset: int
 ) -> None:
     when, asked = Moments(start, step, count), of(range_, offset_ns=offset)
     spans = evaluate.spans(asked, when)
