@@ -7,7 +7,7 @@ from logshipper.store.config import Config
 from logshipper.store.daemon import Logstore
 from logshipper.store.engine import schema
 from logshipper.store.http import access
-from logshipper.store.keeping import lookcommands
+from logshipper.store.keeping import backupcommands, lookcommands
 from wharfinger.cli import Command, run
 from wharfinger.errors import ConfigError, Finding
 
@@ -49,7 +49,12 @@ COMMAND = Command(
     findings=findings,
     checking=lookcommands.checking,
     checked=lookcommands.checked,
-    verbs=(lookcommands.DAYS, lookcommands.REPAIR),
+    verbs=(
+        lookcommands.DAYS,
+        lookcommands.REPAIR,
+        backupcommands.BACKUP,
+        backupcommands.RESTORE,
+    ),
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from logshipper.store.engine.day import DayWriter
 from logshipper.store.keeping import rows
-from logshipper.store.lines import documents
+from logshipper.store.lines import documents, times
 from logshipper.store.lines.times import DAY_NS, SECOND_NS
 from logshipper.store.model import Document
 
@@ -32,14 +32,18 @@ def document(number: int, identity: str = "", **fields: Any) -> Document:
         given["message"] += " 数据库连接超时"
     if number % 7 == 0:
         given["trace"] = f"t{number}"
-    return documents.document(given | fields, identity, BASE_NS + DAY_NS)
+    return documents.document(given | fields, identity, BASE_NS + 9 * DAY_NS)
 
 
 def write(path: Path, lines: int, *, first: int = 0, at_once: int = 700) -> list[str]:
     """Adds so many lines with ids, in several commits; their messages."""
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = DayWriter(path)
-    sent = [document(n, f"{n % 4:016x}.1.{n * 100:x}") for n in range(first, first + lines)]
+    base_ns = (times.parse_day(path.name[:10]) or DAY) * DAY_NS
+    sent = [
+        document(n, f"{n % 4:016x}.1.{n * 100:x}", time=base_ns + n * SECOND_NS // 2)
+        for n in range(first, first + lines)
+    ]
     for at in range(0, lines, at_once):
         writer.write(sent[at : at + at_once])
     writer.close()

@@ -39,6 +39,7 @@ class Inspection:
         day: days since 1970 that it is of; None if nobody knows.
         fix: what to do about what is wrong.
         with_words: whether the index is compared with all words of all lines, too.
+        with_log: whether the file's write-ahead log counts.
         progress: is told of blocks.
     """
 
@@ -49,12 +50,14 @@ class Inspection:
         fix: str,
         *,
         with_words: bool = True,
+        with_log: bool = True,
         progress: Progress | None = None,
     ) -> None:
         self._path = path
         self._day = day
         self._fix = fix
         self._with_words = with_words
+        self._with_log = with_log
         self._progress = progress
         self._report = Report()
         self._unread = 0
@@ -62,7 +65,7 @@ class Inspection:
     def run(self) -> Report:
         """Looks at all of it."""
         try:
-            with rows.opened(self._path) as connection:
+            with rows.opened(self._path, with_log=self._with_log) as connection:
                 self._whole(connection)
         except Unavailable as error:
             self._find("", str(error).removeprefix(f"{self._path} "))

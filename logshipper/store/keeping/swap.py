@@ -27,13 +27,28 @@ def kept(path: Path, stamp: str) -> Path:
     return path.with_name(f"{path.name}{DAMAGED}{stamp}")
 
 
-def swap(path: Path, new: Path, stamp: str) -> Path:
+def adopt(path: Path, like: Path) -> None:
+    """Gives a new file the owner of another, and what everybody may do with a day's file."""
+    owner = like.stat()
+    if os.geteuid() == 0:
+        os.chown(path, owner.st_uid, owner.st_gid)
+    path.chmod(owner.st_mode & 0o666)
+
+
+def swap(path: Path, new: Path, stamp: str, mark: str = DAMAGED) -> Path:
     """Puts `new`, which is whole and closed, at `path`; returns where the old file is now.
+
+    Args:
+        path: the place.
+        new: what comes there.
+        stamp: with `mark`, the name under which the old file is kept.
+        mark: the same.
 
     Raises:
         OSError: the old file is still there, under one of its names or both.
     """
-    old = kept(path, stamp)
+    old = path.with_name(f"{path.name}{mark}{stamp}")
+    adopt(new, path)
     with new.open("rb") as file:
         os.fsync(file.fileno())
     log = path.with_name(path.name + _LOG)
@@ -45,7 +60,7 @@ def swap(path: Path, new: Path, stamp: str) -> Path:
     if has_log:
         path.unlink()
         sync_folder(path.parent)
-    _clear(path)
+    clear(path)
     sync_folder(path.parent)
     new.rename(path)
     sync_folder(path.parent)
@@ -64,7 +79,7 @@ def finish(path: Path) -> Path | None:
         if new.name.endswith(_BESIDE) or not old.exists():
             continue
         if not path.exists():
-            _clear(path)
+            clear(path)
             new.rename(path)
             sync_folder(path.parent)
             return old
@@ -96,6 +111,7 @@ def sweep(path: Path) -> None:
         left.unlink(missing_ok=True)
 
 
-def _clear(path: Path) -> None:
+def clear(path: Path) -> None:
+    """Removes what lies beside a file that is not there, or is closed and whole."""
     for suffix in _BESIDE:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
