@@ -1,12 +1,17 @@
 """The SQLite file of one day: its tables, and how a connection to it is set up."""
 
+import contextlib
 import sqlite3
 from pathlib import Path
 from typing import Final
 
+from logshipper.store.engine import wal
 from wharfinger.errors import Unavailable
+from wharfinger.files import sync_file, sync_folder
 
 SUFFIX: Final = ".db"
+# A file that is being made; it has its own name only when it is whole.
+STAGED: Final = ".new"
 # "wlog": tells `file` and a person what it is; another application's file is never written to.
 APPLICATION_ID: Final = 0x776C6F67
 VERSION: Final = 1
@@ -61,8 +66,13 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 
     Raises:
         sqlite3.Error: it cannot be opened.
+        OSError: the disk does not do what it should.
         Unavailable: it is no file of this store, or a later version's.
     """
+    _refuse_emptied(path)
+    if not path.exists():
+        _make(path)
+    wal.settle(path)
     connection = sqlite3.connect(
         path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
@@ -74,7 +84,6 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
             "PRAGMA cache_size = -16000; PRAGMA journal_size_limit = 67108864;"
             "PRAGMA temp_store = MEMORY;"
         )
-        _prepare(connection)
     except BaseException:
         connection.close()
         raise
@@ -113,25 +122,39 @@ def missing_features() -> str:
     return ""
 
 
+def _refuse_emptied(path: Path) -> None:
+    """Refuses a file of no bytes: none was ever so short, and SQLite would throw its log away.
+
+    Raises:
+        Unavailable: it is one.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_size == 0:
+            raise Unavailable(f"{path} is empty: what was in it is lost")
+
+
+def _make(path: Path) -> None:
+    """Makes a day's file beside its place and moves it there when it is whole and on disk.
+
+    In place, a crash would leave half a file and a rollback journal, which readers cannot undo.
+    """
+    staged = path.with_name(path.name + STAGED)
+    staged.unlink(missing_ok=True)
+    with contextlib.closing(sqlite3.connect(staged, isolation_level=None)) as connection:
+        connection.executescript(
+            f"PRAGMA journal_mode = MEMORY; BEGIN; {_TABLES}"
+            f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+            "PRAGMA journal_mode = WAL;"
+        )
+    sync_file(staged)
+    wal.set_aside(path)
+    staged.rename(path)
+    sync_folder(path.parent)
+
+
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     """Refuses what is not ours, before anything of it is changed."""
-    if _kind(connection) == (APPLICATION_ID, VERSION):
-        return
-    empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
-    if _kind(connection) != (0, 0) or not empty:
-        raise Unavailable(f"{path} is no file of this store, or of a later version of it")
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    if _kind(connection) == (0, 0):
-        # One transaction: after a crash in the middle the file is empty, and prepared again.
-        connection.executescript(
-            f"BEGIN IMMEDIATE; {_TABLES} PRAGMA application_id = {APPLICATION_ID};"
-            f"PRAGMA user_version = {VERSION}; COMMIT;"
-        )
-
-
-def _kind(connection: sqlite3.Connection) -> tuple[int, int]:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return application, version
+    if (application, version) != (APPLICATION_ID, VERSION):
+        raise Unavailable(f"{path} is no file of this store, or of a later version of it")

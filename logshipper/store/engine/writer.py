@@ -121,7 +121,7 @@ class Writer:
 
     def start(self) -> None:
         """Applies retention once, then begins to commit."""
-        self._folder.remove_orphans()
+        self._folder.remove_leftovers()
         self.tick()
         self._thread.start()
 
