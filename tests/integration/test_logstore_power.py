@@ -65,12 +65,14 @@ def check(state: State, root: Path) -> None:
     shutil.rmtree(root)
 
 
-def check_all(recording: Recording, memory: Path, *, life: int = 0) -> Counter[str]:
+def check_all(
+    recording: Recording, memory: Path, *, everywhere: bool = False, life: int = 0
+) -> Counter[str]:
     """Checks every state; gives how many there were by rule, and how many `moments`."""
     dice = random.Random(SEED)
     opened: Counter[str] = Counter()
     calls: set[int] = set()
-    for state in recording.states(dice, torn=TORN, life=life):
+    for state in recording.states(dice, torn=TORN, everywhere=everywhere, life=life):
         try:
             check(state, memory / "data")
         except BaseException as error:
@@ -85,7 +87,7 @@ def test_a_cut_at_any_call(tmp_path: Path, memory: Path, record_property: Record
     recording = Recording(tmp_path)
     notes = recording.live(STEPS)
     assert notes.count("done") == len(STEPS)
-    counts = check_all(recording, memory)
+    counts = check_all(recording, memory, everywhere=True)
     record_property("power cuts", dict(counts))
     assert counts["moments"] > 300
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.stack import syscalls
-from tests.stack.disk import Call, Disk, Image, Opened, Restarted, Wrote
+from tests.stack.disk import Call, Disk, Image, Opened, Restarted, Synced, Wrote
 from tests.stack.storelife import RETENTION_DAYS, TODAY, Body, Later, Step, command
 
 REPOSITORY: Final = Path(__file__).parents[2]
@@ -82,29 +82,35 @@ class Recording:
         self._lives.append((log, notes, steps))
         return notes.read_text()
 
-    def states(self, dice: random.Random, *, torn: int, life: int = 0) -> Iterator[State]:
+    def states(
+        self, dice: random.Random, *, torn: int, everywhere: bool = True, life: int = 0
+    ) -> Iterator[State]:
         """What a cut may leave, at each moment; nothing twice.
 
         Args:
             dice: decides what of a torn state is there.
             torn: so many of these for each moment.
+            everywhere: at each call; else only after syncs and acknowledgements, and not what
+                a kill alone leaves.
             life: cuts come in this life or a later one.
         """
         disk, promise = Disk(str(self.root)), Promise()
         seen: set[int] = set()
         lives = 0
         rules: dict[str, Callable[[], Image]] = {
-            "killed": disk.cached,
             "synced alone": disk.durable,
             "names ahead": disk.names_ahead,
             "content ahead": disk.content_ahead,
         } | {f"torn {n}": lambda: disk.torn(dice) for n in range(torn)}
+        if everywhere:
+            rules["killed"] = disk.cached
         for at, event in enumerate(self._events()):
+            lives += isinstance(event, Restarted)
             if isinstance(event, str):
                 _noted(promise, event, self._step)
+            elif not disk.apply(event) or not (everywhere or isinstance(event, Synced)):
                 continue
-            lives += isinstance(event, Restarted)
-            if not disk.apply(event) or lives < life:
+            if lives < life:
                 continue
             owed = (promise.today, len(promise.sent), len(promise.acknowledged))
             for rule, image in rules.items():

@@ -84,6 +84,8 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
             "PRAGMA cache_size = -16000; PRAGMA journal_size_limit = 67108864;"
             "PRAGMA temp_store = MEMORY;"
         )
+        # The log has been made by now. SQLite syncs its name, too, but ignores how that went.
+        sync_folder(path.parent)
     except BaseException:
         connection.close()
         raise
