@@ -156,7 +156,7 @@ class Logstore:
 
     def _broken(self) -> dict[str, str]:
         """Day files that cannot be used, and why; one that was moved away is none."""
-        broken = {**self._archive.damaged, **self._writer.broken}
+        broken = {**self._archive.damaged, **self._writer.broken, **self._writer.strays}
         return {path: why for path, why in broken.items() if Path(path).exists()}
 
     def _stuck(self) -> str:

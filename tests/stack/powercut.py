@@ -1,5 +1,6 @@
 """Cuts the power at every call of a recorded life, and says what must hold of what is left."""
 
+import os
 import random
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -74,9 +75,14 @@ class Recording:
         """Runs a life through its steps, with faults planted; gives its notes."""
         number = len(self._lives)
         log, notes = self._folder / f"calls{number}", self._folder / f"notes{number}"
-        program = syscalls.recorded(command(self.root, notes, steps), log, *faults)
         ended = subprocess.run(
-            program, cwd=REPOSITORY, capture_output=True, text=True, timeout=100, check=False
+            syscalls.recorded(command(self.root, notes, steps), log, *faults),
+            cwd=REPOSITORY,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},  # calls of the store's alone
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
         )
         assert ended.returncode in ({_KILLED, 137} if killed else {0}), ended.stderr[-3000:]
         self._lives.append((log, notes, steps))
@@ -145,7 +151,7 @@ class Recording:
 
 
 def _noted(promise: Promise, note: str, step_of: Callable[[int, int], Step]) -> None:
-    life, word, at = note.split()
+    life, word, at, *_ = note.split()
     match step_of(int(life), int(at)), word:
         case Body() as body, "begun":
             promise.sent.append(body)

@@ -24,6 +24,7 @@ RETENTION_DAYS: Final = 2
 _BLOCK_LINES: Final = 8
 _PARTS: Final = 3
 _CHECKPOINT_PAGES: Final = 24
+_TRIES: Final = 60
 
 
 class Body(NamedTuple):
@@ -98,9 +99,18 @@ class Life:
         self._now_ns = now_day * DAY_NS + DAY_NS // 2
         self._begin()
 
+    @property
+    def why(self) -> str:
+        """What health says is wrong with the disk or a file."""
+        return self._writer.failing or "; ".join(self._writer.broken.values())
+
     def send(self, body: Body) -> None:
         """Raises Busy if it was refused."""
         self._intake.offer(body.tenant, body.documents()).result(timeout=60)
+
+    def tick(self) -> None:
+        """Looks at the disk, as the writer does each second."""
+        self._writer.tick()
 
     def later(self, days: int) -> None:
         self._now_ns += days * DAY_NS
@@ -128,23 +138,30 @@ class Life:
 
 
 def main(root: Path, notes: Path, steps: Sequence[Step]) -> None:
-    """Goes through the steps."""
+    """Goes through the steps; what is refused is sent again."""
     make_small()
     descriptor = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     life = Life(root)
 
-    def note(word: str, at: int) -> None:
-        os.write(descriptor, f"{word} {at}\n".encode())
+    def note(word: str, at: int, why: str = "") -> None:
+        os.write(descriptor, f"{word} {at} {why}".strip().encode() + b"\n")
 
     for at, step in enumerate(steps):
         note("begun", at)
         match step:
             case Body():
-                try:
-                    life.send(step)
-                except Busy:
-                    note("refused", at)
+                for _ in range(_TRIES):
+                    try:
+                        life.send(step)
+                    except Busy as error:
+                        assert life.why, f"health says nothing of {error}"
+                        note("refused", at, life.why)
+                        life.tick()
+                    else:
+                        break
+                else:
                     continue
+                assert not life.why, "health is red though lines are taken"
             case Later(days):
                 life.later(days)
             case Closed():

@@ -80,12 +80,34 @@ class Folder:
         sync_folder(path.parent)
         _finish(gone)
 
-    def remove_leftovers(self) -> None:
-        """Ends what a crash has interrupted: files half made, and half removed."""
+    def remove_leftovers(self, first_day: int) -> None:
+        """Ends what a crash has interrupted: files half made, and half removed.
+
+        Args:
+            first_day: logs without a file of days before it are of no use to anybody.
+        """
         for gone in self.root.glob(f"*/*{SUFFIX}{_GONE}"):
             _finish(gone)
         for staged in self.root.glob(f"*/*{SUFFIX}{STAGED}*"):
             staged.unlink(missing_ok=True)
+        for path, log in self._logs_alone():
+            day = times.parse_day(path.name.removesuffix(SUFFIX))
+            if not log.stat().st_size or (day is not None and day < first_day):
+                wal.discard(path)
+
+    def strays(self) -> dict[str, str]:
+        """Logs whose day file is missing, and what to do about each; there are lines in them."""
+        without = "is without its day file: put that back beside it before the store starts"
+        replaced = "is of a day file that was taken away, and is kept: move it to that file"
+        return {str(log): without for _, log in self._logs_alone()} | {
+            str(log): replaced for log in self.root.glob(f"*/*{SUFFIX}{wal.SUFFIX}{wal.ORPHAN}")
+        }
+
+    def _logs_alone(self) -> Iterator[tuple[Path, Path]]:
+        for log in self.root.glob(f"*/*{SUFFIX}{wal.SUFFIX}"):
+            path = log.with_name(log.name.removesuffix(wal.SUFFIX))
+            if not path.exists():
+                yield path, log
 
     def free_bytes(self) -> int:
         """What the file system has left for this process."""

@@ -6,7 +6,9 @@ from typing import Final
 
 from wharfinger.files import sync_folder
 
-_BESIDE: Final = ("-wal", "-shm", "-journal")
+SUFFIX: Final = "-wal"
+ORPHAN: Final = ".orphan"
+_BESIDE: Final = (SUFFIX, "-shm", "-journal")
 _CHUNK_BYTES: Final = 1 << 20
 
 
@@ -22,7 +24,7 @@ def settle(path: Path) -> None:
         OSError: the disk does not take it.
     """
     try:
-        descriptor = os.open(path.with_name(f"{path.name}-wal"), os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(_log(path), os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return
     try:
@@ -37,9 +39,9 @@ def settle(path: Path) -> None:
 
 def set_aside(path: Path) -> None:
     """Makes way for a new file: SQLite would take what is left of one of its name for its own."""
-    log = path.with_name(f"{path.name}-wal")
+    log = _log(path)
     if log.exists() and log.stat().st_size:
-        log.rename(log.with_name(f"{log.name}.orphan"))
+        log.rename(log.with_name(log.name + ORPHAN))
     discard(path)
 
 
@@ -47,3 +49,17 @@ def discard(path: Path) -> None:
     """Deletes what lies beside a day's file."""
     for suffix in _BESIDE:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def place(path: Path) -> tuple[tuple[int, int], ...]:
+    """Which files have the names of a day's file and its log at this moment: device and inode.
+
+    Raises:
+        OSError: one of them is not there.
+    """
+    found = (file.stat() for file in (path, _log(path)))
+    return tuple((status.st_dev, status.st_ino) for status in found)
+
+
+def _log(path: Path) -> Path:
+    return path.with_name(path.name + SUFFIX)

@@ -86,6 +86,7 @@ class Writer:
         failing: why the disk takes nothing; empty if it does.
         excess: why retention cannot keep its limit; empty if it can.
         broken: day files that cannot be written, and why.
+        strays: files that lines are in and that nothing reads, and what to do about each.
         failure: what ended the thread before its time.
         turned_at: monotonic seconds when the thread last came round; it does every second.
     """
@@ -105,6 +106,7 @@ class Writer:
         self.failing = ""
         self.excess = ""
         self.broken: dict[str, str] = {}
+        self.strays: dict[str, str] = {}
         self.failure: BaseException | None = None
         self.turned_at = time.monotonic()
         self._folder = folder
@@ -121,7 +123,6 @@ class Writer:
 
     def start(self) -> None:
         """Applies retention once, then begins to commit."""
-        self._folder.remove_leftovers()
         self.tick()
         self._thread.start()
 
@@ -158,9 +159,11 @@ class Writer:
                 self._mend()
 
     def retain(self) -> None:
-        """Removes the days that are too old or too many."""
+        """Removes the days that are too old or too many, and what a crash left of such a removal."""
         now_ns, limits = self._clock_ns(), self.limits
         self._first_day = retention.first_day(now_ns, limits.retention_days)
+        self._folder.remove_leftovers(self._first_day)
+        self.strays = self._folder.strays()
         files = self._folder.files()
         gone = retention.expired(files, now_ns, limits.retention_days, limits.retention_bytes)
         for file in gone:
