@@ -22,6 +22,7 @@ from logshipper.store.http.pages import Pages
 from logshipper.store.http.push import Push
 from logshipper.store.metrics import Metrics
 from logshipper.store.query.archive import Archive
+from logshipper.store.query.embedded import Embedded
 from logshipper.store.query.tail import Tails
 from wharfinger.errors import ConfigError, Finding, WharfingerError
 from wharfinger.lifecycle import Scope
@@ -67,11 +68,9 @@ class Logstore:
         ingest = Ingest(self._intake, self._metrics, lambda: self._writing, self._parser)
         elastic = Elastic(ingest)
         api = Api(
-            self._archive,
-            self._tails,
+            Embedded(self._archive, self._tails, self._readers),
             self._metrics,
             lambda: self._reading,
-            self._readers,
             tell=self._tell_failure,
         )
         scope.add_routes(elastic.routes())

@@ -120,6 +120,13 @@ class Hit:
     line: Line
 
 
+class Found(NamedTuple):
+    """A line under an id that whoever answered understands, and nobody else needs to."""
+
+    id: str
+    line: Line
+
+
 @dataclass(frozen=True, slots=True)
 class Filters:
     """What must hold of a line beside its text.
