@@ -6,7 +6,7 @@ import pytest
 
 from tests.stack.powercut import Recording
 from tests.stack.storecheck import check_file, check_lines
-from tests.stack.storelife import Body, Later
+from tests.stack.storelife import Body
 
 STEPS = (
     Body("t", 0, "a", 0, 3),
@@ -31,7 +31,9 @@ def check_faults(folder: Path, *faults: str) -> int:
         check_lines(recording.root, tenant, lines, lines)
     for path in recording.root.glob("*/*.db"):
         check_file(path)
-    return notes.count("refused")
+    refused = [line for line in notes.splitlines() if line.startswith("refused")]
+    assert all("cannot" in line for line in refused), "health does not say why"
+    return len(refused)
 
 
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO", "EDQUOT"])

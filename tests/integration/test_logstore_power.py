@@ -59,6 +59,7 @@ def check(state: State, root: Path) -> None:
     for tenant in promise.tenants():
         everything = promise.lines(tenant, promise.sent)
         check_lines(root, tenant, everything, everything)
+    assert not life.why, life.why
     life.close()
     for path in root.glob("*/*.db"):
         check_file(path)

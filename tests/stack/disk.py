@@ -207,23 +207,17 @@ class Disk:
             case Opened():
                 self._opened(call)
             case Closed(descriptor):
-                self._open.pop(descriptor, None)
+                del self._open[descriptor]
             case Wrote(descriptor, data, offset):
                 self._wrote(descriptor, data, offset)
-            case Resized(descriptor, size, grow):
-                file = self._open.get(descriptor)
-                if isinstance(file, _File) and not (grow and size <= len(file.cached)):
-                    file.change(_Change(size, None))
-            case Synced(descriptor, failed):
-                self._synced(self._open.get(descriptor), failed=failed)
+            case Resized() | Synced():
+                self._settled(call)
             case Unlinked(path):
-                if place := self._place(path):
-                    place[0].change(_Naming({place[1]: None}))
+                self._name(path, None)
             case Renamed(old, new):
                 self._renamed(old, new)
             case Made(path):
-                if place := self._place(path):
-                    place[0].change(_Naming({place[1]: _Folder()}))
+                self._name(path, _Folder())
             case Restarted():
                 self._open.clear()
 
@@ -292,11 +286,20 @@ class Disk:
         if offset is None:
             self._places[descriptor] = at + len(data)
 
-    def _synced(self, node: _Node | None, *, failed: bool) -> None:
-        if isinstance(node, _File):
-            node.sync(failed=failed)
-        elif isinstance(node, _Folder) and not failed:
-            node.sync()
+    def _settled(self, call: Resized | Synced) -> None:
+        node = self._open[call.descriptor]
+        match node, call:
+            case _File(), Synced(_, failed):
+                node.sync(failed=failed)
+            case _File(), Resized(_, size, grow):
+                if not (grow and size <= len(node.cached)):
+                    node.change(_Change(size, None))
+            case _Folder(), Synced(_, False):
+                node.sync()
+
+    def _name(self, path: str, node: "_Node | None") -> None:
+        if place := self._place(path):
+            place[0].change(_Naming({place[1]: node}))
 
     def _renamed(self, old: str, new: str) -> None:
         source, target, node = self._place(old), self._place(new), self._node(old)

@@ -120,11 +120,12 @@ class Recording:
                 continue
             owed = (promise.today, len(promise.sent), len(promise.acknowledged))
             for rule, image in rules.items():
-                # The -shm is memory: what a cut leaves of it says nothing.
+                # The -shm is memory: what a cut leaves of it says nothing. What was known of the
+                # time would make days stay that a test expects to go.
                 left = {
                     path: content
                     for path, content in image().items()
-                    if not path.endswith(("-shm", "/lock"))
+                    if not path.endswith("-shm") and not path.startswith(("clock", ".clock"))
                 }
                 identity = hash((owed, tuple(sorted(left.items(), key=lambda item: item[0]))))
                 if identity not in seen:

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -12,7 +12,9 @@ from prometheus_client import CollectorRegistry
 from logshipper.store.engine import day, schema
 from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.intake import Intake
-from logshipper.store.engine.writer import Limits, Writer
+from logshipper.store.engine.retention import Limits
+from logshipper.store.engine.timekeeper import Timekeeper
+from logshipper.store.engine.writer import Writer
 from logshipper.store.lines import documents
 from logshipper.store.lines.times import DAY_NS
 from logshipper.store.metrics import Metrics
@@ -102,7 +104,8 @@ class Life:
     @property
     def why(self) -> str:
         """What health says is wrong with the disk or a file."""
-        return self._writer.failing or "; ".join(self._writer.broken.values())
+        wrong = {**self._writer.broken, **self._folder.strays()}
+        return self._writer.failing or "; ".join(f"{path} {why}" for path, why in wrong.items())
 
     def send(self, body: Body) -> None:
         """Raises Busy if it was refused."""
@@ -114,7 +117,7 @@ class Life:
 
     def later(self, days: int) -> None:
         self._now_ns += days * DAY_NS
-        self._writer.retain()
+        self._writer.removal.apply(self._writer.limits)
 
     def restart(self) -> None:
         self.close()
@@ -125,14 +128,14 @@ class Life:
         assert self._writer.failure is None, repr(self._writer.failure)
 
     def _begin(self) -> None:
-        metrics = Metrics(CollectorRegistry())
+        metrics, root = Metrics(CollectorRegistry()), self._folder.root
         self._intake = Intake(2**20, metrics, linger_seconds=0)
         self._writer = Writer(
             self._folder,
             self._intake,
             Limits(RETENTION_DAYS),
             metrics,
-            clock_ns=lambda: self._now_ns,
+            timekeeper=Timekeeper(root / "clock", lambda: self._now_ns, lambda: self._now_ns),
         )
         self._writer.start()
 
@@ -150,24 +153,29 @@ def main(root: Path, notes: Path, steps: Sequence[Step]) -> None:
         note("begun", at)
         match step:
             case Body():
-                for _ in range(_TRIES):
-                    try:
-                        life.send(step)
-                    except Busy as error:
-                        assert life.why, f"health says nothing of {error}"
-                        note("refused", at, life.why)
-                        life.tick()
-                    else:
-                        break
-                else:
-                    continue
-                assert not life.why, "health is red though lines are taken"
+                for why in sent(life, step):
+                    note("refused", at, why)
             case Later(days):
                 life.later(days)
             case Closed():
                 life.restart()
         note("done", at)
     life.close()
+
+
+def sent(life: Life, body: Body) -> Iterator[str]:
+    """Sends a body until it is taken; what health says each time that it is refused."""
+    for _ in range(_TRIES):
+        try:
+            life.send(body)
+        except Busy:
+            yield life.why
+            life.tick()
+        else:
+            if life.why:
+                raise RuntimeError(f"lines are taken, and health says {life.why}")
+            return
+    raise RuntimeError(f"still refused: {life.why}")
 
 
 if __name__ == "__main__":

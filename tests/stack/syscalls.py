@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -63,35 +63,46 @@ def read(log: Path) -> Iterator[Call]:
 def _understood(name: str, text: str, result: str, _comment: str) -> Call | None:
     if result == "?":
         return None  # the process was killed in it: what it would have done is not known
-    arguments = [_unquoted(argument) for argument in text.split(", ")]
-    number = int(result, 0)
+    arguments, number = [_unquoted(argument) for argument in text.split(", ")], int(result, 0)
     if name in {"fsync", "fdatasync"}:
         return Synced(int(arguments[0]), failed=number < 0)
     if number < 0:
         return None
-    match name, arguments:
-        case "openat", [_, path, flags, *_]:
-            return Opened(
-                number, path, "O_CREAT" in flags, "O_TRUNC" in flags, "O_APPEND" in flags
-            )
-        case "close", [descriptor]:
-            return Closed(int(descriptor))
-        case "pwrite64", [descriptor, data, _, offset]:
-            return Wrote(int(descriptor), data.encode("latin-1")[:number], int(offset))
-        case "write", [descriptor, data, _]:
-            return Wrote(int(descriptor), data.encode("latin-1")[:number])
-        case "ftruncate", [descriptor, size]:
-            return Resized(int(descriptor), int(size))
-        case "fallocate", [descriptor, "0", offset, length]:
-            return Resized(int(descriptor), int(offset) + int(length), grow=True)
-        case "unlink", [path]:
-            return Unlinked(path)
-        case "rename", [old, new]:
-            return Renamed(old, new)
-        case "mkdir", [path, _]:
-            return Made(path)
-        case _:
-            raise ValueError(f"a call that the model of the disk does not know: {name}({text})")
+    made = _MADE.get(name)
+    if made is None:
+        raise ValueError(f"a call that the model of the disk does not know: {name}({text})")
+    return made(arguments, number)
+
+
+def _opened(arguments: list[str], number: int) -> Call:
+    _, path, flags, *_ = arguments
+    return Opened(number, path, "O_CREAT" in flags, "O_TRUNC" in flags, "O_APPEND" in flags)
+
+
+def _written(arguments: list[str], number: int) -> Call:
+    descriptor, data, _, *offset = arguments
+    place = int(offset[0]) if offset else None
+    return Wrote(int(descriptor), data.encode("latin-1")[:number], place)
+
+
+def _allocated(arguments: list[str], _number: int) -> Call:
+    descriptor, mode, offset, length = arguments
+    if mode != "0":
+        raise ValueError(f"a hole, which the model of the disk does not know: mode {mode}")
+    return Resized(int(descriptor), int(offset) + int(length), grow=True)
+
+
+_MADE: Final[dict[str, Callable[[list[str], int], Call]]] = {
+    "openat": _opened,
+    "close": lambda arguments, _: Closed(int(arguments[0])),
+    "pwrite64": _written,
+    "write": _written,
+    "ftruncate": lambda arguments, _: Resized(int(arguments[0]), int(arguments[1])),
+    "fallocate": _allocated,
+    "unlink": lambda arguments, _: Unlinked(arguments[0]),
+    "rename": lambda arguments, _: Renamed(arguments[0], arguments[1]),
+    "mkdir": lambda arguments, _: Made(arguments[0]),
+}
 
 
 def _unquoted(argument: str) -> str:

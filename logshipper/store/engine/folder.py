@@ -19,6 +19,9 @@ from wharfinger.files import sync_folder
 # A file that is being removed; its log goes before it, and only when this name is on disk.
 _GONE: Final = ".gone"
 _MODE: Final = 0o750
+_ALONE: Final = "is without its day file: put that back beside it before the store starts"
+_REPLACED: Final = "is of a day file that was taken away: move it to where that is"
+_UNREADABLE: Final = "holds acknowledged lines that could not be read: kept for whoever can"
 
 
 class Folder:
@@ -96,12 +99,11 @@ class Folder:
                 wal.discard(path)
 
     def strays(self) -> dict[str, str]:
-        """Logs whose day file is missing, and what to do about each; there are lines in them."""
-        without = "is without its day file: put that back beside it before the store starts"
-        replaced = "is of a day file that was taken away, and is kept: move it to that file"
-        return {str(log): without for _, log in self._logs_alone()} | {
-            str(log): replaced for log in self.root.glob(f"*/*{SUFFIX}{wal.SUFFIX}{wal.ORPHAN}")
-        }
+        """Logs that nothing reads, and what to do about each; there are lines in them."""
+        found = {str(log): _ALONE for _, log in self._logs_alone()}
+        for suffix, why in ((wal.ORPHAN, _REPLACED), (wal.DAMAGED, _UNREADABLE)):
+            found |= {str(log): why for log in self.root.glob(f"*/*{wal.SUFFIX}{suffix}")}
+        return found
 
     def _logs_alone(self) -> Iterator[tuple[Path, Path]]:
         for log in self.root.glob(f"*/*{SUFFIX}{wal.SUFFIX}"):

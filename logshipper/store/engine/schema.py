@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from logshipper.store.engine import wal
+from logshipper.store.lines import times
 from wharfinger.errors import Unavailable
 from wharfinger.files import sync_file, sync_folder
 
@@ -72,7 +73,10 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     _refuse_emptied(path)
     if not path.exists():
         _make(path)
-    wal.settle(path)
+    used = wal.is_used(path)
+    if used:
+        wal.settle(path)
+        _verify(path)
     connection = sqlite3.connect(
         path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
@@ -84,6 +88,8 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
             "PRAGMA cache_size = -16000; PRAGMA journal_size_limit = 67108864;"
             "PRAGMA temp_store = MEMORY;"
         )
+        if used:
+            _look_for_lost(connection, path)
         # The log has been made by now. SQLite syncs its name, too, but ignores how that went.
         sync_folder(path.parent)
     except BaseException:
@@ -152,6 +158,31 @@ def _make(path: Path) -> None:
     wal.set_aside(path)
     staged.rename(path)
     sync_folder(path.parent)
+
+
+def _verify(path: Path) -> None:
+    """Looks at a file through the log beside it before anything of either is changed.
+
+    Raises:
+        sqlite3.Error: they cannot be read together.
+        Unavailable: they do not belong together.
+    """
+    with contextlib.closing(open_for_reading(path)) as connection:
+        _check(connection, path)
+        first_ns, last_ns = connection.execute(
+            "SELECT (SELECT min(first_ns) FROM block), (SELECT max(last_ns) FROM block)"
+        ).fetchone()
+    day = times.parse_day(path.name.removesuffix(SUFFIX))
+    if day is None or first_ns is None:
+        return
+    if not times.day_of(first_ns) == day == times.day_of(last_ns):
+        raise Unavailable(f"{path} holds lines of another day: is its -wal of another file?")
+
+
+def _look_for_lost(connection: sqlite3.Connection, path: Path) -> None:
+    _, recovered, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    if wal.lost_transactions(path, recovered):
+        wal.keep_damaged(path)
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
