@@ -42,7 +42,7 @@ class Server:
         return time.monotonic() - began
 
     async def ready(self) -> bool:
-        with contextlib.suppress(aiohttp.ClientError):
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
             async with self.client.get(f"{self.url}/readyz") as answer:
                 return answer.status == 200
         return False
