@@ -1,11 +1,11 @@
 """One day of one tenant, being read: its streams, its blocks, what its index finds."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, overload
 
 import msgspec
 
@@ -139,13 +139,19 @@ class DayReader:
         columns = read_parts(self._connection)
         return Head(columns.times_ns, columns.stream_ids, columns.levels)
 
-    def body(self, number: int) -> Body:
-        """The texts of a block."""
+    @overload
+    def body(self, number: int) -> Body: ...
+
+    @overload
+    def body(self, number: int, needles: Sequence[bytes]) -> Body | None: ...
+
+    def body(self, number: int, needles: Sequence[bytes] = ()) -> Body | None:
+        """The texts of a block; None if its messages lack one of the needles, in UTF-8."""
         (data,) = self._connection.execute(
             "SELECT body FROM block WHERE id = ?", (number,)
         ).fetchone()
         if data is not None:
-            return block.decode_body(data)
+            return block.decode_body_with(data, needles) if needles else block.decode_body(data)
         columns = read_parts(self._connection)
         return Body(columns.messages, columns.extras)
 

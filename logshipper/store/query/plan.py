@@ -10,11 +10,14 @@ import msgspec
 from logshipper.store.lines import documents, labels
 from logshipper.store.lines.words import plain, query_text, stream_token
 from logshipper.store.model import Filters, Stream
+from logshipper.store.query import literals
 from logshipper.store.query.language import Field, Part, Query, Regex, Term, Text, Value, expression
 
 # Beyond so many streams a list of them costs the index more than it saves.
 _MAX_STREAM_TOKENS: Final = 64
 _MIN_CONTAINER_PREFIX: Final = 12
+# The index walks every word that begins so: of few letters there are too many.
+_MIN_PREFIX: Final = 4
 _ASCII_WORD: Final = re.compile(r"[A-Za-z0-9]+")
 
 _decoder = msgspec.json.Decoder()
@@ -33,6 +36,7 @@ class Plan:
         values: the same, as labels.
         regexes: expressions, and whether they must be found; run outside this process.
         filters: what must hold beside the text.
+        needles: bytes that the messages of a block have in them if any line of it fits.
     """
 
     match: tuple[str, ...]
@@ -42,11 +46,17 @@ class Plan:
     values: tuple[Value, ...]
     regexes: tuple[Regex, ...]
     filters: Filters
+    needles: tuple[bytes, ...] = ()
 
     @property
     def checks_text(self) -> bool:
         """Whether the index alone cannot tell that a line fits."""
         return bool(self.texts or self.parts or self.fields or self.values or self.regexes)
+
+    @property
+    def checks_fields(self) -> bool:
+        """Whether a line's other fields, or its text as words, must be looked at."""
+        return bool(self.texts or self.fields or self.values)
 
     @property
     def has_expressions(self) -> bool:
@@ -77,6 +87,7 @@ def make(query: Query, tokenize: Tokenize, *, has_index: bool = True) -> Plan:
         tuple(term for term in query.terms if isinstance(term, Value)),
         tuple(term for term in query.terms if isinstance(term, Regex)),
         query.filters,
+        tuple(needle for term in query.terms if (needle := _needle(term))),
     )
 
 
@@ -119,11 +130,18 @@ def match_expression(plan: Plan, stream_ids: Iterable[int] | None) -> str:
 
 def accepts_text(plan: Plan, message: str, extra: bytes) -> bool:
     """Whether the literal searches and the other fields fit."""
-    for part in plan.parts:
-        if any(text in message for text in part.texts) == part.negated:
-            return False
-    if not plan.texts and not plan.fields and not plan.values:
-        return True
+    if not all(has_part(part, message) for part in plan.parts):
+        return False
+    return not plan.checks_fields or accepts_fields(plan, message, extra)
+
+
+def has_part(part: Part, message: str) -> bool:
+    """Whether a message has in it what it must, or must not."""
+    return any(text in message for text in part.texts) != part.negated
+
+
+def accepts_fields(plan: Plan, message: str, extra: bytes) -> bool:
+    """The same as `accepts_text` but for parts of the message."""
     other = _decoder.decode(extra) if extra else {}
     if plan.values:
         held = labels.flat(other)
@@ -157,6 +175,8 @@ def _asked(term: Term, tokenize: Tokenize) -> tuple[list[str], bool]:
             return _match(text, tokenize, prefix=prefix)[0], False
         case Part((only,), negated=False):
             return _inside(only), False
+        case Regex(pattern, negated=False, of="text" | "message"):
+            return _inside(literals.required(pattern)), False
         case Value(_, (only,), (), negated=False):
             return _match(only, tokenize, prefix=False)[0], False
         case _:
@@ -186,11 +206,22 @@ def _inside(text: str) -> list[str]:
     """
     if not text.isascii() or "[" in text or "\x1b" in text:
         return []
-    return [
-        f'"{found[0].lower()}"' + "*" * (found.end() == len(text))
-        for found in _ASCII_WORD.finditer(text)
-        if found.start() > 0
-    ]
+    words = [found for found in _ASCII_WORD.finditer(text) if found.start() > 0]
+    whole = [f'"{found[0].lower()}"' for found in words if found.end() < len(text)]
+    if whole or not words or len(words[-1][0]) < _MIN_PREFIX:
+        return whole
+    return [f'"{words[-1][0].lower()}"*']
+
+
+def _needle(term: Term) -> bytes:
+    """What is in a block's messages, byte for byte, if a line of it fits; empty if not known."""
+    match term:
+        case Part((only,), negated=False):
+            return only.encode(errors="surrogatepass")
+        case Regex(pattern, negated=False, of="message"):
+            return literals.required(pattern).encode(errors="surrogatepass")
+        case _:
+            return b""
 
 
 def _fits(name: str, pattern: str, value: str) -> bool:
