@@ -3,10 +3,10 @@
 import tempfile
 from collections.abc import Sequence
 
+from logshipper.store.access import tokens
 from logshipper.store.config import Config
 from logshipper.store.daemon import Logstore
 from logshipper.store.engine import schema
-from logshipper.store.http import access
 from wharfinger.cli import Command, run
 from wharfinger.errors import ConfigError, Finding
 
@@ -21,7 +21,7 @@ async def findings(config: Config) -> Sequence[Finding]:
         (config.logstore.read_token_file, "logstore.read_token_file"),
     ):
         try:
-            access.load(path, where)
+            tokens.load(path, where)
         except ConfigError as error:
             found.extend(error.findings)
     folder = config.data_dir

@@ -7,7 +7,9 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from logshipper.store.http.access import Tokens
+from logshipper.store.access.callers import Denied
+from logshipper.store.http import guard as guarding
+from logshipper.store.http.guard import Guard, Handler
 from logshipper.store.http.hits import answer, render
 from logshipper.store.lines import times
 from logshipper.store.metrics import Metrics
@@ -23,10 +25,7 @@ _DEFAULT_CONTEXT: Final = 10
 _MAX_BUCKETS: Final = 2_000
 _PING_SECONDS: Final = 15.0
 _UNBUFFERED: Final = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
-_DENIED: Final = {"WWW-Authenticate": 'Basic realm="logstore", charset="UTF-8"'}
 _STREAM: Final = web.RequestKey("stream", web.StreamResponse)
-
-Handler = Callable[[web.Request, str], Awaitable[web.StreamResponse]]
 
 
 class Api:
@@ -35,7 +34,7 @@ class Api:
     Args:
         backend: what answers.
         metrics: what to count.
-        tokens: gives those that may read.
+        guard: lets in who may read.
         tell: is told of failures: what, at which endpoint, why.
     """
 
@@ -43,13 +42,13 @@ class Api:
         self,
         backend: Backend,
         metrics: Metrics,
-        tokens: Callable[[], Tokens],
+        guard: Guard,
         *,
         tell: Callable[[str, str, str], None],
     ) -> None:
         self._backend = backend
         self._metrics = metrics
-        self._tokens = tokens
+        self._guard = guard
         self._tell = tell
 
     def routes(self) -> list[web.RouteDef]:
@@ -65,19 +64,18 @@ class Api:
         return [web.get(f"/api/{name}", self._guarded(name, h)) for name, h in handlers.items()]
 
     def denied(self, request: web.Request) -> web.Response | None:
-        """The refusal of a request without a token that may read; None if it has one."""
-        if self._tokens().tenant(request.headers.get("Authorization", "")) is None:
-            return _json({"error": "the token is missing or wrong"}, 401, _DENIED)
+        """The refusal of who must not have the page; it holds no line, so almost anybody may."""
+        try:
+            self._guard.door.check_page(request)
+        except Denied as denied:
+            self._guard.count(denied, request)
+            return guarding.refusal(denied)
         return None
 
     def _guarded(
         self, name: str, handler: Handler
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        async def guarded(request: web.Request) -> web.StreamResponse:
-            tenant = self._tokens().tenant(request.headers.get("Authorization", ""))
-            if tenant is None:
-                return _json({"error": "the token is missing or wrong"}, 401, _DENIED)
-            self._metrics.queries.labels(name).inc()
+        async def answered(request: web.Request, tenant: str) -> web.StreamResponse:
             try:
                 return await handler(request, tenant)
             except BadQuery as error:
@@ -88,7 +86,7 @@ class Api:
                 refusal = _json({"error": str(error), "fix": fix}, 500)
             return _cut_off(request) or refusal
 
-        return guarded
+        return self._guard.read(name, answered)
 
     async def _search(self, request: web.Request, tenant: str) -> web.Response:
         asked = _query(request)
@@ -97,6 +95,7 @@ class Api:
         paging = Paging(limit, beyond=request.query.get("before", ""))
         page = await self._backend.search(tenant, asked, paging)
         self._metrics.search_seconds.observe(time.monotonic() - began)
+        guarding.gave(request, len(page.lines))
         return web.Response(
             body=answer(page.lines, more=page.more),
             content_type="application/json",
@@ -108,6 +107,7 @@ class Api:
         before = _number(request, "before", _DEFAULT_CONTEXT, MAX_LIMIT, least=0)
         after = _number(request, "after", _DEFAULT_CONTEXT, MAX_LIMIT, least=0)
         found = await self._backend.context(tenant, identity, before, after)
+        guarding.gave(request, len(found.before) + 1 + len(found.after))
         return _json(
             {
                 "before": [render(line) for line in found.before],
@@ -148,7 +148,9 @@ class Api:
                 )
                 await response.prepare(request)
                 request[_STREAM] = response
-            await response.write(b"".join(msgspec.json.encode(render(f)) + b"\n" for f in found))
+            data = b"".join(msgspec.json.encode(render(f)) + b"\n" for f in found)
+            await guarding.send(request, response, data)
+            guarding.gave(request, len(found))
         assert response is not None  # noqa: S101 - an export has one part at least
         return response
 
@@ -165,7 +167,8 @@ class Api:
                 data = b"".join(_event(line) for line in found) or b": ping\n\n"
                 if dropped:
                     data = b"event: dropped\ndata: %d\n\n" % dropped + data
-                await response.write(data)
+                await guarding.send(request, response, data)
+                guarding.gave(request, len(found))
         return response
 
 
