@@ -1,6 +1,7 @@
 """What operations tail: /healthz, /readyz, /metrics, /status and /events on one address."""
 
 import re
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -114,8 +115,10 @@ class Endpoints:
 
 
 @asynccontextmanager
-async def serving(address: str, application: web.Application) -> AsyncIterator[None]:
-    """Serves the application on HOST:PORT until the block ends.
+async def serving(
+    address: str, application: web.Application, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[None]:
+    """Serves the application on HOST:PORT until the block ends, over TLS if that is given.
 
     Raises:
         ConfigError: the address cannot be listened on.
@@ -135,7 +138,7 @@ async def serving(address: str, application: web.Application) -> AsyncIterator[N
         await runner.setup()
         try:
             host, port = parse_address(address)
-            await web.TCPSite(runner, host, port).start()
+            await web.TCPSite(runner, host, port, ssl_context=tls).start()
         except OSError as error:
             why = f"cannot listen there: {error.strerror}"
             fix = "another process holds it, or the address is not this host's"

@@ -7,6 +7,7 @@ from logshipper.store.access import tokens
 from logshipper.store.config import Config
 from logshipper.store.daemon import Logstore
 from logshipper.store.engine import schema
+from wharfinger import servertls
 from wharfinger.cli import Command, run
 from wharfinger.errors import ConfigError, Finding
 
@@ -24,6 +25,11 @@ async def findings(config: Config) -> Sequence[Finding]:
             tokens.load(path, where)
         except ConfigError as error:
             found.extend(error.findings)
+    try:
+        if (files := config.logstore.tls) is not None:
+            servertls.load(files)
+    except ConfigError as error:
+        found.extend(error.findings)
     folder = config.data_dir
     nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not nearest.is_dir():

@@ -13,6 +13,7 @@ from wharfinger.config import Section, doc
 from wharfinger.endpoints import parse_address
 from wharfinger.errors import Finding
 from wharfinger.sections import HostConfig, LogConfig
+from wharfinger.servertls import TlsFiles
 
 
 def _networks(texts: Sequence[str]) -> str:
@@ -131,6 +132,13 @@ class LogstoreConfig(Section, frozen=True, kw_only=True):
                     f"{self.listen} is open to other hosts, and without {key} anyone may {who}",
                     f"set {key}, or listen on 127.0.0.1",
                 )
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """What is served over TLS with; None without."""
+        if self.cert_file is None or self.key_file is None:
+            return None
+        return TlsFiles(self.cert_file, self.key_file, self.client_ca_file, "logstore")
 
     def _who(self) -> Iterator[Finding]:
         if (self.cert_file is None) != (self.key_file is None):

@@ -8,12 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from logshipper.store.access import keyfile, rules, tokens
-from logshipper.store.access.audit import Audit
-from logshipper.store.access.door import Door
-from logshipper.store.access.rates import Rates
-from logshipper.store.access.rereading import Rereading
-from logshipper.store.access.tokens import Tokens
 from logshipper.store.config import Config, LogstoreConfig
 from logshipper.store.engine import schema
 from logshipper.store.engine.folder import Folder
@@ -21,7 +15,6 @@ from logshipper.store.engine.intake import Intake
 from logshipper.store.engine.writer import Limits, Writer
 from logshipper.store.http.api import Api
 from logshipper.store.http.elastic import Elastic
-from logshipper.store.http.guard import Guard
 from logshipper.store.http.ingest import Ingest
 from logshipper.store.http.pages import Pages
 from logshipper.store.http.push import Push
@@ -31,12 +24,12 @@ from logshipper.store.query.archive import Archive
 from logshipper.store.query.embedded import Embedded
 from logshipper.store.query.tail import Tails
 from logshipper.store.query.turns import Turns
+from logshipper.store.who import Who
 from wharfinger.errors import ConfigError, Finding, WharfingerError
 from wharfinger.lifecycle import Scope
 
 _WATCH_SECONDS: Final = 0.5
 _READERS: Final = 4
-_LOOK_SECONDS: Final = 1.0
 # Far beyond any commit on a disk that answers.
 _STUCK_SECONDS: Final = 20.0
 
@@ -72,34 +65,30 @@ class Logstore:
             tell=self._tell,
             committed=self._tails.committed,
         )
-        section = config.logstore
-        self._door = Door(rules.make(section, *_tokens(section)), keyfile.fresh())
-        self._asking = Rates(section.read_requests_per_second)
-        self._sending = Rates(section.ingest_bytes_per_second)
-        self._audit = Audit(
-            scope.events.emit, self._metrics, scope.health.check("audit"), section.audit_file
-        )
-        self._guard = Guard(self._door, self._audit, self._metrics, self._asking)
-        self._token_files = self._watched_tokens(section)
+        self._who = Who(config.logstore, scope, self._metrics)
         self._add_routes()
 
     def _add_routes(self) -> None:
-        scope, guard = self._scope, self._guard
+        scope, who = self._scope, self._who
         ingest = Ingest(
-            self._intake, self._metrics, self._door, self._sending, self._parser, denied=guard.count
+            self._intake,
+            self._metrics,
+            who.door,
+            who.sending,
+            self._parser,
+            denied=who.guard.count,
         )
         elastic = Elastic(ingest)
         api = Api(
             Embedded(self._archive, self._tails, self._readers),
             self._metrics,
-            guard,
+            who.guard,
             tell=self._tell_failure,
         )
-        scope.application.middlewares.append(guard.front)
         scope.add_routes(elastic.routes())
         scope.add_routes(Push(ingest, scope.events.emit).routes())
         scope.add_routes(api.routes())
-        scope.add_routes(SignIn(guard, self._audit).routes())
+        scope.add_routes(SignIn(who.guard, who.audit).routes())
         scope.add_routes(Pages(elastic.version, api.denied).routes())
 
     async def start(self) -> None:
@@ -111,14 +100,8 @@ class Logstore:
         if missing := schema.missing_features():
             raise ConfigError([Finding("SQLite", missing, "use a Python whose SQLite has FTS5")])
         await self._scope.enter(self._open())
-        try:
-            self._door.sessions = await asyncio.to_thread(keyfile.kept, self._folder.root)
-        except OSError as error:
-            # Those of this process serve as well; only a restart signs everybody out.
-            self._scope.events.emit("sessions not kept", "warning", why=error.strerror)
-        await self._scope.enter(self._audit.running())
+        await self._who.start(self._folder.root)
         self._scope.spawn("watch writer", self._watch())
-        self._scope.spawn("watch files", self._watch_files())
 
     async def drain(self) -> None:
         """Takes nothing more and commits what was taken."""
@@ -146,13 +129,7 @@ class Logstore:
         Raises:
             ConfigError: a token file cannot be used; nothing was changed.
         """
-        section = config.logstore
-        self._door.rules = rules.make(section, *await asyncio.to_thread(_tokens, section))
-        self._token_files = self._watched_tokens(section)
-        self._asking.per_second = section.read_requests_per_second
-        self._sending.per_second = section.ingest_bytes_per_second
-        self._audit.use(section.audit_file)
-        self._guard.recheck()
+        await self._who.reload(config.logstore)
         self._writer.limits = _limits(config.logstore)
         self._intake.queue_bytes = config.logstore.queue_bytes
         self._config = config
@@ -190,29 +167,6 @@ class Logstore:
             await asyncio.Event().wait()
         raise WriterEndedError(repr(self._writer.failure))
 
-    async def _watch_files(self) -> None:
-        """Takes up changed token files; ends the answers to those who may no longer read."""
-        while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            if await self._token_files.look():
-                known = self._door.rules
-                self._scope.events.emit(
-                    "tokens read again",
-                    writing=len(known.writing.known),
-                    reading=len(known.reading.known),
-                )
-            self._guard.recheck()
-
-    def _watched_tokens(self, section: LogstoreConfig) -> Rereading[tuple[Tokens, Tokens]]:
-        def use(read: tuple[Tokens, Tokens]) -> None:
-            # A reload may have come in between.
-            if section is self._config.logstore:
-                self._door.rules = rules.make(section, *read)
-
-        paths = [p for p in (section.ingest_token_file, section.read_token_file) if p is not None]
-        check = self._scope.health.check("token files")
-        return Rereading(paths, lambda: _tokens(section), use, check)
-
     def _broken(self) -> dict[str, str]:
         """Day files that cannot be used, and why; one that was moved away is none."""
         broken = {**self._archive.damaged, **self._writer.broken}
@@ -235,13 +189,6 @@ class Logstore:
     def _tell(self, kind: str, level: str, **fields: object) -> None:
         """Records an event from the writer's thread."""
         self._loop.call_soon_threadsafe(lambda: self._scope.events.emit(kind, level, **fields))
-
-
-def _tokens(section: LogstoreConfig) -> tuple[Tokens, Tokens]:
-    return (
-        tokens.load(section.ingest_token_file, "logstore.ingest_token_file"),
-        tokens.load(section.read_token_file, "logstore.read_token_file"),
-    )
 
 
 def _limits(section: LogstoreConfig) -> Limits:

@@ -122,7 +122,9 @@ async def test_a_disk_that_hangs_takes_no_memory(
 ) -> None:
     monkeypatch.setattr(audit, "_WAITING_LINES", 2)
     store = await make(audit_file=tmp_path / "audit")
-    monkeypatch.setattr(store.daemon._audit, "_write", lambda *_: None)  # it never says "written"
+    monkeypatch.setattr(
+        store.daemon._who.audit, "_write", lambda *_: None
+    )  # it never says "written"
     for _ in range(5):
         await store.get("/api/search")
     assert store.scope.metrics.get_sample_value("wharfinger_logstore_audit_lost_total") == 3

@@ -18,7 +18,7 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("logshipper.store.daemon._LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("logshipper.store.who._LOOK_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ async def test_a_session_ends_with_its_token_and_with_its_time(
     store = await make(read_token_file=tokens)
     await login(store, "old-token-1")
     assert await status(store, {}) == 200
-    monkeypatch.setattr(store.daemon._door, "_wall", lambda: 4e9)
+    monkeypatch.setattr(store.daemon._who.door, "_wall", lambda: 4e9)
     assert await status(store, {}) == 401
     monkeypatch.undo()
     assert await status(store, {}) == 200
