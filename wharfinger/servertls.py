@@ -3,9 +3,11 @@
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from wharfinger.errors import ConfigError, Finding
+
+_PEM_END: Final = "-----END CERTIFICATE-----"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,24 @@ def load(files: TlsFiles) -> ssl.SSLContext:
         except (OSError, ssl.SSLError) as error:
             raise _wrong(files, "client_ca_file", files.client_ca_file, error) from None
         context.verify_mode = ssl.CERT_OPTIONAL
+    return context
+
+
+def trusting(files: TlsFiles) -> ssl.SSLContext:
+    """For a client on the listener's own host: trusts this very certificate, whatever its names.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False  # it is asked at 127.0.0.1, which no certificate names
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        # The first is the listener's; to trust those above it would be to trust all that they sign.
+        first, end, _ = files.cert_file.read_text().partition(_PEM_END)
+        context.load_verify_locations(cadata=first + end)
+    except (OSError, ValueError) as error:
+        raise _wrong(files, "cert_file", files.cert_file, error) from None
     return context
 
 

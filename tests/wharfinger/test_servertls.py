@@ -71,6 +71,23 @@ def test_another_certificate_for_new_connections_only(
     run(whole())
 
 
+async def test_who_knows_the_certificate_needs_no_authority(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    ours, other = files(tmp_path, authority), files(tmp_path, authority, "other")
+    with ours.cert_file.open("a") as chain:
+        chain.write(authority.ca_file.read_text())
+    async with echoing(servertls.load(ours)) as port:
+        name, writer = await name_shown(port, servertls.trusting(ours))
+        writer.close()
+        assert name == "server"
+    async with echoing(servertls.load(other)) as port:
+        # Of the same authority, which the chain holds; and yet another one.
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await name_shown(port, servertls.trusting(ours))
+    with pytest.raises(ConfigError, match="cert_file"):
+        servertls.trusting(TlsFiles(tmp_path / "none", ours.key_file, None, "logstore"))
+
+
 async def test_nothing_below_tls_1_2(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     old = ssl.create_default_context(cafile=authority.ca_file)

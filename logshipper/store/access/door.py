@@ -163,13 +163,15 @@ class Door:
         Raises:
             Denied: it may not.
         """
-        if self.rules.anyone_reads:
-            self.reader(request)
+        rules, peer = self.rules, self.peer(request)
+        if rules.anyone_reads and not rules.certificates:
+            self.check_page(request)
             return
-        peer, headers = self.peer(request), request.headers
-        forwarded = peer.trusted or any(name in headers for name in _FORWARDED)
-        if not forwarded and _is_this_host(request, peer.address):
+        forwarded = peer.trusted or any(name in request.headers for name in _FORWARDED)
+        is_ours = not forwarded and _is_this_host(request, peer.address)
+        if is_ours and rules.is_own_name(request.host):
             return
+        self.check_certificate(request)
         if self.reader(request).tenant != DEFAULT_TENANT:
             fix = "ask on the store's own host"
             raise Denied(403, "tenant", "this tells of all tenants", fix)

@@ -111,11 +111,11 @@ class Guard:
         resource = request.match_info.route.resource
         place = "" if resource is None else resource.canonical
         try:
-            if place not in _FOR_MACHINES:
-                self.door.check_certificate(request)
-            self.door.check_origin(request)
             if place in _FOR_OPERATORS:
                 self.door.check_operator(request)
+            elif place not in _FOR_MACHINES:
+                self.door.check_certificate(request)
+            self.door.check_origin(request)
         except Denied as denied:
             self.count(denied, request)
             return refusal(denied)
