@@ -1,5 +1,6 @@
 """What operations tail: /healthz, /readyz, /metrics, /status and /events on one address."""
 
+import logging
 import re
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -8,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
@@ -133,6 +135,7 @@ async def serving(
         shutdown_timeout=0.1,
         handler_cancellation=True,
         auto_decompress=False,
+        logger=_server_log(),
     )
     try:
         await runner.setup()
@@ -148,6 +151,21 @@ async def serving(
         yield
     finally:
         await runner.cleanup()
+
+
+def _server_log() -> logging.Logger:
+    """What the server complains of, but for requests that are none: those are answered with 400.
+
+    Anybody who can connect could fill the log with tracebacks.
+    """
+    logger = logging.getLogger("aiohttp.server.wharfinger")
+    if not logger.filters:
+        logger.addFilter(lambda record: not isinstance(_error(record), HttpProcessingError))
+    return logger
+
+
+def _error(record: logging.LogRecord) -> BaseException | None:
+    return record.exc_info[1] if record.exc_info else None
 
 
 def _since(text: str) -> tuple[int, datetime | None]:

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Sequence
 
+from logshipper.store import tokencommand
 from logshipper.store.access import tokens
 from logshipper.store.config import Config
 from logshipper.store.daemon import Logstore
@@ -52,6 +53,7 @@ COMMAND = Command(
     log=lambda config: config.log,
     make=Logstore,
     findings=findings,
+    verbs=(tokencommand.VERB,),
 )
 
 

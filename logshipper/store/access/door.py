@@ -85,7 +85,8 @@ class Door:
         """Whether what a reader shows lets them write as well; a no counts as no guess."""
         rules = self.rules
         if not rules.writing.known:
-            return tenant == DEFAULT_TENANT
+            name = _certificate(request)
+            return tenant == (rules.tenant_of(name) if name else DEFAULT_TENANT)
         token = rules.writing.find(digests(request.headers.get("Authorization", "")))
         return token is not None and token.tenant == tenant
 

@@ -25,6 +25,7 @@ _DEFAULT_CONTEXT: Final = 10
 _MAX_BUCKETS: Final = 2_000
 _PING_SECONDS: Final = 15.0
 _UNBUFFERED: Final = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
+_STREAMS: Final = frozenset({"export", "tail"})
 _STREAM: Final = web.RequestKey("stream", web.StreamResponse)
 
 
@@ -61,7 +62,11 @@ class Api:
             "export": self._export,
             "tail": self._tail,
         }
-        return [web.get(f"/api/{name}", self._guarded(name, h)) for name, h in handlers.items()]
+        # HEAD would wait for the end of a stream whose lines it may not have.
+        return [
+            web.get(f"/api/{name}", self._guarded(name, h), allow_head=name not in _STREAMS)
+            for name, h in handlers.items()
+        ]
 
     def denied(self, request: web.Request) -> web.Response | None:
         """The refusal of who must not have the page; it holds no line, so almost anybody may."""
