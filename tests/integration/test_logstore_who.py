@@ -18,6 +18,7 @@ from tests.integration.test_logstore import Server
 from tests.logshipper.sending import Sending
 from tests.stack.tls import Authority
 from wharfinger.operator import status
+from wharfinger.operator.parts.nginx import NginxServer
 from wharfinger.operator.parts.process import until
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -179,6 +180,64 @@ async def test_who_sees_what_goes_on_in_the_daemon(tmp_path: Path) -> None:
         await until(
             told, timeout_seconds=20, what="a token of another tenant is known, and refused"
         )
+
+
+PROXY = """
+server {{
+    listen 127.0.0.1:{port};
+    location / {{
+        auth_basic logs;
+        auth_basic_user_file {users};
+        proxy_pass {url};
+        proxy_http_version 1.1;
+        proxy_set_header Host $http_host;
+        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+        proxy_set_header X-Forwarded-User $remote_user;
+        proxy_set_header Authorization "";
+    }}
+}}
+"""
+
+
+@pytest.mark.real
+async def test_behind_a_proxy_that_signs_people_in(
+    tmp_path: Path, nginx_server: NginxServer
+) -> None:
+    """Nginx as the README has it: it replaces the header, and hands live lines on at once."""
+    (tmp_path / "users").write_text("alice:{PLAIN}secret\nbob:{PLAIN}secret\n")
+    (tmp_path / "users").chmod(0o644)
+    async with guarded(
+        tmp_path, tls=False, trusted_proxies="127.0.0.1/32", user_header="X-Forwarded-User",
+        user_tenants='{"alice": "default"}', user_tenant="",
+    ) as store:  # fmt: skip
+        nginx_server.include.write_text(
+            PROXY.format(port=nginx_server.port, users=tmp_path / "users", url=store.url)
+        )
+        await nginx_server.reload()
+        front = f"http://127.0.0.1:{nginx_server.port}"
+        alice = {"Authorization": aiohttp.encode_basic_auth("alice", "secret")}
+        bob = {"Authorization": aiohttp.encode_basic_auth("bob", "secret")}
+
+        async def up() -> bool:
+            with contextlib.suppress(aiohttp.ClientError):
+                async with store.client.get(f"{front}/api/whoami", headers=alice) as answer:
+                    return answer.status == 200
+            return False
+
+        await until(up, timeout_seconds=20, what="Nginx serves the store")
+        forged = {**alice, "X-Forwarded-User": "mallory", "X-Forwarded-For": "6.6.6.6"}
+        async with store.client.get(f"{front}/api/whoami", headers=forged) as answer:
+            assert (await answer.json())["name"] == "alice"
+        async with store.client.get(f"{front}/api/search", headers=bob) as answer:
+            assert answer.status == 403
+        async with store.client.get(f"{front}/api/search") as answer:
+            assert answer.status == 401
+        async with store.client.get(f"{front}/status") as answer:
+            assert answer.status == 401
+        async with store.client.get(f"{front}/api/tail", headers=alice) as tail:
+            await tail.content.readuntil(b"\n\n")
+            await store.bulk({"1": "live through the proxy"})
+            assert b"live through" in await tail.content.readuntil(b"\n\n")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from typing import Any, Final, ParamSpec, TypeVar
 # Whose question it is that a request asks; who sets none is one asker with all such others.
 ASKER: Final[ContextVar[Hashable]] = ContextVar("asker", default="")
 
+_LOOKED_THROUGH: Final = 128
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -53,20 +55,24 @@ class Turns(Executor):
             if self._ended:
                 message = "no questions are taken any more"
                 raise RuntimeError(message)
-            self._queues.setdefault(ASKER.get(), deque()).append(work)
+            queue = self._queues.setdefault(ASKER.get(), deque())
+            queue.append(work)
+            if len(queue) > _LOOKED_THROUGH:
+                # Askers that went away again leave what they asked behind.
+                still = [each for each in queue if not each.future.cancelled()]
+                queue.clear()
+                queue.extend(still)
             self._start()
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - Executor's own
-        """Takes no more; with `cancel_futures` what waits is given up."""
+        """Takes no more; what waits is given up, whatever `cancel_futures` says."""
         with self._lock:
             self._ended = True
             given_up = [work for queue in self._queues.values() for work in queue]
-            if cancel_futures:
-                self._queues.clear()
-        if cancel_futures:
-            for work in given_up:
-                work.future.cancel()
+            self._queues.clear()
+        for work in given_up:
+            work.future.cancel()
         self._threads.shutdown(wait=wait, cancel_futures=cancel_futures)
 
     def _start(self) -> None:

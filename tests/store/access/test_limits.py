@@ -130,6 +130,20 @@ def test_turns_are_taken_by_whoever_has_fewest_running() -> None:
     ASKER.set("")
 
 
+def test_questions_of_those_who_went_away_take_no_memory() -> None:
+    turns = Turns(2)
+    go_on = threading.Event()
+    running = [turns.submit(lambda: go_on.wait(30)) for _ in range(1)]
+    for _ in range(5_000):
+        assert turns.submit(int).cancel()
+    assert sum(map(len, turns._queues.values())) <= 129
+    last = turns.submit(int)
+    go_on.set()
+    assert last.result(30) == 0
+    assert running[0].result(30)
+    turns.shutdown()
+
+
 def test_turns_that_fail_are_cancelled_or_come_too_late() -> None:
     turns = Turns(2)
     with pytest.raises(ZeroDivisionError):
