@@ -1,6 +1,7 @@
 """The log store's wiring: folder, writer, readers, routes; its health and status."""
 
 import asyncio
+import resource
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -99,6 +100,9 @@ class Logstore:
         """
         if missing := schema.missing_features():
             raise ConfigError([Finding("SQLite", missing, "use a Python whose SQLite has FTS5")])
+        # Every sender and reader holds a connection, and SQLite must not go without.
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         await self._scope.enter(self._open())
         await self._who.start(self._folder.root)
         self._scope.spawn("watch writer", self._watch())

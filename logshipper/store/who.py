@@ -19,6 +19,7 @@ from wharfinger.scope import Scope
 from wharfinger.servertls import Replaceable, TlsFiles
 
 _LOOK_SECONDS: Final = 1.0
+_CHECK: Final = "token files"
 
 
 class Who:
@@ -40,18 +41,18 @@ class Who:
     """
 
     def __init__(self, section: LogstoreConfig, scope: Scope, metrics: Metrics) -> None:
-        self._section = section
         self._scope = scope
-        self.door = Door(rules.make(section, *_tokens(section)), keyfile.fresh())
+        self._token_files = self._watched_tokens(section)
+        self.door = Door(rules.make(section, *self._token_files.first()), keyfile.fresh())
         self.audit = Audit(
             scope.events.emit, metrics, scope.health.check("audit"), section.audit_file
         )
         self.sending = Rates(section.ingest_bytes_per_second)
         self._asking = Rates(section.read_requests_per_second)
         self.guard = Guard(self.door, self.audit, metrics, self._asking)
-        self._token_files = self._watched_tokens(section)
         self._tls_files = self._watched_certificate(section.tls)
         scope.application.middlewares.append(self.guard.front)
+        scope.application.on_response_prepare.append(self.guard.prepared)
 
     async def start(self, folder: Path) -> None:
         """Begins to watch the files.
@@ -73,10 +74,12 @@ class Who:
         Raises:
             ConfigError: a token file cannot be used; nothing was changed.
         """
+        files = self._watched_tokens(section)
         read = await asyncio.to_thread(_tokens, section)
-        self._section = section
+        self._token_files.end()
+        self._token_files = files
+        self._scope.health.check(_CHECK).ok()
         self.door.rules = rules.make(section, *read)
-        self._token_files = self._watched_tokens(section)
         self.sending.per_second = section.ingest_bytes_per_second
         self._asking.per_second = section.read_requests_per_second
         self.audit.use(section.audit_file)
@@ -99,24 +102,23 @@ class Who:
 
     def _watched_tokens(self, section: LogstoreConfig) -> Rereading[tuple[Tokens, Tokens]]:
         def use(read: tuple[Tokens, Tokens]) -> None:
-            # A reload may have come in between.
-            if section is self._section:
-                self.door.rules = rules.make(section, *read)
+            self.door.rules = rules.make(section, *read)
 
         paths = [p for p in (section.ingest_token_file, section.read_token_file) if p is not None]
-        check = self._scope.health.check("token files")
+        check = self._scope.health.check(_CHECK)
         return Rereading(paths, lambda: _tokens(section), use, check)
 
     def _watched_certificate(self, files: TlsFiles | None) -> Rereading[ssl.SSLContext] | None:
         if files is None:
             return None
-        self._scope.tls = serving = Replaceable(servertls.load(files))
 
         def use(context: ssl.SSLContext) -> None:
             serving.latest = context
 
         check = self._scope.health.check("certificate")
-        return Rereading(files.paths, lambda: servertls.load(files), use, check)
+        watched = Rereading(files.paths, lambda: servertls.load(files), use, check)
+        self._scope.tls = serving = Replaceable(watched.first())
+        return watched
 
 
 def _tokens(section: LogstoreConfig) -> tuple[Tokens, Tokens]:

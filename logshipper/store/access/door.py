@@ -122,17 +122,22 @@ class Door:
         return _holder(found, peer, "session"), self.sessions.begin(found, ends_at), ends_at
 
     def check_origin(self, request: web.Request) -> None:
-        """What holds for every request that changes something.
+        """Whether a page of another site makes a browser send this.
 
         Raises:
-            Denied: a page of another site makes a browser send it.
+            Denied: it does.
         """
-        if request.method in _SAFE:
-            return
-        headers = request.headers
-        if not origin.is_own(headers.get("Origin"), headers.get("Sec-Fetch-Site"), request.host):
+        headers, is_safe = request.headers, request.method in _SAFE
+        site = headers.get("Sec-Fetch-Site")
+        if is_safe:
+            good = origin.may_ask(site, headers.get("Sec-Fetch-Mode"))
+        else:
+            good = origin.is_own(headers.get("Origin"), site, request.host)
+        if not good:
             fix = "send it from a program, or from this store's own page"
             raise Denied(403, "origin", "a page of another site sends this", fix)
+        if is_safe:
+            return
         if "Origin" in headers and not self.rules.writing.known and not self.peer(request).trusted:
             self._require_own_name(request)
 

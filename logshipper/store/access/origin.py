@@ -7,6 +7,20 @@ _PORTS: Final = {"http": 80, "https": 443}
 _OWN_SITES: Final = frozenset({"same-origin", "none"})
 
 
+def may_ask(site: str | None, mode: str | None) -> bool:
+    """Whether a request that changes nothing may come from where it does.
+
+    A link from anywhere is just a link. But a page of another site that fetches from us, or loads
+    us as a picture or a script, cannot read the answer: it wants to load us, or to time us
+    (W3C Fetch Metadata, a resource isolation policy).
+
+    Args:
+        site: the header `Sec-Fetch-Site`, None without one.
+        mode: the header `Sec-Fetch-Mode`, None without one.
+    """
+    return site is None or site in _OWN_SITES or mode == "navigate"
+
+
 def is_own(origin: str | None, site: str | None, host: str) -> bool:
     """Whether a request that changes something may come from where it does.
 

@@ -16,6 +16,8 @@ _Signature = tuple[tuple[int, ...] | None, ...]
 class Rereading(Generic[T]):
     """Some files that are used together, a token file or a certificate and its key.
 
+    Made before they are read for the first time, so that no change falls in between.
+
     Args:
         paths: the files.
         read: makes of them what is used; raises ConfigError. Runs in a thread.
@@ -35,7 +37,21 @@ class Rereading(Generic[T]):
         self._use = use
         self._check = check
         self._known = self._latest = self._signature()
-        check.ok()
+        self._ended = False
+
+    def end(self) -> None:
+        """Takes up nothing more: others are used in the place of these files."""
+        self._ended = True
+
+    def first(self) -> T:
+        """Reads them for the first time; blocks.
+
+        Raises:
+            ConfigError: they cannot be used.
+        """
+        value = self._read()
+        self._check.ok()
+        return value
 
     async def look(self) -> bool:
         """Takes up what has changed, once it has stayed the same between two looks.
@@ -53,7 +69,10 @@ class Rereading(Generic[T]):
         try:
             value = await asyncio.to_thread(self._read)
         except ConfigError as error:
-            self._check.fail(f"refused, what was read before is kept: {error.findings[0]}")
+            if not self._ended:
+                self._check.fail(f"refused, what was read before is kept: {error.findings[0]}")
+            return False
+        if self._ended:
             return False
         self._use(value)
         self._check.ok()

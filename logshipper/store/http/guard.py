@@ -28,6 +28,10 @@ _STREAMS: Final = frozenset({"export", "tail"})
 
 # Asked by what has no certificate, and telling nothing of what is stored.
 _FOR_MACHINES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+_ISOLATED: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
 _FOR_OPERATORS: Final = frozenset({"/status", "/events"})
 
 Handler = Callable[[web.Request, str], Awaitable[web.StreamResponse]]
@@ -120,6 +124,11 @@ class Guard:
             self.count(denied, request)
             return refusal(denied)
         return await handler(request)
+
+    async def prepared(self, _request: web.Request, response: web.StreamResponse) -> None:
+        """What every answer says of itself, as a signal of aiohttp: other sites may not load it."""
+        for name, value in _ISOLATED.items():
+            response.headers.setdefault(name, value)
 
     def count(self, denied: Denied, request: web.Request) -> None:
         """Counts somebody who was sent away, and tells of those that somebody should look at."""

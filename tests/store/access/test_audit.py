@@ -113,7 +113,7 @@ async def test_a_file_that_cannot_be_written_turns_health_red(make: Make, tmp_pa
 
     assert await store.get("/api/search") == {"hits": [], "more": False}
     await until(red, timeout_seconds=10, what="health is red")
-    lost = store.scope.metrics.get_sample_value("wharfinger_logstore_audit_lost_total")
+    lost = store.scope.metrics.get_sample_value("wharfinger_logstore_audit_lost_lines_total")
     assert lost == 1
 
 
@@ -127,7 +127,7 @@ async def test_a_disk_that_hangs_takes_no_memory(
     )  # it never says "written"
     for _ in range(5):
         await store.get("/api/search")
-    assert store.scope.metrics.get_sample_value("wharfinger_logstore_audit_lost_total") == 3
+    assert store.scope.metrics.get_sample_value("wharfinger_logstore_audit_lost_lines_total") == 3
     assert "does its disk answer" in store.scope.health.report().why
 
 

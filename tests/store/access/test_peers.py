@@ -81,6 +81,24 @@ def test_pages_of_other_sites(said: str | None, site: str | None, host: str, own
 
 
 @pytest.mark.parametrize(
+    ("site", "mode", "may"),
+    [
+        (None, None, True),
+        ("same-origin", "cors", True),
+        ("none", "navigate", True),
+        ("cross-site", "navigate", True),
+        ("cross-site", "no-cors", False),
+        ("same-site", "cors", False),
+        ("cross-site", None, False),
+    ],
+)
+def test_links_may_come_from_anywhere_and_nothing_else(
+    site: str | None, mode: str | None, may: bool
+) -> None:
+    assert origin.may_ask(site, mode) is may
+
+
+@pytest.mark.parametrize(
     ("host", "own"),
     [
         ("127.0.0.1:7280", True),

@@ -5,6 +5,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from logshipper.store.access import tokens
 from logshipper.store.config import Config
@@ -174,3 +176,20 @@ def test_users_of_a_proxy_are_enough_to_read_from_elsewhere() -> None:
 def test_data_dir_follows_state_dir() -> None:
     loaded = load(Config, environment={}, flags={"host.state_dir": "/srv/w"}).value
     assert loaded.data_dir == Path("/srv/w/logstore")
+
+
+@given(st.text(), st.sampled_from(["", "Bearer ", "Basic ", "ApiKey ", "bearer", "BASIC\t"]))
+def test_no_header_is_too_odd(text: str, scheme: str) -> None:
+    known, _ = tokens.parse(FILE, "f")
+    found = known.find(tokens.digests(f"{scheme}{text}"))
+    assert found is None or "token" in text
+
+
+@given(st.text())
+def test_a_file_of_anything_is_read_or_refused_line_by_line(text: str) -> None:
+    known, findings = tokens.parse(text, "f")
+    assert known.known or findings
+    lines = [line.split() for line in text.splitlines()]
+    assert len(known.known) + len(findings) >= sum(
+        1 for words in lines if words and not words[0].startswith("#")
+    )

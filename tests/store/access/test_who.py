@@ -309,7 +309,17 @@ async def test_no_page_of_another_site_writes_a_line(make: Make, headers: dict[s
     assert await store.found() == []
     assert await store.add("by a program") == [201]
     # A link from elsewhere is just a link.
-    assert (await store.client.get("/?q=x", headers=headers)).status == 200
+    link = {**headers, "Sec-Fetch-Mode": "navigate"}
+    assert (await store.client.get("/?q=x", headers=link)).status == 200
+
+
+async def test_no_page_of_another_site_loads_or_times_questions(make: Make) -> None:
+    store = await make()
+    picture = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
+    assert await status(store, picture, "/api/search?q=x") == 403
+    answer = await store.client.get("/api/search")
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 async def test_no_name_but_its_own_opens_a_store_without_tokens(make: Make, tokens: Path) -> None:
