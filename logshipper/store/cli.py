@@ -8,6 +8,7 @@ from logshipper.store.access import tokens
 from logshipper.store.config import Config
 from logshipper.store.daemon import Logstore
 from logshipper.store.engine import schema
+from logshipper.store.keeping import backupcommands, lookcommands
 from wharfinger import servertls
 from wharfinger.cli import Command, run
 from wharfinger.errors import ConfigError, Finding
@@ -53,7 +54,15 @@ COMMAND = Command(
     log=lambda config: config.log,
     make=Logstore,
     findings=findings,
-    verbs=(tokencommand.VERB,),
+    checking=lookcommands.checking,
+    checked=lookcommands.checked,
+    verbs=(
+        tokencommand.VERB,
+        lookcommands.DAYS,
+        lookcommands.REPAIR,
+        backupcommands.BACKUP,
+        backupcommands.RESTORE,
+    ),
 )
 
 

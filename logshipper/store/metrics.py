@@ -29,7 +29,9 @@ class Metrics:
         self.denied = counter("denied_requests_total", "Requests of those who may not.", "reason")
         self.read = counter("reader_requests_total", "Requests by who reads.", "tenant", "reader")
         self.sent = counter("sender_bytes_total", "Bytes taken by who sent.", "tenant", "sender")
-        self.audit_lost = counter("audit_lost_lines_total", "Lines that the audit file does not have.")
+        self.audit_lost = counter(
+            "audit_lost_lines_total", "Lines that the audit file does not have."
+        )
         self.queue = gauge("queue_bytes", "Bytes of bodies that wait to be committed.")
         self.disk = gauge("disk_bytes", "Bytes of all day files.")
         self.free = gauge("free_bytes", "Bytes left on the disk.")

@@ -127,7 +127,9 @@ class Door:
         Raises:
             Denied: it does.
         """
-        headers, is_safe = request.headers, request.method in _SAFE
+        headers = request.headers
+        # Any page may open a WebSocket anywhere, and read what it says (RFC 6455, 10.2).
+        is_safe = request.method in _SAFE and "Upgrade" not in headers
         site = headers.get("Sec-Fetch-Site")
         if is_safe:
             good = origin.may_ask(site, headers.get("Sec-Fetch-Mode"))

@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -24,7 +24,8 @@ from logshipper.store.query.turns import ASKER
 MAX_OPEN: Final = 64
 _STALLED_SECONDS: Final = 120.0
 # These go on for long: that they have begun is noted as well.
-_STREAMS: Final = frozenset({"export", "tail"})
+_TAILS: Final = frozenset({"tail", "loki tail"})
+_STREAMS: Final = frozenset({"export", *_TAILS})
 
 # Asked by what has no certificate, and telling nothing of what is stored.
 _FOR_MACHINES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -46,6 +47,7 @@ class Asked:
         name: of the endpoint.
         caller: who asks.
         request: in which.
+        parameters: of the question.
         task: that answers.
         lines: that were given so far.
         revoked: whether the asker may no longer read.
@@ -54,6 +56,7 @@ class Asked:
     name: str
     caller: Caller
     request: web.Request
+    parameters: Iterable[tuple[str, str]]
     task: "asyncio.Task[Any] | None" = field(default_factory=asyncio.current_task)
     lines: int = 0
     revoked: bool = False
@@ -169,12 +172,12 @@ class Guard:
 
     @contextmanager
     def _answering(self, name: str, caller: Caller, request: web.Request) -> Iterator[Asked]:
-        key = (name == "tail", caller.key)
+        key = (name in _TAILS, caller.key)
         if self._counts[key] >= MAX_OPEN:
             fix = "end some, or wait until they are answered"
             why = f"{MAX_OPEN} are being answered already"
             raise Denied(429, "open", why, fix, {"Retry-After": "1"})
-        asked = Asked(name, caller, request)
+        asked = Asked(name, caller, request, request.query.items())
         request[_ASKED] = asked
         self._counts[key] += 1
         self._open.add(asked)
@@ -208,7 +211,7 @@ class Guard:
     def _note(self, asked: Asked, kind: str, level: str, **fields: object) -> None:
         caller, rules = asked.caller, self.door.rules
         known = frozenset(t.digest for t in (*rules.reading.known, *rules.writing.known))
-        asking = audit.conditions(asked.request.query.items(), known)
+        asking = audit.conditions(asked.parameters, known)
         who = {"reader": caller.name, "by": caller.kind, "tenant": caller.tenant}
         self._audit.note(kind, level, **who, peer=caller.address, asked=asking, **fields)
 
@@ -217,6 +220,12 @@ def gave(request: web.Request, lines: int) -> None:
     """Says that so many lines more were given."""
     if (asked := request.get(_ASKED)) is not None:
         asked.lines += lines
+
+
+def asks(request: web.Request, parameters: Iterable[tuple[str, str]]) -> None:
+    """Says what is asked, where that is not in the query of the request alone."""
+    if (asked := request.get(_ASKED)) is not None:
+        asked.parameters = tuple(parameters)
 
 
 def caller_of(request: web.Request) -> Caller:
