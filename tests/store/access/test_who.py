@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientError, encode_basic_auth
+from aiohttp import ClientError, WSMsgType, WSServerHandshakeError, encode_basic_auth
 
 from tests.store.running import ACTION, Make, Store
 from wharfinger.operator.parts.process import until
@@ -320,6 +320,55 @@ async def test_no_page_of_another_site_loads_or_times_questions(make: Make) -> N
     answer = await store.client.get("/api/search")
     assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status_"),
+    [
+        ({}, 101),
+        ({"Origin": "http://{host}"}, 101),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "websocket"}, 403),
+        ({"Origin": "http://evil.example:1", "Host": "evil.example:1"}, 403),
+    ],
+)
+async def test_no_page_of_another_site_opens_a_websocket(
+    make: Make, headers: dict[str, str], status_: int
+) -> None:
+    """CORS holds no page back from reading one (RFC 6455, 10.2)."""
+    store = await make()
+    host = f"127.0.0.1:{store.client.port}"
+    given = {name: value.format(host=host) for name, value in headers.items()}
+    path = '/loki/api/v1/tail?query={app="x"}'
+    if status_ == 101:
+        socket = await store.client.ws_connect(path, headers=given)
+        await socket.close()
+        return
+    with pytest.raises(WSServerHandshakeError) as refused:
+        await store.client.ws_connect(path, headers=given)
+    assert refused.value.status == status_
+
+
+async def test_loki_s_ways_out_have_the_same_door(make: Make, tokens: Path) -> None:
+    store = await make(read_token_file=tokens, audit_file=tokens.with_name("audit"))
+    path, form = "/loki/api/v1/query_range", {"query": '{app="shop"}'}
+    for headers in ({}, {"Authorization": "Bearer wrong-token"}):
+        answer = await store.client.post(path, data=form, headers=headers)
+        assert answer.status == 401
+        assert "token" in await answer.text()
+    grafana = {"Authorization": encode_basic_auth("grafana", "old-token-1")}
+    answer = await store.client.post(path, data=form, headers={**grafana, "X-Scope-OrgID": "b"})
+    assert answer.status == 200, await answer.text()
+    noted = [e for _, e in store.scope.events.since(0) if e["event"] == "loki query_range answered"]
+    assert [(e["reader"], e["tenant"], e["asked"]) for e in noted] == [("ops", "default", form)]
+    tail = await store.client.ws_connect(
+        "/loki/api/v1/tail", params={"query": '{app="shop"}'}, headers=grafana
+    )
+    write(tokens, "new-token-2\n")
+    async with asyncio.timeout(10):
+        message = await tail.receive()
+    assert message.type in {WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.ERROR}
 
 
 async def test_no_name_but_its_own_opens_a_store_without_tokens(make: Make, tokens: Path) -> None:
