@@ -178,7 +178,13 @@ class Logstore:
 
     def _broken(self) -> dict[str, str]:
         """Day files that cannot be used, and why; one that was moved away is none."""
-        broken = {**self._archive.damaged, **self._writer.broken, **self._writer.removal.strays}
+        writer = self._writer
+        broken = {
+            **writer.growing,
+            **self._archive.damaged,
+            **writer.broken,
+            **writer.removal.strays,
+        }
         return {path: why for path, why in broken.items() if Path(path).exists()}
 
     def _stuck(self) -> str:
