@@ -157,6 +157,8 @@ export function App() {
   const goTo = (address) => go({ ...parse(address.replace(/^[^?]*/, "")), id: "" });
   const sums = counts.histogram ? Object.values(totals(counts.histogram)).reduce((a, b) => a + b, 0) : null;
   const exact = counts.histogram?.exact ?? true;
+  // The store says once what is wrong with a query.
+  const refused = session.problem?.status === 400;
   const theme = looks.theme || "system";
   const showArrived = () => {
     setSelected(null);
@@ -170,16 +172,16 @@ export function App() {
     <a class="skip" href="#lines">To the lines</a>
     <header class="top">
       <h1 class="unseen">Logs</h1>
-      <${SearchBox} query=${state.q} fields=${counts.fields} problem=${session.problem?.status === 400} onSearch=${search} onAddress=${goTo} input=${input} />
+      <${SearchBox} query=${state.q} fields=${counts.fields} problem=${refused} onSearch=${search} onAddress=${goTo} input=${input} />
       <div class="top-acts">
         <${TimeRange} state=${state} utc=${looks.utc} span=${session.span} open=${menu === "range"} onOpen=${open("range")} go=${go} onZone=${() => change({ utc: !looks.utc })} />
         <${Live} live=${state.live} onLive=${toggleLive} />
       </div>
     </header>
     <div class=${`body${looks.facets ? "" : " no-facets"}${drawer ? " drawer" : ""}`}>
-      <${Facets} state=${state} fields=${counts.fields} problem=${counts.fieldsProblem} go=${go} onClose=${toggleFacets} />
+      <${Facets} state=${state} fields=${counts.fields} problem=${refused ? null : counts.fieldsProblem} go=${go} onClose=${toggleFacets} />
       <main id="lines" tabindex="-1">
-        <${Histogram} histogram=${counts.histogram} problem=${counts.problem} busy=${counts.busy} state=${state} utc=${looks.utc} theme=${theme} go=${go} />
+        <${Histogram} histogram=${counts.histogram} problem=${refused ? null : counts.problem} busy=${counts.busy} state=${state} utc=${looks.utc} theme=${theme} go=${go} />
         <div class="bar">
           <${Tools} state=${state} looks=${looks} menu=${menu} open=${open} session=${session} counts=${counts} total=${sums} exact=${exact} change=${change} go=${go} goTo=${goTo} search=${search} onFacets=${toggleFacets} onFold=${foldAll} allOpen=${all} />
           <${Status} session=${session} total=${sums} exact=${exact} />

@@ -43,7 +43,7 @@ export class Row extends Component {
       <div class="line">
         <button type="button" class="plain icon-only open" tabindex="-1" aria-expanded=${entry.details} aria-label="Details of the line of ${time}" onClick=${() => { act.select(entry); act.details(entry); }}><${Icon} name="chevron" /></button>
         <time datetime=${hit.time} title=${hit.time}>${time}</time>
-        <span class="level">${level === "unknown" ? html`<span class="unseen">no level</span>` : level}</span>
+        <span class=${level === "unknown" ? "level none" : "level"}>${level === "unknown" ? html`<span class="unseen">no level</span>` : level}</span>
         <span class="source" title=${[...source, hit.host, hit.container].filter(Boolean).join(" / ")} dir="auto">${source[0]}${source[1] && html` <span class="env">${source[1]}</span>`}</span>
         ${columns.map((column) => html`<span class="column" key=${column} title=${`${column}: ${fieldOf(hit, column).slice(0, 300)}`} dir="auto"><${Text} text=${fieldOf(hit, column).slice(0, 300)} /></span>`)}
         <div class="text"><${Message} text=${hit.message} marks=${marks} full=${entry.full} onFull=${() => act.full(entry)} />

@@ -2,7 +2,7 @@
 
 import { fieldsOf } from "../pure/fields.js";
 import { zoneName } from "../pure/times.js";
-import { signOut } from "../work/api.js";
+import { signOut, whoami } from "../work/api.js";
 import { html, useEffect, useState } from "../view.js";
 import { Icon } from "./icons.js";
 import { Columns, Download, Saved } from "./menus.js";
@@ -38,7 +38,7 @@ export function Tools({ state, looks, menu, open, session, total, exact, change,
     <${Download} state=${state} span=${session.span} total=${total} exact=${exact} open=${menu === "download"} onOpen=${open("download")} />
     <${Tool} icon="wrap" label="Wrap long lines (w)" pressed=${looks.wrap} onClick=${() => change({ wrap: !looks.wrap })} />
     <${Tool} icon=${allOpen ? "fold" : "unfold"} label=${allOpen ? "Fold all traces (F)" : "Unfold all traces (F)"} onClick=${onFold} />
-    <button type="button" class="button zone-button" title="Times in local time or UTC" onClick=${() => change({ utc: !looks.utc })}>${looks.utc ? "UTC" : `Local, ${zoneName(false)}`}</button>
+    <button type="button" class="button zone-button" title="Times in local time or UTC" onClick=${() => change({ utc: !looks.utc })}>${looks.utc ? "UTC" : html`<span class="zone-where">Local, </span>${zoneName(false)}`}</button>
     <${Tool} icon=${theme} label=${themeName} onClick=${() => change({ theme: nextTheme })} />
     <${Tool} icon="help" label="Help (?)" onClick=${() => open("help")(true)} />
     <${Account} />
@@ -49,10 +49,9 @@ export function Tools({ state, looks, menu, open, session, total, exact, change,
 export function Account() {
   const [who, setWho] = useState(null);
   useEffect(() => {
-    // An older store does not know the question; then nothing is said.
-    fetch("/api/whoami", { headers: { Accept: "application/json" } }).then((answer) => (answer.ok ? answer.json() : null), () => null).then(setWho, () => {});
+    whoami().then(setWho, () => {});
   }, []);
-  if (!who?.name && !who?.session) return null;
+  if (!who?.name || who.name === "anyone") return null;
   const leave = async () => {
     await signOut();
     location.reload();

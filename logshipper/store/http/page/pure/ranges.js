@@ -14,7 +14,6 @@ const UNIT_SECONDS = { m: 60, h: 3600, d: 86400 };
 const UNIT_NAMES = { m: "minute", h: "hour", d: "day" };
 const STEPS = [
   1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400,
-  7 * 86400,
 ];
 
 /** Seconds of a relative range, 0 for all time and for anything else. */

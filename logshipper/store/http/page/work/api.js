@@ -9,11 +9,15 @@ export class Refused extends Error {
   }
 }
 
+// Whoever asks so is a page that has a form of its own: no browser's window comes between.
+const HEADERS = { Accept: "application/json", "X-Requested-With": "page" };
+const SENDING = { ...HEADERS, "Content-Type": "application/json" };
+
 /** The JSON that a path answers. */
 export async function ask(path, signal) {
   let response;
   try {
-    response = await fetch(path, { signal, headers: { Accept: "application/json" } });
+    response = await fetch(path, { signal, headers: HEADERS });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Refused(0, "The log store cannot be reached", "Is it running? Is the network there?");
@@ -39,14 +43,20 @@ function refusal(status, body) {
 export async function signIn(token) {
   const response = await fetch("/api/login", {
     method: "POST",
-    headers: { "Content-Type": "application/json", Accept: "application/json" },
+    headers: SENDING,
     body: JSON.stringify({ token }),
   }).catch(() => null);
   if (response === null) throw new Refused(0, "The log store cannot be reached");
   if (!response.ok) throw refusal(response.status, await response.json().catch(() => null));
 }
 
+/** Who one is to the store; null where it does not say. */
+export async function whoami() {
+  const answer = await fetch("/api/whoami", { headers: HEADERS }).catch(() => null);
+  return answer?.ok ? answer.json() : null;
+}
+
 /** Ends the session. */
 export async function signOut() {
-  await fetch("/api/logout", { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" }).catch(() => null);
+  await fetch("/api/logout", { method: "POST", headers: SENDING, body: "{}" }).catch(() => null);
 }

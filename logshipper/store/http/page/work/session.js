@@ -53,9 +53,9 @@ export class Session {
     this.generation += 1;
     this.closeTail();
     this.forgetArrived();
-    this.first = this.search();
-    if (state.live) this.openTail();
-    await this.first;
+    const { generation } = this;
+    await this.search();
+    if (state.live && generation === this.generation && !this.problem) this.openTail();
   }
 
   question(extra) {
@@ -146,7 +146,7 @@ export class Session {
       lines: now((hits) => this.take(hits)),
       dropped: now((count) => this.drop(count)),
       interrupted: now(() => this.setTail("interrupted")),
-      refused: now(() => this.search()),
+      mayOpen: now(() => this.mayFollow()),
     });
   }
 
@@ -177,6 +177,21 @@ export class Session {
     this.tail = "off";
   }
 
+  // What is refused now is not asked for again by itself: somebody has to sign in, or to ask else.
+  async mayFollow() {
+    try {
+      await ask(`/api/search?${this.question({ limit: 1 })}`);
+      return true;
+    } catch (error) {
+      if ([400, 401, 403].includes(error.status)) {
+        this.closeTail();
+        this.problem = error;
+        this.changed();
+      }
+      return false;
+    }
+  }
+
   setTail(tail) {
     this.tail = tail;
     this.changed();
@@ -185,8 +200,6 @@ export class Session {
   /** Finds what was committed before the tail was open, back to what is known. */
   async catchUp(generation) {
     this.held ??= [];
-    await this.first;
-    if (generation !== this.generation) return;
     this.setTail("on");
     let found = { hits: [], more: true };
     const fresh = [];
