@@ -1,5 +1,6 @@
 """The list: endless and virtual, traces folded, long lines cut, details, columns."""
 
+import itertools
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -84,7 +85,7 @@ async def test_thousands_of_rows_of_any_height(
         })"""
     )
     assert len(rows) > 20
-    for (number, _, bottom, _), (following, top, _, position) in zip(rows, rows[1:], strict=False):
+    for (number, _, bottom, _), (following, top, _, position) in itertools.pairwise(rows):
         assert following == number - 1
         assert abs(top - bottom) < 1
         assert int(position) == count - following

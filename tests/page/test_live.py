@@ -1,6 +1,7 @@
 """The live tail: nothing jumps while somebody reads, nothing is missing, nothing comes twice."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,8 @@ async def test_lines_in_a_flood_are_bounded_and_told(visit: Visit, store: Store)
 
 async def test_what_the_store_leaves_out_is_told(visit: Visit, store: Store) -> None:
     await store.say("stored", app="dropped")
-    body = 'event: dropped\ndata: 41\n\ndata: {"id":"20991231.1.1","time":"2099-12-31T00:00:00.000000000Z","message":"after","app":"dropped"}\n\n'
+    hit = {"id": "1", "time": "2099-12-31T00:00:00.000000000Z", "message": "after"}
+    body = f"event: dropped\ndata: 41\n\ndata: {json.dumps(hit)}\n\n"
 
     async def answer(route) -> None:  # noqa: ANN001
         await route.fulfill(content_type="text/event-stream", body=body)

@@ -85,11 +85,15 @@ async def test_memory_is_bounded_and_survives_nonsense(visit: Visit, store: Stor
         """async () => {
           const base = document.querySelector('script[type=module]').src;
           const stored = await import(new URL('work/stored.js', base));
-          for (let n = 0; n < 60; n += 1) { stored.remember(`q${n}`); stored.save(`n${n}`, '/?q=x'); }
+          for (let n = 0; n < 60; n += 1) {
+            stored.remember(`q${n}`);
+            stored.save(`n${n}`, '/?q=x');
+          }
           stored.remember('x'.repeat(5000));
           const counts = [stored.recent().length, stored.saved().length, stored.recent()[0]];
           localStorage.setItem('wharfinger.recent', '{"not": "a list"}');
-          localStorage.setItem('wharfinger.saved', '[{"name": 1}, {"name": "a", "address": "javascript:1"}]');
+          const foreign = [{ name: 1 }, { name: 'a', address: 'javascript:1' }];
+          localStorage.setItem('wharfinger.saved', JSON.stringify(foreign));
           localStorage.setItem('wharfinger.looks', 'no JSON');
           return [...counts, stored.recent(), stored.saved(), stored.looks().wrap];
         }"""
@@ -129,9 +133,7 @@ async def test_nothing_found_says_where_the_nearest_is(visit: Visit, store: Stor
     await expect(visit.messages.first).to_be_visible()
 
 
-async def test_a_slow_search_tells_its_time_and_can_be_given_up(
-    visit: Visit, store: Store
-) -> None:
+async def test_a_slow_search_tells_its_time_and_can_be_given_up(visit: Visit, store: Store) -> None:
     await store.say("slow", app="slow")
     await visit.open("/?app=slow")
     await visit.page.route("**/api/search?q=slow*", lambda route: None)

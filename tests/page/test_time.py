@@ -36,8 +36,12 @@ async def test_absolute_ranges_in_local_time_and_in_utc(visit: Visit, store: Sto
     await expect(visit.page.locator(".zone-button")).to_contain_text("Local, UTC+0")
     await visit.button("All time").click()
     await visit.button("Use UTC").click()
-    await visit.page.get_by_label("From", exact=True).fill((day + timedelta(minutes=30)).strftime("%FT%T"))
-    await visit.page.get_by_label("To", exact=True).fill((day + timedelta(hours=2)).strftime("%FT%T"))
+    await visit.page.get_by_label("From", exact=True).fill(
+        (day + timedelta(minutes=30)).strftime("%FT%T")
+    )
+    await visit.page.get_by_label("To", exact=True).fill(
+        (day + timedelta(hours=2)).strftime("%FT%T")
+    )
     await visit.button("Apply").click()
     await expect(visit.messages).to_have_text(["at 1"])
     shown = visit.entries.locator("time")
@@ -56,7 +60,9 @@ async def test_a_range_that_ends_before_it_begins_is_not_taken(visit: Visit, sto
     await visit.page.get_by_label("From", exact=True).fill("2026-01-02T00:00:00")
     await visit.page.get_by_label("To", exact=True).fill("2026-01-01T00:00:00")
     await visit.button("Apply").click()
-    await expect(visit.page.get_by_role("alert")).to_have_text("The end is not after the beginning.")
+    await expect(visit.page.get_by_role("alert")).to_have_text(
+        "The end is not after the beginning."
+    )
     assert visit.query == "app=backward"
 
 

@@ -94,6 +94,8 @@ export class List extends Component {
     const { entries } = this.props.lines;
     const { state } = this;
     if (state.last > entries.length || last - first > state.last - state.first) return true;
+    // At either end there is nothing beyond that could stand in for what is missing.
+    if ((first === 0 && state.first > 0) || (last === entries.length && state.last < last)) return true;
     const slack = Math.floor((last - first) / 6);
     return first < state.first - slack || last > state.last + slack || state.first > last || state.last < first;
   }

@@ -7,7 +7,8 @@ const SYSTEM = [
   "#1a2127", "#b3261e", "#2e7d32", "#8a5a00", "#1f5fbf", "#8e3a9d", "#1f6f8b", "#6d7a85",
   "#4a5762", "#d93025", "#3c9a40", "#b07a00", "#3b7de0", "#ad52bd", "#2a93b5", "#c5ced6",
 ].map((hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)));
-const GROUNDS = { light: [255, 255, 255], dark: [18, 23, 27] };
+// Of what a line may stand on, that which leaves least contrast: it is chosen.
+const GROUNDS = { light: [226, 239, 244], dark: [26, 47, 57] };
 const CONTRAST = 4.6;
 
 /** The text without its colours, and runs of it: from, to, style (null for none). */
