@@ -11,7 +11,7 @@ export function Chips({ state, go }) {
   const without = (name, value) => go({ [name]: state[name].filter((one) => one !== value) });
   const none = Object.fromEntries(FACETS.map((name) => [name, []]));
   return html`<ul class="chips" aria-label="Conditions">
-    ${chosen.map(({ name, value }) => html`<li key=${`${name}:${value}`}><button type="button" class="chip" aria-label="Remove ${name} ${value}" onClick=${() => without(name, value)}><span class="chip-name">${name}</span><span class="chip-value" dir="auto">${value}</span><${Icon} name="close" /></button></li>`)}
+    ${chosen.map(({ name, value }) => html`<li key=${`${name}:${value}`}><button type="button" class="chip" title="Remove" onClick=${() => without(name, value)}><span class="unseen">Remove ${" "}</span><span class="chip-name">${name}</span>${" "}<span class="chip-value" dir="auto">${value}</span><${Icon} name="close" /></button></li>`)}
     ${chosen.length > 1 && html`<li><button type="button" class="textual small" onClick=${() => go(none)}>Clear all</button></li>`}
   </ul>`;
 }
