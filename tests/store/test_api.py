@@ -301,12 +301,11 @@ async def test_context_export_fields_histogram(make: Make) -> None:
     assert (await store.get("/api/fields"))["app"] == {"shop": 7, "web": 1}
     buckets = (await store.get("/api/histogram"))["buckets"]
     assert sum(n for bucket in buckets for n in bucket["levels"].values()) == 8
-    await store.get("/api/histogram?q=word", 400)
     await store.get("/api/context?id=20260101.0.0", 400)
 
 
 async def test_export_goes_on_page_after_page(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("logshipper.store.http.api._EXPORT_PAGE", 10)
+    monkeypatch.setattr("logshipper.store.query.embedded._EXPORT_LINES", 10)
     store = await make()
     await store.add(*[f"line {n}" for n in range(35)])
     export = await store.client.get("/api/export")
@@ -415,7 +414,7 @@ async def test_lines_that_rotted_on_disk_are_said_and_take_no_more(
 async def test_an_export_that_fails_on_the_way_never_looks_whole(
     make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("logshipper.store.http.api._EXPORT_PAGE", 2)
+    monkeypatch.setattr("logshipper.store.query.embedded._EXPORT_LINES", 2)
     store = await make()
     await store.add("a", "b", "c")
     (tmp_path / "logstore" / "default" / "2020-01-01.db").write_bytes(b"rubbish " * 1000)

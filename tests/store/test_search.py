@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from logshipper.store.engine import day as day_module
 from logshipper.store.engine.day import DayWriter
 from logshipper.store.engine.folder import Folder
-from logshipper.store.http import hits
 from logshipper.store.lines import documents, times
 from logshipper.store.lines.times import DAY_NS
 from logshipper.store.model import BadQuery, Document, Filters, Hit
-from logshipper.store.query import language
+from logshipper.store.query import identity, language
 from logshipper.store.query.archive import Archive
 from logshipper.store.query.search import Effort, Order
 
@@ -175,7 +174,7 @@ def test_other_tenants_and_gone_days_hold_nothing(archive: Archive, folder: Fold
     with Effort() as effort:
         assert archive.search("other", language.parse(""), Order(), effort) == []
         hit = archive.search("t", language.parse("pool"), Order(), effort)[0]
-        place = hits.parse_identity(hits.identity(hit))
+        place = identity.parse(identity.found(hit).id)
         assert archive.line("t", *place) == hit
         with pytest.raises(BadQuery):
             archive.line("other", *place)
@@ -190,7 +189,7 @@ def test_other_tenants_and_gone_days_hold_nothing(archive: Archive, folder: Fold
 )
 def test_ids_that_are_none(text: str) -> None:
     with pytest.raises(BadQuery):
-        hits.parse_identity(text)
+        identity.parse(text)
 
 
 WORDS = ["alpha", "beta", "gamma", "连接", "rare"]
@@ -297,16 +296,6 @@ def test_context_stays_with_its_container_across_days(archive: Archive, folder: 
         before, after = archive.context("t", hit, 2, 5, effort)
     assert [h.line.message for h in before] == ["a 1", "a 2"]
     assert [h.line.message for h in after] == ["a 4", "a 5"]
-
-
-def test_counts_come_from_the_roll_up(archive: Archive, folder: Folder) -> None:
-    store(folder, LINES)
-    counted = archive.histogram("t", Filters(streams={"app": ("shop",)}), 60)
-    assert counted == {BASE_NS: {"error": 1, "unknown": 1}}
-    fields = archive.fields("t", Filters())
-    assert fields["app"] == {"web": 3, "shop": 2}
-    assert fields["env"] == {"prod": None}
-    assert fields["level"] == {"unknown": 3, "error": 1, "warn": 1}
 
 
 def test_an_expression_without_end_is_stopped(archive: Archive, folder: Folder) -> None:
