@@ -3,7 +3,8 @@
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
+from itertools import accumulate
+from operator import add, sub
 from typing import Final, NamedTuple, cast
 
 import msgspec
@@ -46,6 +47,15 @@ class Columns:
     def __len__(self) -> int:
         return len(self.times_ns)
 
+    def part(self, first: int, end: int) -> tuple[Head, Body]:
+        """The lines from number `first` to the one before `end`."""
+        head = Head(self.times_ns[first:end], self.stream_ids[first:end], self.levels[first:end])
+        return head, Body(self.messages[first:end], self.extras[first:end])
+
+    def sizes(self) -> list[int]:
+        """What each line counts towards the bytes of a block."""
+        return list(map(add, map(len, self.messages), map(len, self.extras)))
+
     def extend(self, head: Head, body: Body) -> None:
         """Adds lines at the end."""
         self.times_ns.extend(head.times_ns)
@@ -79,7 +89,7 @@ _body_decoder = msgspec.msgpack.Decoder(tuple[list[str], list[bytes]])
 def encode(columns: Columns, first: int = 0) -> tuple[bytes, bytes]:
     """The head and body of the lines from number `first` on; there is at least one."""
     times = columns.times_ns[first:]
-    deltas = array("q", (after - before for before, after in pairwise(times)))
+    deltas = array("q", map(sub, times[1:], times))
     streams = array("I", columns.stream_ids[first:])
     head = _encoder.encode(
         (times[0], deltas.tobytes(), streams.tobytes(), bytes(columns.levels[first:]))
