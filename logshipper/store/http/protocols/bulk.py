@@ -106,9 +106,9 @@ def _regular(body: bytes, arrival_ns: int, index: str) -> Body | None:
     if named is None:
         return None
     action, metas = named
-    ids = [meta.id for meta in metas]
-    identities = [identity or "" for identity in ids if not isinstance(identity, int)]
-    if len(identities) != len(ids) or max(map(len, identities)) * 4 > MAX_ID_BYTES:
+    ids = [meta.id for meta in metas if not isinstance(meta.id, int)]
+    identities = [identity or "" for identity in ids]
+    if len(ids) != len(metas) or max(map(len, identities)) * 4 > MAX_ID_BYTES:
         return None
     found = usual.read(raws, identities, arrival_ns)
     items = list(map(Item, repeat(action), [meta.index or index for meta in metas], ids))
