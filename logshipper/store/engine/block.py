@@ -8,15 +8,24 @@ from operator import add, sub
 from typing import Final, NamedTuple, cast
 
 import msgspec
+import zstandard
 from isal import isal_zlib
 
 from wharfinger.errors import Unavailable
 
-# Measured on log text: a ninth of the time of zlib's level 6 for an eighth more bytes, and any
-# zlib can read it (RFC 1950).
-_LEVEL: Final = isal_zlib.ISAL_BEST_COMPRESSION
+# Measured on log text against the deflate of version 1 (RFC 1950; isal's best level): half the
+# time, an eighth fewer bytes, and unpacked in two thirds of the time. RFC 8878.
+_LEVEL: Final = 1
+_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+# Far more than a block can hold: a size that rotted must not be believed.
+_MAX_BYTES: Final = 64 * 2**20
 # What a page that rotted on disk ends in; the stubs declare an instance for the first.
-_DAMAGED: Final = (cast("type[Exception]", isal_zlib.error), msgspec.DecodeError, ValueError)
+_DAMAGED: Final = (
+    cast("type[Exception]", isal_zlib.error),
+    zstandard.ZstdError,
+    msgspec.DecodeError,
+    ValueError,
+)
 
 
 class Head(NamedTuple):
@@ -96,7 +105,8 @@ def encode(columns: Columns, first: int = 0) -> tuple[bytes, bytes]:
     )
     extras = columns.extras[first:]
     body = _encoder.encode((columns.messages[first:], extras if any(extras) else []))
-    return isal_zlib.compress(head, _LEVEL), isal_zlib.compress(body, _LEVEL)
+    packer = zstandard.ZstdCompressor(_LEVEL, write_checksum=True)
+    return packer.compress(head), packer.compress(body)
 
 
 def decode_head(data: bytes) -> Head:
@@ -107,9 +117,7 @@ def decode_head(data: bytes) -> Head:
     """
     deltas, streams = array("q"), array("I")
     try:
-        first, deltas_bytes, streams_bytes, levels = _head_decoder.decode(
-            isal_zlib.decompress(data)
-        )
+        first, deltas_bytes, streams_bytes, levels = _head_decoder.decode(_unpacked(data))
         deltas.frombytes(deltas_bytes)
         streams.frombytes(streams_bytes)
     except _DAMAGED as error:
@@ -124,9 +132,17 @@ def decode_body(data: bytes) -> Body:
         Unavailable: it is damaged.
     """
     try:
-        return Body(*_body_decoder.decode(isal_zlib.decompress(data)))
+        return Body(*_body_decoder.decode(_unpacked(data)))
     except _DAMAGED as error:
         raise Unavailable(f"a block of lines is damaged: {error}") from None
+
+
+def _unpacked(data: bytes) -> bytes:
+    if not data.startswith(_ZSTD_MAGIC):
+        return isal_zlib.decompress(data)
+    if not 0 <= zstandard.frame_content_size(data) <= _MAX_BYTES:
+        raise ValueError("its size cannot be")
+    return zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
 
 
 def summarize(columns: Columns) -> Summary:
