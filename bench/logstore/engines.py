@@ -11,8 +11,8 @@ from typing import NamedTuple, Protocol
 
 import aiohttp
 import psutil
-
 from logstore.corpus import START
+
 from wharfinger.operator.parts.process import Process, free_port
 
 _DISTANT = aiohttp.ClientTimeout(total=300)

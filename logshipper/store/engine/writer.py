@@ -305,12 +305,12 @@ class Writer:
 
 def _by_day(documents: Sequence[Document]) -> dict[int, Sequence[int]]:
     """The places of the documents of each day; nearly always it is one."""
-    days = [times.day_of(document.line.time_ns) for document in documents]
-    if len(set(days)) == 1:
-        return {days[0]: range(len(days))}
+    moments = [document.line.time_ns for document in documents]
+    if moments and (day := times.day_of(min(moments))) == times.day_of(max(moments)):
+        return {day: range(len(moments))}
     found: dict[int, list[int]] = {}
-    for at, day in enumerate(days):
-        found.setdefault(day, []).append(at)
+    for at, time_ns in enumerate(moments):
+        found.setdefault(times.day_of(time_ns), []).append(at)
     return {**found}
 
 
