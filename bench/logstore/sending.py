@@ -34,12 +34,11 @@ async def send(client: aiohttp.ClientSession, url: str, files: Iterator[Path]) -
     return waits
 
 
-async def main(url: str, folder: Path, senders: int) -> None:
-    files = iter(sorted(folder.iterdir()))
+async def main(url: str, files: Iterator[Path], senders: int) -> None:
     async with aiohttp.ClientSession() as client:
         waits = await asyncio.gather(*(send(client, url, files) for _ in range(senders)))
     print(json.dumps([wait for each in waits for wait in each]))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])))
+    asyncio.run(main(sys.argv[1], iter(sorted(Path(sys.argv[2]).iterdir())), int(sys.argv[3])))
