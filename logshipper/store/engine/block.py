@@ -90,6 +90,8 @@ class Summary(NamedTuple):
     levels: int
 
 
+# To make one takes as long as to unpack half a block with it.
+_unpackers: list[zstandard.ZstdDecompressor] = []
 _encoder = msgspec.msgpack.Encoder()
 _head_decoder = msgspec.msgpack.Decoder(tuple[int, bytes, bytes, bytes])
 _body_decoder = msgspec.msgpack.Decoder(tuple[list[str], list[bytes]])
@@ -142,7 +144,14 @@ def _unpacked(data: bytes) -> bytes:
         return isal_zlib.decompress(data)
     if not 0 <= zstandard.frame_content_size(data) <= _MAX_BYTES:
         raise ValueError("its size cannot be")
-    return zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
+    try:
+        unpacker = _unpackers.pop()
+    except IndexError:
+        unpacker = zstandard.ZstdDecompressor()
+    # None of them may be used by two threads at once; those of a failure are let go.
+    unpacked = unpacker.decompress(data, allow_extra_data=False)
+    _unpackers.append(unpacker)
+    return unpacked
 
 
 def summarize(columns: Columns) -> Summary:

@@ -12,7 +12,7 @@ APPLICATION_ID: Final = 0x776C6F67
 # Blocks of version 1 are deflate's; one that is written to becomes a file of version 2, and its
 # older blocks stay as they are: each says by its first bytes how it is packed.
 VERSION: Final = 2
-_READABLE: Final = (1, VERSION)
+READABLE: Final = (1, VERSION)
 TOKENIZER: Final = "unicode61 remove_diacritics 0"
 _BUSY_SECONDS: Final = 5.0
 # Of SQLite's own 4 and 16: each line is merged half as often, which is a third of what the index
@@ -124,7 +124,7 @@ def missing_features() -> str:
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     """Refuses what is not ours, before anything of it is changed."""
     application, version = _kind(connection)
-    if application == APPLICATION_ID and version in _READABLE:
+    if application == APPLICATION_ID and version in READABLE:
         return
     empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
     if (application, version) != (0, 0) or not empty:
