@@ -18,6 +18,7 @@ from logshipper.store.http.access import Tokens
 from logshipper.store.http.api import Api
 from logshipper.store.http.elastic import Elastic
 from logshipper.store.http.ingest import Ingest
+from logshipper.store.http.loki.routes import Loki
 from logshipper.store.http.pages import Pages
 from logshipper.store.http.push import Push
 from logshipper.store.metrics import Metrics
@@ -67,8 +68,10 @@ class Logstore:
         )
         ingest = Ingest(self._intake, self._metrics, lambda: self._writing, self._parser)
         elastic = Elastic(ingest)
+        backend = Embedded(self._archive, self._tails, self._readers)
+        loki = Loki(backend, self._metrics, lambda: self._reading, tell=self._tell_failure)
         api = Api(
-            Embedded(self._archive, self._tails, self._readers),
+            backend,
             self._metrics,
             lambda: self._reading,
             tell=self._tell_failure,
@@ -76,6 +79,7 @@ class Logstore:
         scope.add_routes(elastic.routes())
         scope.add_routes(Push(ingest, scope.events.emit).routes())
         scope.add_routes(api.routes())
+        scope.add_routes(loki.routes())
         scope.add_routes(Pages(elastic.version, api.denied).routes())
 
     async def start(self) -> None:
