@@ -169,7 +169,7 @@ def decode_columns(data: bytes) -> Columnar:
 
 def columnar(head: Head) -> Columnar:
     """A block's columns from those of its parts."""
-    deltas = array("q", (after - before for before, after in pairwise(head.times_ns)))
+    deltas = array("q", map(sub, head.times_ns[1:], head.times_ns))
     return Columnar(head.times_ns[0], deltas, array("I", head.stream_ids), bytes(head.levels))
 
 
