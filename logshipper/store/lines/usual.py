@@ -5,15 +5,15 @@ worked on: what is simple of all lines together, and line by line only where one
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from logshipper.store.lines import documents, times
 from logshipper.store.lines.words import index_texts, plain_texts
-from logshipper.store.model import MAX_MESSAGE_BYTES, Document, Line
+from logshipper.store.model import MAX_ID_BYTES, MAX_MESSAGE_BYTES, Document, Line
 from wharfinger import levels
 from wharfinger.errors import Rejected
 
@@ -33,8 +33,17 @@ class _Usual(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     stream: str = ""
 
 
+class _Named(_Usual, forbid_unknown_fields=True, gc=False):
+    """The same with its id inside."""
+
+    id: str = msgspec.field(name="_id", default="")
+
+
+_Row = TypeVar("_Row", bound=_Usual)
+
 _decode: Final = msgspec.json.Decoder(_Usual).decode
-_UNUSUAL: Final = _Usual("", "1970-01-01T00:00:00.000000000Z")
+_decode_named: Final = msgspec.json.Decoder(_Named).decode
+_UNUSUAL: Final = _Named("", "1970-01-01T00:00:00.000000000Z")
 
 
 def read(
@@ -50,16 +59,33 @@ def read(
     Returns:
         For each its document, or why there is none.
     """
-    rows, unusual = _rows(raws)
-    found: list[Document | Rejected] = []
-    found += _documents(rows, identities, arrival_ns, unusual)
-    for at in unusual:
-        try:
-            fields = documents.decode(raws[at])
-            found[at] = documents.document(fields, identities[at], arrival_ns)
-        except Rejected as error:
-            found[at] = error
-    return found
+    rows, unusual = _rows(raws, _decode)
+
+    def alone(at: int) -> Document:
+        return documents.document(documents.decode(raws[at]), identities[at], arrival_ns)
+
+    return _completed(_documents(rows, identities, arrival_ns, unusual), unusual, alone)
+
+
+def read_named(
+    raws: Sequence[bytes], arrival_ns: int, otherwise: Callable[[bytes], Document]
+) -> list[Document | Rejected]:
+    """The documents of JSON objects with their ids inside.
+
+    Args:
+        raws: one JSON object each.
+        arrival_ns: the time now.
+        otherwise: makes the document of an object that has more fields, or other names.
+
+    Returns:
+        For each its document, or why there is none.
+    """
+    rows, unusual = _rows(raws, _decode_named)
+    identities = [row.id for row in rows]
+    if max(map(len, identities), default=0) * 4 > MAX_ID_BYTES:
+        unusual += range(len(rows))
+    found = _documents(rows, identities, arrival_ns, unusual)
+    return _completed(found, unusual, lambda at: otherwise(raws[at]))
 
 
 def split_ids(identities: Sequence[str]) -> tuple[list[str], list[int]]:
@@ -73,19 +99,34 @@ def split_ids(identities: Sequence[str]) -> tuple[list[str], list[int]]:
     return [source for source, _ in pairs], [offset for _, offset in pairs]
 
 
-def _rows(raws: Sequence[bytes]) -> tuple[list[_Usual], list[int]]:
+def _rows(
+    raws: Sequence[bytes], decode: Callable[[bytes], _Row]
+) -> tuple[list[_Row | _Named], list[int]]:
     """What each line holds, and the places of those that hold something else."""
-    rows: list[_Usual] = []
+    rows: list[_Row | _Named] = []
     unusual: list[int] = []
     left = iter(raws)
     while len(rows) < len(raws):
         try:
             # What was read before an error stays in the list, and the line is used up.
-            rows.extend(map(_decode, left))
+            rows.extend(map(decode, left))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             unusual.append(len(rows))
             rows.append(_UNUSUAL)
     return rows, unusual
+
+
+def _completed(
+    usual: Sequence[Document], unusual: Iterable[int], alone: Callable[[int], Document]
+) -> list[Document | Rejected]:
+    """The documents, those of unusual places made one by one."""
+    found: list[Document | Rejected] = [*usual]
+    for at in unusual:
+        try:
+            found[at] = alone(at)
+        except Rejected as error:
+            found[at] = error
+    return found
 
 
 def _documents(
