@@ -12,7 +12,8 @@ from logshipper.store.config import Config, LogstoreConfig
 from logshipper.store.engine import schema
 from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.intake import Intake
-from logshipper.store.engine.writer import Limits, Writer
+from logshipper.store.engine.retention import Limits
+from logshipper.store.engine.writer import Writer
 from logshipper.store.http import access
 from logshipper.store.http.access import Tokens
 from logshipper.store.http.api import Api
@@ -145,7 +146,7 @@ class Logstore:
             for check, why in (
                 (writer, self._stuck()),
                 (disk, self._writer.failing),
-                (retention, self._writer.excess),
+                (retention, self._writer.removal.doubt or self._writer.removal.excess),
                 (files, self._lost_files()),
             ):
                 if why:
@@ -159,7 +160,7 @@ class Logstore:
 
     def _broken(self) -> dict[str, str]:
         """Day files that cannot be used, and why; one that was moved away is none."""
-        broken = {**self._archive.damaged, **self._writer.broken}
+        broken = {**self._archive.damaged, **self._writer.broken, **self._writer.removal.strays}
         return {path: why for path, why in broken.items() if Path(path).exists()}
 
     def _stuck(self) -> str:

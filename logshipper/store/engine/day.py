@@ -7,7 +7,7 @@ from itertools import accumulate, compress
 from pathlib import Path
 from typing import Final
 
-from logshipper.store.engine import block, schema
+from logshipper.store.engine import block, schema, wal
 from logshipper.store.engine.block import Columns
 from logshipper.store.engine.ledger import Ledger
 from logshipper.store.lines import times
@@ -19,6 +19,7 @@ from logshipper.store.model import (
     Document,
     Stream,
 )
+from wharfinger.errors import Unavailable
 
 # So many small commits of an open block are read one by one; then they become one part.
 _PARTS: Final = 32
@@ -41,6 +42,7 @@ class DayWriter:
         self.path = path
         self.connection = schema.open_for_writing(path)
         try:
+            self._place = wal.place(path)
             self._ledger = Ledger(self.connection)
             self._streams: dict[Stream, int] = {
                 Stream(*row[1:]): row[0] for row in self.connection.execute("SELECT * FROM stream")
@@ -61,6 +63,8 @@ class DayWriter:
 
         Raises:
             sqlite3.Error: nothing was stored.
+            OSError: the file was taken away.
+            Unavailable: another has its name.
         """
         self.connection.execute("BEGIN IMMEDIATE")
         fresh = self._ledger.admit(documents)
@@ -70,6 +74,9 @@ class DayWriter:
             new = iter(self._store(list(compress(documents, fresh))))
             row_ids = [next(new) if is_new else None for is_new in fresh]
         self.connection.execute("COMMIT")
+        # SQLite goes on writing to files that were moved or removed: nobody would find the lines.
+        if wal.place(self.path) != self._place:
+            raise Unavailable(f"{self.path} was replaced while it was written to")
         return row_ids
 
     def close(self) -> None:
