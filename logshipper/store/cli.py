@@ -7,7 +7,12 @@ from logshipper.store.config import Config
 from logshipper.store.daemon import Logstore
 from logshipper.store.engine import schema
 from logshipper.store.http import access
-from logshipper.store.keeping import backupcommands, lookcommands
+from logshipper.store.keeping import (
+    backupcommands,
+    exportcommand,
+    importcommand,
+    lookcommands,
+)
 from wharfinger.cli import Command, run
 from wharfinger.errors import ConfigError, Finding
 
@@ -54,6 +59,8 @@ COMMAND = Command(
         lookcommands.REPAIR,
         backupcommands.BACKUP,
         backupcommands.RESTORE,
+        exportcommand.EXPORT,
+        importcommand.IMPORT,
     ),
 )
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from logshipper.store.engine import block, schema
+from logshipper.store.engine import block, schema, twins
 from logshipper.store.engine.block import Columns
 from logshipper.store.engine.ledger import Ledger
 from logshipper.store.lines import times
@@ -65,6 +65,8 @@ class DayWriter:
         """
         self.connection.execute("BEGIN IMMEDIATE")
         fresh = self._ledger.admit(documents)
+        if any(document.copy >= 0 for document in documents):
+            fresh = twins.admit(self.connection, self._streams, documents, fresh)
         new = [document for document, is_new in zip(documents, fresh, strict=True) if is_new]
         row_ids = iter(self._store(new))
         self._roll(new)
