@@ -7,17 +7,15 @@ from typing import Final
 import msgspec
 
 from logshipper.store.engine.folder import Folder
+from logshipper.store.http.export import as_text
 from logshipper.store.http.hits import render
 from logshipper.store.keeping.packing import Sink
 from logshipper.store.keeping.progress import Progress
-from logshipper.store.lines import times
-from logshipper.store.lines.words import plain
 from logshipper.store.model import Found, Key
 from logshipper.store.query import identity
 from logshipper.store.query.archive import Archive
 from logshipper.store.query.language import Query
 from logshipper.store.query.search import Effort, Order
-from wharfinger import levels
 
 _AT_ONCE: Final = 10_000
 _FOREVER_SECONDS: Final = 1e9
@@ -78,12 +76,3 @@ def _pages(folder: Folder, wanted: Wanted) -> Iterator[Sequence[Found]]:
                 left -= size
     finally:
         archive.close()
-
-
-def as_text(found: Found) -> str:
-    """A line for people: time, level, application, host and text."""
-    line = found.line
-    level = levels.NAMES[line.level].upper() or "-"
-    service = "_".join(part for part in (line.stream.app, line.stream.env) if part) or "-"
-    host = line.stream.host or "-"
-    return f"{times.text(line.time_ns)} {level} {service} {host} {plain(line.message)}\n"

@@ -11,7 +11,7 @@ from typing import IO, Final
 
 from logshipper.store.config import Config
 from logshipper.store.engine.folder import Folder
-from logshipper.store.engine.writer import Limits
+from logshipper.store.engine.retention import Limits
 from logshipper.store.keeping import bodies, importing, packing
 from logshipper.store.keeping.importing import Outcome, Target
 from logshipper.store.keeping.progress import Progress

@@ -14,7 +14,8 @@ from prometheus_client import CollectorRegistry
 from logshipper.store.engine import retention
 from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.intake import Intake
-from logshipper.store.engine.writer import Limits, Writer
+from logshipper.store.engine.retention import Limits
+from logshipper.store.engine.writer import Writer
 from logshipper.store.keeping import bodies, swap
 from logshipper.store.keeping.bodies import Body, Parsed
 from logshipper.store.lines import times
