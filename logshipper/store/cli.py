@@ -8,7 +8,12 @@ from logshipper.store.access import tokens
 from logshipper.store.config import Config
 from logshipper.store.daemon import Logstore
 from logshipper.store.engine import schema
-from logshipper.store.keeping import backupcommands, lookcommands
+from logshipper.store.keeping import (
+    backupcommands,
+    exportcommand,
+    importcommand,
+    lookcommands,
+)
 from wharfinger import servertls
 from wharfinger.cli import Command, run
 from wharfinger.errors import ConfigError, Finding
@@ -62,6 +67,8 @@ COMMAND = Command(
         lookcommands.REPAIR,
         backupcommands.BACKUP,
         backupcommands.RESTORE,
+        exportcommand.EXPORT,
+        importcommand.IMPORT,
     ),
 )
 

@@ -7,7 +7,7 @@ from itertools import accumulate, compress
 from pathlib import Path
 from typing import Final
 
-from logshipper.store.engine import block, schema, wal
+from logshipper.store.engine import block, schema, twins, wal
 from logshipper.store.engine.block import Columns
 from logshipper.store.engine.ledger import Ledger
 from logshipper.store.lines import times
@@ -68,6 +68,8 @@ class DayWriter:
         """
         self.connection.execute("BEGIN IMMEDIATE")
         fresh = self._ledger.admit(documents)
+        if any(document.copy >= 0 for document in documents):
+            fresh = twins.admit(self.connection, self._streams, documents, fresh)
         if all(fresh):
             row_ids: list[int | None] = [*self._store(documents)]
         else:
