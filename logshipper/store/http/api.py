@@ -94,7 +94,9 @@ class Api:
         asked = _query(request)
         limit = _number(request, "limit", _DEFAULT_LIMIT, MAX_LIMIT)
         began = time.monotonic()
-        paging = Paging(limit, beyond=request.query.get("before", ""))
+        oldest_first = request.query.get("order", "") == "oldest"
+        beyond = request.query.get("after" if oldest_first else "before", "")
+        paging = Paging(limit, newest_first=not oldest_first, beyond=beyond)
         page = await self._backend.search(tenant, asked, paging)
         self._metrics.search_seconds.observe(time.monotonic() - began)
         return web.Response(
