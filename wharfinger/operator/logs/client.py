@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final, Self, TypeAlias, TypeVar
+from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
 
 import aiohttp
 import msgspec
@@ -21,8 +21,8 @@ _DEFAULT_WAIT_SECONDS: Final = 1.0
 _MAX_WAIT_SECONDS: Final = 30.0
 
 T = TypeVar("T")
-# A line; how many were left out; an empty one as a sign of life.
-Coming: TypeAlias = dict[str, Any] | str
+# A line, an empty one as a sign of life; True where some were left out.
+Coming: TypeAlias = dict[str, Any] | Literal[True]
 
 
 class Busy(Unavailable):
@@ -181,7 +181,7 @@ class Store:
         async for event in events:
             kind, _, data = event.partition("data: ")
             if "event: dropped" in kind:
-                yield shortened(data, 20)
+                yield True
             elif data:
                 try:
                     yield msgspec.json.decode(data, type=dict[str, Any])

@@ -18,6 +18,7 @@ BACKOFF_CAP_SECONDS: Final = 2.0
 LATE: Final = timedelta(minutes=15)
 # A store that has no time is not asked for as much, again and again.
 LATE_UNDER_LOAD: Final = timedelta(minutes=1)
+TOLD_AGAIN_AFTER: Final = timedelta(minutes=1)
 PAUSE_SECONDS: Final = 0.5
 
 T = TypeVar("T")
@@ -57,6 +58,7 @@ class Following:
         self._away = False
         self._begun = False
         self._late = LATE
+        self._told: datetime | None = None
 
     async def lines(self) -> AsyncGenerator[list[dict[str, Any]], None]:
         """What there is, oldest first, then what comes; an empty list as a sign of life.
@@ -91,9 +93,8 @@ class Following:
             self._begun, self._late = True, LATE
             async for hit in coming:
                 self._heard()
-                if isinstance(hit, str):
-                    self._complain(f"{hit} lines came too fast to follow; reading them now")
-                    self._late = LATE_UNDER_LOAD
+                if hit is True:
+                    self._fall_behind()
                     return
                 yield self._new([hit] if hit else [])
 
@@ -120,6 +121,15 @@ class Following:
     def _new(self, hits: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [hit for hit in hits if self._seen.add(str(hit.get("id")), time_of(hit.get("time")))]
 
+    def _fall_behind(self) -> None:
+        self._late = LATE_UNDER_LOAD
+        if self._told is None or self._clock() - self._told > TOLD_AGAIN_AFTER:
+            self._complain(
+                "lines come too fast to follow; those left out are read from the store, "
+                "of late ones those of the last minute"
+            )
+        self._told = self._clock()
+
     def _heard(self) -> None:
         self._last_heard, self._away = self._clock(), False
         self._backoff.reset()
@@ -128,6 +138,7 @@ class Following:
         if not self._away:
             self._complain(f"{error}; trying again until it is back")
             self._away = True
+        self._late = LATE
         wait = self._backoff.next_delay_seconds()
         await asyncio.sleep(max(wait, error.wait_seconds) if isinstance(error, Busy) else wait)
 
