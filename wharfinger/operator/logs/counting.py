@@ -22,6 +22,7 @@ from wharfinger.operator.logs.wish import Wish
 
 COUNTED: Final = (*FIELDS, "level")
 _DAY_SECONDS: Final = 86_400
+_HOUR_SECONDS: Final = 3_600
 _MINUTE_SECONDS: Final = 60
 # Below the bars stand a title, a legend and the prompt.
 _OTHER_ROWS: Final = 4
@@ -32,14 +33,7 @@ _MAX_VALUES: Final = 100_000
 async def show_histogram(store: Store, parameters: Parameters, wish: Wish, now: datetime) -> int:
     """Shows how many lines there are over time; gives their number."""
     drawn = _screen(wish)
-    began = time_of(dict(parameters).get("from"))
-    end = time_of(dict(parameters).get("to")) or now
-    if began is None:
-        # All that is kept: first see how far back that is.
-        days = _buckets(await _counted(store, parameters, _DAY_SECONDS))
-        began = min(days, default=end)
-    step = chart.step_seconds(max(end - began, timedelta(seconds=1)), drawn.rows)
-    found = await _counted(store, parameters, step)
+    found, step = await _fitting(store, parameters, drawn.rows, now)
     if wish.form == "json":
         terminal.show_line(found)
     else:
@@ -69,6 +63,27 @@ async def show_values(store: Store, parameters: Parameters, wish: Wish) -> int:
         texts = (chart.values(name, counts[name], drawn, wish.values) for name in shown)
         terminal.write("\n".join(texts))
     return max((sum(each or 0 for each in held.values()) for held in counts.values()), default=0)
+
+
+async def _fitting(
+    store: Store, parameters: Parameters, rows: int, now: datetime
+) -> tuple[Histogram, int]:
+    """Counts in no more buckets than there are rows, once joined; and the seconds of each."""
+    began = time_of(dict(parameters).get("from"))
+    end = time_of(dict(parameters).get("to")) or now
+    coarse: Histogram | None = None
+    if began is None:
+        # All that is kept: first see how far back that is.
+        try:
+            coarse = await _counted(store, parameters, _HOUR_SECONDS)
+        except Rejected:
+            # Of years there are too many hours; what else is wrong is said once more.
+            coarse = await _counted(store, parameters, _DAY_SECONDS)
+        began = min(_buckets(coarse), default=end)
+    step = chart.step_seconds(max(end - began, timedelta(seconds=1)), rows)
+    if coarse is not None and (step % _HOUR_SECONDS == 0 or not coarse.buckets):
+        return coarse, step
+    return await _counted(store, parameters, step), step
 
 
 async def _counted(store: Store, parameters: Parameters, step: int) -> Histogram:
