@@ -21,8 +21,6 @@ from wharfinger.errors import Conflict, Exit, Rejected, Unavailable
 from wharfinger.operator.logs.saving import Progress
 from wharfinger.operator.parts.process import until
 
-LINES = 100_000
-
 
 def read(path: Path) -> list[dict[str, Any]]:
     data = path.read_bytes()
@@ -38,20 +36,21 @@ def files(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-async def test_a_hundred_thousand_lines(store: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("lines", [6_000, pytest.param(100_000, marks=pytest.mark.scenario)])
+async def test_each_line_once_and_in_order(store: Store, tmp_path: Path, lines: int) -> None:
     began = datetime.now(UTC).timestamp() - 2_000
     sent = [
         {"message": f"line {n} \x1b[2J\u2028ü", "time": began + n / 100, "app": "shop", "n": n}
-        for n in range(LINES)
+        for n in range(lines)
     ]
-    for at in range(0, LINES, 5_000):
+    for at in range(0, lines, 5_000):
         await store.add_all(sent[at : at + 5_000])
     await store.add("another", app="cart")
     path = tmp_path / "all.ndjson.zst"
     assert await store.logs("--app", "shop", "--export", str(path)) is Exit.OK
     found = read(path)
     assert [(hit["n"], hit["message"]) for hit in found] == [(s["n"], s["message"]) for s in sent]
-    assert len({hit["id"] for hit in found}) == LINES
+    assert len({hit["id"] for hit in found}) == lines
 
 
 @pytest.mark.parametrize("name", ["a.ndjson", "a.jsonl.gz", "a.json.zst"])
