@@ -67,10 +67,10 @@ async def test_follows_without_gap_or_repetition(
     await store.add("before")
     async with Followed(capsys, "--url", store.url) as followed:
         await until(lambda: followed.has("before"), timeout_seconds=20, what="the past")
-        for number in range(50):
+        for number in range(20):
             await store.add(f"n{number}")
-        await until(lambda: followed.has("n49"), timeout_seconds=20, what="the last line")
-    assert followed.shown == ["before", *(f"n{number}" for number in range(50))]
+        await until(lambda: followed.has("n19"), timeout_seconds=20, what="the last line")
+    assert followed.shown == ["before", *(f"n{number}" for number in range(20))]
 
 
 async def test_only_lines_from_now_on(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

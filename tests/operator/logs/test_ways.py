@@ -66,9 +66,8 @@ async def test_only_what_is_new_enough_and_no_more_than_asked_for(
 
 
 async def test_context_of_each_hit(store: Store, capsys: Captured) -> None:
-    for n in range(20):
-        await store.add(f"a{n}" + (" hit" if n in {3, 5, 15} else ""), container="a")
-        await store.add(f"b{n}", container="b")
+    said = [(f"a{n}" + (" hit" if n in {3, 5, 15} else ""), f"b{n}") for n in range(20)]
+    await store.add_all([{"message": text, "container": text[0]} for pair in said for text in pair])
     await store.logs("hit", "-C", "1", "-o", "message")
     assert rows(capsys) == [
         *("  a2", "> a3 hit", "  a4", "> a5 hit", "  a6"),
