@@ -89,11 +89,13 @@ async def test_an_interrupted_pipe_says_that_it_is_not_all(store: Store) -> None
 
 
 async def test_in_a_pager(store: Store, tmp_path: Path) -> None:
-    await store.add("x", "y")
+    await store.add("x", "boom\n at 1\n at 2\n at 3", level="error")
     paged = tmp_path / "paged"
     environment = {"PAGER": f"tee {paged}"}
     await on_terminal("--url", store.url, "--pager", env=environment)
-    assert [row.split()[-1] for row in paged.read_text().splitlines()] == ["x", "y"]
+    rows = paged.read_text().splitlines()
+    assert [row.split()[-1] for row in rows[:2]] == ["x\x1b[0m", "boom\x1b[0m"]
+    assert rows[-1] == "    \x1b[2m... 2 lines folded\x1b[0m"
     process = await started("--url", store.url, "--pager", env={"PAGER": "/no/such/pager"})
     _, said = await process.communicate()
     assert process.returncode == 69

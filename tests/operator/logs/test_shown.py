@@ -42,7 +42,8 @@ COLOURED = Style(zone=UTC, colours=True)
 
 
 def test_short_says_when_who_and_what() -> None:
-    assert line(HIT, PLAIN) == f"2026-11-23T08:00:00.123Z shop_prod {'c' * 12} GET / 500\n"
+    assert line(HIT, PLAIN) == f"2026-11-23T08:00:00.123Z shop_prod {'c' * 12} ERROR GET / 500\n"
+    assert line({"time": "t", "message": "[warn] x", "level": "warn"}, PLAIN) == "t  [warn] x\n"
     assert line({**HIT, "container_name": "web-1"}, PLAIN).split()[2] == "web-1"
 
 
@@ -74,9 +75,9 @@ def test_times_stand_in_a_zone_that_they_name() -> None:
 def test_levels_containers_and_matches_have_their_colours() -> None:
     shown = line(HIT, replace(COLOURED, marks=sought("500")))
     assert f"{colour_of('shop_prod')}shop_prod\x1b[0m" in shown
-    assert "\x1b[31mGET /\x1b[31m \x1b[30;43m500\x1b[0m" in shown
+    assert "\x1b[31mERROR GET /\x1b[31m \x1b[30;43m500\x1b[0m" in shown
     assert SGR.sub("", shown) == line(HIT, PLAIN)
-    assert line({"message": "x", "level": "info"}, COLOURED).endswith(" x\n")
+    assert line({"message": "x", "level": "info"}, COLOURED).endswith(" INFO x\n")
 
 
 def test_a_name_has_one_colour_and_names_have_many() -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import sys
 from collections.abc import Sequence
 from datetime import UTC
 from pathlib import Path
@@ -199,6 +200,7 @@ def _wish(parsed: argparse.Namespace) -> Wish:
         newest_first=parsed.reverse,
         zone=UTC if parsed.utc else None,
         fold=parsed.fold,
+        people=sys.stdout.isatty(),
         colours=has_colours(parsed.colour),
         histogram=parsed.histogram,
         top=top,

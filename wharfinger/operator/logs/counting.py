@@ -1,6 +1,5 @@
 """Counts in place of lines: by time and level, and of the values of fields."""
 
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import aclosing
@@ -130,10 +129,10 @@ def _value(hit: Mapping[str, Any], name: str) -> str | None:
 
 
 def _screen(wish: Wish) -> Screen:
-    columns, rows = screen.size()
+    columns, rows = screen.size(people=wish.people)
     return Screen(
         columns=columns,
-        rows=max(rows - _OTHER_ROWS, 4) if sys.stdout.isatty() else rows,
+        rows=max(rows - _OTHER_ROWS, 4) if wish.people else rows,
         colours=wish.colours,
         blocks=screen.has_blocks(),
         zone=wish.zone,

@@ -11,8 +11,10 @@ from wharfinger.errors import Unavailable
 from wharfinger.operator.logs.client import Busy, Identified, Page, Store
 from wharfinger.operator.logs.question import Parameters, having
 
-# A page is whole in memory, here and there.
-PAGE_LINES: Final = 2_000
+# Each page costs the store a search of its own; but it is whole in memory, here and there.
+FIRST_PAGE_LINES: Final = 1_000
+PAGE_LINES: Final = 5_000
+PAGE_BYTES: Final = 8 * 2**20
 # For what runs for minutes: a store that restarts is back by then.
 PATIENCE_SECONDS: Final = 60.0
 # For who sits before it.
@@ -48,10 +50,10 @@ async def pages(
     Raises:
         Unavailable: it did not come back.
     """
-    left, beyond = limit, ""
+    left, beyond, size = limit, "", min(FIRST_PAGE_LINES, PAGE_LINES)
     order = having(parameters, order="" if newest_first else "oldest")
     while left is None or left > 0:
-        wanted = PAGE_LINES if left is None else min(left, PAGE_LINES)
+        wanted = size if left is None else min(left, size)
         asked = having(order, **{"before" if newest_first else "after": beyond})
 
         async def ask(asked: Parameters = asked, wanted: int = wanted) -> Page:
@@ -66,6 +68,8 @@ async def pages(
         if not page.more or not page.hits:
             return
         left = None if left is None else left - len(page.hits)
+        length = sum(len(bytes(hit)) for hit in page.hits) // len(page.hits)
+        size = max(min(PAGE_LINES, PAGE_BYTES // max(length, 1)), 1)
 
 
 async def persistent(

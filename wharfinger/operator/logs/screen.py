@@ -12,7 +12,9 @@ from typing import Final, Literal
 from wharfinger.errors import Unavailable
 
 Colour = Literal["auto", "always", "never"]
-PAGER: Final = "less -R"
+PAGER: Final = "less"
+# As git has it: leave at once where all fits, colours as they are, the screen as it was.
+LESS: Final = "FRX"
 
 
 def has_colours(wish: str, environment: Mapping[str, str] = os.environ) -> bool:
@@ -35,9 +37,9 @@ def has_blocks() -> bool:
     return True
 
 
-def size() -> tuple[int, int]:
-    """Columns and rows; many of both where nobody sees them end."""
-    if not sys.stdout.isatty():
+def size(*, people: bool) -> tuple[int, int]:
+    """Columns and rows: the terminal's where people sit before it, else some that are usual."""
+    if not people:
         return 100, 48
     found = shutil.get_terminal_size()
     return found.columns, found.lines
@@ -52,7 +54,9 @@ def paged(environment: Mapping[str, str] = os.environ) -> Iterator[None]:
     """
     command = environment.get("PAGER") or PAGER
     try:
-        pager = subprocess.Popen(shlex.split(command), stdin=subprocess.PIPE)
+        pager = subprocess.Popen(
+            shlex.split(command), stdin=subprocess.PIPE, env={"LESS": LESS, **environment}
+        )
     except (OSError, ValueError) as error:
         raise Unavailable(f"the pager {command!r:.100} cannot be started: {error}") from error
     sys.stdout.flush()

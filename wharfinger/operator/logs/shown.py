@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any, Final, Literal, TypeAlias
 
+from wharfinger import levels
 from wharfinger.jsontext import encode_line
 from wharfinger.logfmt import logfmt
 from wharfinger.logtext import RESET, harmless
@@ -33,6 +34,7 @@ SEPARATOR: Final = "--"
 _CONTINUED: Final = "    "
 _OWN: Final = ("id", "time", "message", "level", "app", "env", "host", "container", "stream")
 _ID_DIGITS: Final = 12
+_LEVEL_CHARACTERS: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +170,9 @@ def _where(hit: Hit, style: Style) -> str:
 
 def _message(hit: Hit, style: Style) -> str:
     text = str(hit.get("message", ""))
+    if style.form == "short" and (level := _level(hit)) and not levels.detect(text):
+        # It was a field of its own, or a severity beside the line.
+        text = f"{level[:_LEVEL_CHARACTERS].upper()} {text}"
     base = LEVELS.get(_level(hit), "") if style.colours else ""
     if not style.layout or "\n" not in text:
         return _painted(text, style, base)

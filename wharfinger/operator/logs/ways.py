@@ -1,7 +1,6 @@
 """What `wharfinger logs` does: lines found, followed, surrounded, counted, saved."""
 
 import asyncio
-import sys
 from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -90,7 +89,7 @@ async def _newest(
 
 
 async def _stream(store: Store, parameters: Parameters, wish: Wish, printer: Printer) -> None:
-    progress = Progress() if not sys.stdout.isatty() else None
+    progress = None if wish.people else Progress()
     found = pages(
         store,
         parameters,
@@ -169,17 +168,16 @@ def _ended(parameters: Parameters, now: datetime) -> Parameters:
 
 
 def _style(wish: Wish) -> Style:
-    terminal_there = sys.stdout.isatty()
     fold = wish.fold
     if fold is None:
-        fold = terminal_there and wish.context is None and not wish.newest_first
+        fold = wish.people and wish.context is None and not wish.newest_first
     lined = wish.form in {"short", "long", "message"}
     return Style(
         form=wish.form,
         colours=wish.colours and wish.form not in {"json", "logfmt"},
         zone=wish.zone,
         # `grep` wants a row for each line.
-        layout=lined and (terminal_there or bool(wish.fold)),
+        layout=lined and (wish.people or bool(wish.fold)),
         fold=fold and lined,
         marks=sought(wish.question.text) if wish.colours else Sought(),
         with_context=wish.context is not None,

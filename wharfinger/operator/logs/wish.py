@@ -22,6 +22,7 @@ class Wish:
         newest_first: downward in time.
         zone: whose time is shown; None for this machine's.
         fold: stack traces are folded; None where people read.
+        people: they read it: stdout is a terminal, or a pager on one.
         colours: for a terminal.
         histogram: counts by time in place of lines.
         top: the values of these fields, counted, in their place.
@@ -41,6 +42,7 @@ class Wish:
     newest_first: bool = False
     zone: tzinfo | None = None
     fold: bool | None = None
+    people: bool = False
     colours: bool = False
     histogram: bool = False
     top: tuple[str, ...] = ()
