@@ -7,6 +7,7 @@ from logshipper.store.config import Config
 from logshipper.store.daemon import Logstore
 from logshipper.store.engine import schema
 from logshipper.store.http import access
+from logshipper.store.keeping import backupcommands, lookcommands
 from wharfinger.cli import Command, run
 from wharfinger.errors import ConfigError, Finding
 
@@ -46,6 +47,14 @@ COMMAND = Command(
     log=lambda config: config.log,
     make=Logstore,
     findings=findings,
+    checking=lookcommands.checking,
+    checked=lookcommands.checked,
+    verbs=(
+        lookcommands.DAYS,
+        lookcommands.REPAIR,
+        backupcommands.BACKUP,
+        backupcommands.RESTORE,
+    ),
 )
 
 
