@@ -314,20 +314,6 @@ async def test_export_goes_on_page_after_page(make: Make, monkeypatch: pytest.Mo
     assert bad.status == 400
 
 
-async def test_pages_forward_from_a_line(make: Make) -> None:
-    store = await make()
-    await store.add(*[f"line {n}" for n in range(5)])
-    asked = {"order": "oldest", "limit": "2"}
-    seen: list[str] = []
-    while True:
-        page = await (await store.client.get("/api/search", params=asked)).json()
-        seen += [hit["message"] for hit in page["hits"]]
-        if not page["more"]:
-            break
-        asked["after"] = page["hits"][-1]["id"]
-    assert seen == [f"line {n}" for n in range(5)]
-
-
 @pytest.mark.parametrize("text", ["wanted app:shop", '"is wanted"', "/want.d/ -unwanted"])
 async def test_live_tail(make: Make, text: str) -> None:
     store = await make()

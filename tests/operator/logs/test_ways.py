@@ -150,6 +150,20 @@ async def test_counts_of_fields_that_the_store_counts_and_of_others(
     assert set(told) == {"app", "env", "host", "container", "stream", "level"}
 
 
+async def test_counts_only_what_was_asked_for(store: Store, capsys: Captured) -> None:
+    now = datetime.now(UTC).timestamp()
+    await store.add("order x", app="shop", host="a", level="error", time=now - 61)
+    await store.add("order y", "cart", app="shop", host="b", level="info", time=now)
+    await store.logs("order", "--host", "!b", "--top", "app,host,level")
+    assert [block.split()[3:] for block in capsys.readouterr().out.split("\n\n")] == [
+        [name, "1", "100.0%", "█" * 40] for name in ("shop", "a", "error")
+    ]
+    await store.logs("order", "--histogram", "--since", "2m", "--json")
+    (told,) = map(json.loads, rows(capsys))
+    assert [bucket["levels"] for bucket in told["buckets"]] == [{"error": 1}, {"info": 1}]
+    assert told["bucket_seconds"] < 60
+
+
 async def test_quiet_says_by_its_code_alone(store: Store, capsys: Captured) -> None:
     await store.add("here")
     assert await store.logs("-q", "here") is Exit.OK
