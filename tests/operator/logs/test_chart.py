@@ -88,6 +88,7 @@ def test_values_by_their_number_with_a_share() -> None:
         "... 1 more",
     ]
     assert "\\u001b[2J      ?" in values("host", {"\x1b[2J": None}, PLAIN)
+    assert f"\n{'ab' * 6}  " in values("container", {"ab" * 32: 1}, PLAIN)
     assert values("host", {}, PLAIN) == "HOST  LINES  SHARE\n"
 
 

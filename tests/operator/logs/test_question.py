@@ -25,6 +25,18 @@ def test_lists_and_what_must_not_be_there() -> None:
     ]
 
 
+def test_a_container_by_the_beginning_of_its_id() -> None:
+    wanted = {"container": ("0123abcd4567,web,ab", "f" * 64, "!0123abcd4567"), "app": ("0123abcd",)}
+    assert asked(wanted=wanted) == [
+        ("app", "0123abcd"),
+        ("container", "0123abcd4567*"),
+        ("container", "ab"),
+        ("container", "f" * 64),
+        ("container", "web"),
+        ("q", '-container:"0123abcd4567*"'),
+    ]
+
+
 @pytest.mark.parametrize(
     ("levels", "named", "refused"),
     [

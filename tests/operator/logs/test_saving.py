@@ -5,7 +5,6 @@ import gzip
 import json
 import resource
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -163,15 +162,13 @@ async def test_what_is_no_plain_file_stays(tmp_path: Path) -> None:
             await store.logs("--export", str(tmp_path / "none" / "a.ndjson"))
 
 
-def test_progress_is_for_a_terminal(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_progress_is_for_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     now = [0.0]
     for there in (False, True):
-        monkeypatch.setattr(sys.stderr, "isatty", lambda there=there: there)
-        progress = Progress(lambda: now[0])
+        progress = Progress(shown=there, clock=lambda: now[0])
         now[0] += 2
         progress.add(3_000)
-        progress.clear()
+        progress.complain("gone")
         shown = capsys.readouterr().err
-        assert shown == ("\r\x1b[K3,000 lines, 1,500/s\r\x1b[K" if there else "")
+        row = "\r\x1b[K3,000 lines, 1,500/s\r\x1b[K" if there else ""
+        assert shown == f"{row}wharfinger: gone\n"

@@ -43,7 +43,9 @@ COLOURED = Style(zone=UTC, colours=True)
 
 def test_short_says_when_who_and_what() -> None:
     assert line(HIT, PLAIN) == f"2026-11-23T08:00:00.123Z shop_prod {'c' * 12} ERROR GET / 500\n"
-    assert line({"time": "t", "message": "[warn] x", "level": "warn"}, PLAIN) == "t  [warn] x\n"
+    for said in ("[warn] x", "\x1b[33mWARN\x1b[0m x"):
+        shown = line({"time": "t", "message": said, "level": "warn"}, PLAIN)
+        assert shown == f"t  {SGR.sub('', said)}\n"
     assert line({**HIT, "container_name": "web-1"}, PLAIN).split()[2] == "web-1"
 
 

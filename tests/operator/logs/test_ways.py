@@ -81,6 +81,33 @@ async def test_context_of_each_hit(store: Store, capsys: Captured) -> None:
     ]
 
 
+async def test_a_hit_whose_day_was_removed_stands_alone(capsys: Captured) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        if request.match_info["what"] == "search":
+            hits = [{"id": str(n), "message": f"m{n}"} for n in range(5)]
+            return web.json_response({"hits": hits, "more": False})
+        if request.query["id"] == "1":
+            return web.json_response({"error": "there is no line with this id"}, status=400)
+        hit = {"id": request.query["id"], "message": "x"}
+        return web.json_response({"before": [], "hit": hit, "after": []})
+
+    async with served(answer) as url:
+        await logs("--url", url, "-C", "1", "-o", "message")
+    assert rows(capsys) == ["> m4", "--", "> m3", "--", "> m2", "--", "> m1", "--", "> m0"]
+
+
+async def test_a_store_that_goes_away_between_hits_is_told_once() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        if request.match_info["what"] == "search":
+            hits = [{"id": str(n), "message": f"m{n}"} for n in range(5)]
+            return web.json_response({"hits": hits, "more": False})
+        return web.Response(status=500, text="broken")
+
+    async with served(answer) as url:
+        with pytest.raises(Unavailable, match="status 500: broken"):
+            await logs("--url", url, "-C", "1")
+
+
 async def test_a_stack_trace_is_folded_where_asked_for(store: Store, capsys: Captured) -> None:
     await store.add("boom", *[f"  at f{n}(" for n in range(5)], "after", container="a")
     await store.logs("--fold", "-o", "message")

@@ -1,5 +1,6 @@
 """Counts in a terminal: bars over time by level, and the values of a field; pure."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -30,6 +31,8 @@ _DAY: Final = 86_400
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 _MIN_BAR: Final = 10
 _LONGEST_NAME: Final = 60
+_CONTAINER_ID: Final = re.compile(r"[0-9a-f]{64}")
+_ID_DIGITS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ def values(
     ranked = sorted(counts.items(), key=lambda each: (-(each[1] or 0), each[0]))
     total = sum(count or 0 for count in counts.values())
     kept = ranked[:most]
-    shown = [(printable(shortened(value, _LONGEST_NAME)), count) for value, count in kept]
+    shown = [(_called(value), count) for value, count in kept]
     wide = max([len(name), *(len(value) for value, _ in shown)])
     figures = [f"{count:,}" if count is not None else "?" for _, count in shown]
     width = max([len("LINES"), *map(len, figures)])
@@ -113,6 +116,13 @@ def values(
     if len(ranked) > len(kept):
         rows.append(f"... {len(ranked) - len(kept):,} more")
     return "".join(f"{row}\n" for row in rows)
+
+
+def _called(value: str) -> str:
+    # A container's id, as Docker shows it; `--container` takes it so.
+    if _CONTAINER_ID.fullmatch(value):
+        return value[:_ID_DIGITS]
+    return printable(shortened(value, _LONGEST_NAME))
 
 
 def _bad(counts: Mapping[str, int]) -> int:

@@ -83,7 +83,11 @@ def _add_lines(parser: Parser) -> None:
             action="append",
             default=[],
             metavar=name.upper(),
-            help=f"of this {name}; A,B for several, A* for all that begin so, '!A' for all but A",
+            help=f"of this {name}; A,B for several, 'A*' for all that begin so, '!A' for all but A"
+            if name == "app"
+            else "likewise, by id or the beginning of it (by name: container_name:NAME)"
+            if name == "container"
+            else "likewise",
         )
     lines.add_argument(
         "--level",

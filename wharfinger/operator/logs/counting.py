@@ -1,5 +1,6 @@
 """Counts in place of lines: by time and level, and of the values of fields."""
 
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import aclosing
@@ -101,8 +102,8 @@ async def _read(
 ) -> dict[str, Mapping[str, int | None]]:
     """Counts fields that the store does not: reads every line that matches."""
     counts: dict[str, Counter[str]] = {name: Counter() for name in names}
-    progress = Progress()
-    found = pages(store, parameters, patience_seconds=PATIENCE_SECONDS, complain=terminal.complain)
+    progress = Progress(shown=sys.stderr.isatty())
+    found = pages(store, parameters, patience_seconds=PATIENCE_SECONDS, complain=progress.complain)
     async with aclosing(found):
         async for page in found:
             progress.add(len(page))

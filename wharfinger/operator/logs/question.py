@@ -1,5 +1,6 @@
 """What is asked of the store: words, fields, levels and a time, as its API takes them; pure."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +12,7 @@ from wharfinger.logtext import moment
 from wharfinger.text import shortened
 
 FIELDS: Final = ("app", "env", "host", "container", "stream")
+_SHORT_ID: Final = re.compile(r"[0-9a-f]{6,63}")
 # For each field the values as they were typed, some with a `!` before them.
 Wanted: TypeAlias = Mapping[str, tuple[str, ...]]
 # aiohttp takes pairs, since a name may come more than once.
@@ -38,7 +40,7 @@ class Question:
     def text(self) -> str:
         """In the query language, with what must not be there."""
         refused = (
-            f'-{name}:"{_quoted(value[1:])}"'
+            f'-{name}:"{_quoted(_whole(name, value[1:]))}"'
             for name, values in self.wanted.items()
             for value in _single(values)
             if value.startswith("!") and name != "level"
@@ -54,7 +56,7 @@ class Question:
         """
         asked = [("q", self.text)]
         asked += [
-            (name, value)
+            (name, _whole(name, value))
             for name in FIELDS
             for value in _single(self.wanted.get(name, ()))
             if not value.startswith("!")
@@ -81,6 +83,11 @@ def _single(values: Iterable[str]) -> Iterator[str]:
             if not part.strip().lstrip("!"):
                 raise Rejected(f"{shortened(value, 40)!r} holds an empty value; leave it out")
             yield part.strip()
+
+
+def _whole(name: str, value: str) -> str:
+    """A container by the beginning of its id, as Docker takes and shows it."""
+    return f"{value}*" if name == "container" and _SHORT_ID.fullmatch(value) else value
 
 
 def _levels(wanted: Wanted, *, refused: bool) -> list[str]:

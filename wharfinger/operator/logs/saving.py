@@ -15,6 +15,7 @@ from isal import igzip
 
 from wharfinger.errors import Rejected, Unavailable
 from wharfinger.files import sync_folder
+from wharfinger.operator import terminal
 from wharfinger.text import shortened
 
 _FORMS: Final = (".ndjson", ".jsonl", ".json")
@@ -25,18 +26,22 @@ _TOLD_EVERY_SECONDS: Final = 0.5
 
 
 class Progress:
-    """How many lines, and how fast, on one row of a terminal; silent where there is none.
+    """How many lines, and how fast, on one row of stderr.
 
     Args:
+        shown: there is a terminal to show it.
         clock: monotonic seconds.
+
+    Attributes:
+        lines: so many.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, shown: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self.lines = 0
         self._clock = clock
         self._began = clock()
         self._told = self._began
-        self._shown = sys.stderr.isatty()
+        self._shown = shown
 
     def add(self, lines: int) -> None:
         """Counts."""
@@ -51,6 +56,11 @@ class Progress:
         if self._shown:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
+
+    def complain(self, text: str) -> None:
+        """Says something else in its place."""
+        self.clear()
+        terminal.complain(text)
 
     def __str__(self) -> str:
         seconds = max(self._clock() - self._began, 0.001)

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypeAlias
 from wharfinger import levels
 from wharfinger.jsontext import encode_line
 from wharfinger.logfmt import logfmt
-from wharfinger.logtext import RESET, harmless
+from wharfinger.logtext import RESET, SGR, harmless
 from wharfinger.operator.logs.folding import Fold, folded
 from wharfinger.operator.logs.highlight import Sought, painted
 from wharfinger.operator.logs.seen import time_of
@@ -170,7 +170,7 @@ def _where(hit: Hit, style: Style) -> str:
 
 def _message(hit: Hit, style: Style) -> str:
     text = str(hit.get("message", ""))
-    if style.form == "short" and (level := _level(hit)) and not levels.detect(text):
+    if style.form == "short" and (level := _level(hit)) and not levels.detect(SGR.sub("", text)):
         # It was a field of its own, or a severity beside the line.
         text = f"{level[:_LEVEL_CHARACTERS].upper()} {text}"
     base = LEVELS.get(_level(hit), "") if style.colours else ""

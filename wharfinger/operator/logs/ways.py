@@ -1,12 +1,13 @@
 """What `wharfinger logs` does: lines found, followed, surrounded, counted, saved."""
 
 import asyncio
+import sys
 from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from wharfinger.errors import Conflict, Exit
+from wharfinger.errors import Conflict, Exit, Rejected
 from wharfinger.operator import terminal
 from wharfinger.operator.logs import counting
 from wharfinger.operator.logs.access import Access
@@ -89,27 +90,25 @@ async def _newest(
 
 
 async def _stream(store: Store, parameters: Parameters, wish: Wish, printer: Printer) -> None:
-    progress = None if wish.people else Progress()
+    progress = Progress(shown=not wish.people and sys.stderr.isatty())
     found = pages(
         store,
         parameters,
         newest_first=wish.newest_first,
         patience_seconds=PATIENCE_SECONDS,
-        complain=terminal.complain,
+        complain=progress.complain,
     )
     try:
         async with aclosing(found):
             async for page in found:
                 printer.show(lines(page))
-                if progress is not None:
-                    progress.add(len(page))
+                progress.add(len(page))
     except asyncio.CancelledError:
-        if progress is None:
+        if wish.people:
             raise  # who sits there has seen enough
         raise Conflict(f"interrupted after {printer.lines} lines: these are not all") from None
     finally:
-        if progress is not None:
-            progress.clear()
+        progress.clear()
     printer.pause()
 
 
@@ -121,14 +120,21 @@ async def _surround(store: Store, parameters: Parameters, wish: Wish, printer: P
         async with narrow:
             # One line more: whether it follows right on the excerpt before it.
             identity = str(hit.get("id", ""))
-            found = await persistent(lambda: store.around(identity, before + 1, after))
+            try:
+                found = await persistent(lambda: store.around(identity, before + 1, after))
+            except Rejected:
+                return Window((), hit, ())  # its day was removed meanwhile
             return Window(found.before, hit, found.after)
 
     hits = [hit for page in (await _newest(store, parameters, wish)) for hit in page]
     if wish.newest_first:
         hits.reverse()
-    async with asyncio.TaskGroup() as group:
-        asked = [group.create_task(window(hit)) for hit in hits]
+    try:
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(window(hit)) for hit in hits]
+    except BaseExceptionGroup as errors:
+        # Each says the same: the store is away.
+        raise errors.exceptions[0] from None
     found = excerpts((task.result() for task in asked), before, after)
     printer.show_excerpts(found[::-1] if wish.newest_first else found)
 
@@ -147,8 +153,8 @@ async def _follow(store: Store, parameters: Parameters, wish: Wish, printer: Pri
 
 
 async def _export(store: Store, parameters: Parameters, path: Path) -> int:
-    progress = Progress()
-    found = pages(store, parameters, patience_seconds=PATIENCE_SECONDS, complain=terminal.complain)
+    progress = Progress(shown=sys.stderr.isatty())
+    found = pages(store, parameters, patience_seconds=PATIENCE_SECONDS, complain=progress.complain)
     try:
         async with aclosing(found):
             await save(path, found, progress)
@@ -156,7 +162,7 @@ async def _export(store: Store, parameters: Parameters, path: Path) -> int:
         raise Conflict(f"interrupted after {progress}: {path} was not written") from None
     finally:
         progress.clear()
-    terminal.complain(f"{path}: {progress}")
+    progress.complain(f"{path}: {progress}")
     return progress.lines
 
 
