@@ -123,6 +123,9 @@ class _Asking:
                 values = tuple(value or "none" for value in values)
             self._level(values, prefixes, pattern, negated=negated)
         elif name == SERVICE:
+            if matcher.value == ".+":
+                # What has no name is called so: the label is never empty.
+                values, prefixes, negated = (), ("",), not negated
             values = tuple("" if value == NO_SERVICE else value for value in values)
             self._add(LabelMatcher("app", values, prefixes, pattern, negated))
         elif name in STREAM_FIELDS:
