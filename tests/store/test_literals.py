@@ -24,6 +24,8 @@ from logshipper.store.query.literals import required
         ("^start end$", "start end"),
         (r"x\x41\d\101\w", "x"),
         (r"\u0041b", "b"),
+        (r"\x{41}\pL\p{Greek}end", "end"),
+        (r"\Qa.b\E", ""),
         ("[]a]bc", "bc"),
         (r"[\]a]bc", "bc"),
         ("(?:long one)short", "short"),

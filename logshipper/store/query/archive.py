@@ -115,7 +115,7 @@ class Archive:
             with self._reading(tenant, day) as reader:
                 if reader is None:
                     continue
-                numbers = fitting.streams(reader, filters, effort.matching)
+                numbers = fitting.streams(reader, filters)
                 found.update(
                     stream
                     for number, stream in reader.streams.items()

@@ -27,7 +27,6 @@ def rolls_up(plan: Plan, tally: Tally) -> bool:
     matched = [matcher.name for matcher in filters.labels]
     return (
         {*filters.streams, *filters.not_streams, *matched, *tally.fields} <= {"app"}
-        and not any(matcher.pattern for matcher in filters.labels)
         and not plan.match
         and not plan.checks_text
         and tally.bucket_ns % times.MINUTE_NS == 0
@@ -50,7 +49,7 @@ class DayCount:
         self._plan = plan
         self._tally = tally
         self._effort = effort
-        self._streams = fitting.streams(reader, plan.filters, effort.matching)
+        self._streams = fitting.streams(reader, plan.filters)
         self._levels = planning.level_bits(plan.filters)
 
     def rolled(self) -> int | None:

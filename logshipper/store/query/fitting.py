@@ -1,10 +1,10 @@
-"""What of a block, of a day's streams, of some values fits a plan, expressions and all."""
+"""What of a block and of a day's streams fits a plan, expressions and all."""
 
 from collections.abc import Callable, Sequence
 
 from logshipper.store.engine.block import Body
 from logshipper.store.engine.reader import DayReader
-from logshipper.store.model import Filters, LabelMatcher
+from logshipper.store.model import Filters
 from logshipper.store.query import plan as planning
 from logshipper.store.query.language import Regex
 from logshipper.store.query.plan import Plan
@@ -22,43 +22,24 @@ def texts(plan: Plan, body: Body, lines: list[int], matching: Matching) -> list[
     messages, extras = body.messages, body.extras or [b""] * len(body.messages)
     for part in plan.parts:
         lines = [at for at in lines if planning.has_part(part, messages[at])]
+    for pattern in plan.patterns:
+        lines = [at for at in lines if planning.has_pattern(pattern, messages[at])]
     if plan.checks_fields:
         lines = [at for at in lines if planning.accepts_fields(plan, messages[at], extras[at])]
     for regex in plan.regexes:
         if lines:
-            held = [planning.regex_text(regex, messages[at], extras[at]) for at in lines]
+            held = [planning.regex_text(messages[at], extras[at]) for at in lines]
             found = matching(regex, held)
             lines = [at for n, at in enumerate(lines) if (n in found) != regex.negated]
     return lines
 
 
-def streams(reader: DayReader, filters: Filters, matching: Matching) -> frozenset[int] | None:
-    """The numbers of the day's streams that the filters take; None for all.
-
-    Raises:
-        BadQuery: an expression takes too long.
-    """
+def streams(reader: DayReader, filters: Filters) -> frozenset[int] | None:
+    """The numbers of the day's streams that the filters take; None for all."""
     if not filters.streams and not filters.not_streams and not filters.labels:
         return None
-    fitting = {
-        number: stream
+    return frozenset(
+        number
         for number, stream in reader.streams.items()
         if planning.accepts_stream(filters, stream)
-    }
-    for matcher in filters.labels:
-        if matcher.pattern and fitting:
-            held = sorted({getattr(stream, matcher.name) for stream in fitting.values()})
-            found = values(matcher, held, matching)
-            fitting = {n: s for n, s in fitting.items() if getattr(s, matcher.name) in found}
-    return frozenset(fitting)
-
-
-def values(matcher: LabelMatcher, held: Sequence[str], matching: Matching) -> frozenset[str]:
-    """Those of the values that a matcher's expression takes.
-
-    Raises:
-        BadQuery: it takes too long.
-    """
-    regex = Regex(matcher.pattern, of="label", label=matcher.name)
-    found = matching(regex, held)
-    return frozenset(value for n, value in enumerate(held) if (n in found) != matcher.negated)
+    )

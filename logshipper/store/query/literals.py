@@ -10,7 +10,7 @@ from typing import Final
 _ELEMENT: Final = re.compile(
     r"""
       \\(?P<escaped>[^A-Za-z0-9])
-    | (?P<other>\\(?:x..|u.{4}|U.{8}|N\{[^}]*\}|\d+|.))
+    | (?P<other>\\(?:x\{[^}]*\}|[pP](?:\{[^}]*\}|.)|x..|u.{4}|U.{8}|N\{[^}]*\}|\d+|.))
     | (?P<class>\[\^?\]?(?:[^\]\\]|\\.)*\])
     | (?P<sign>[()|.^$])
     | (?P<repeat>[*+?]|\{\d*,?\d*\})

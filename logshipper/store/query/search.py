@@ -65,7 +65,7 @@ class Effort:
 
     def matcher(self, regex: Regex) -> Matcher:
         """The process that runs this expression."""
-        return self.matchers.setdefault(regex, Matcher(regex.pattern, regex.flags))
+        return self.matchers.setdefault(regex, Matcher(regex.pattern))
 
     def matching(self, regex: Regex, texts: Sequence[str]) -> frozenset[int]:
         """The numbers of the texts in which an expression is found.
@@ -128,7 +128,7 @@ class DaySearch:
         self._order = order
         self._effort = effort
         filters = plan.filters
-        self._stream_ids = fitting.streams(reader, filters, effort.matching)
+        self._stream_ids = fitting.streams(reader, filters)
         self._from, self._to = _window(filters, order)
         self._levels = planning.level_bits(filters)
         self._hits: list[Hit] = []
