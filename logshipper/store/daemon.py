@@ -159,9 +159,13 @@ class Logstore:
         raise WriterEndedError(repr(self._writer.failure))
 
     def _broken(self) -> dict[str, str]:
-        """Day files that cannot be used, and why; one that was moved away is none."""
-        broken = {**self._archive.damaged, **self._writer.broken, **self._writer.removal.strays}
-        return {path: why for path, why in broken.items() if Path(path).exists()}
+        """Day files that cannot be used, and why; one that was moved or repaired is none."""
+        strays = self._writer.removal.strays
+        return {
+            **self._archive.damaged.told(),
+            **self._writer.broken.told(),
+            **{path: why for path, why in strays.items() if Path(path).exists()},
+        }
 
     def _stuck(self) -> str:
         """Why nothing is acknowledged although nothing fails: a disk or mount that hangs."""
@@ -172,7 +176,8 @@ class Logstore:
 
     def _lost_files(self) -> str:
         broken = "; ".join(f"{path}: {why}" for path, why in self._broken().items())
-        return broken and f"{broken} (moved away with its -wal, it no longer stops the others)"
+        fix = "move it away with its -wal and `logstore repair` it there: all else goes on"
+        return broken and f"{broken} ({fix})"
 
     def _tell_failure(self, kind: str, endpoint: str, error: str) -> None:
         self._scope.events.emit(kind, "error", endpoint=endpoint, error=error)
