@@ -104,7 +104,7 @@ class Life:
     @property
     def why(self) -> str:
         """What health says is wrong with the disk or a file."""
-        wrong = {**self._writer.broken, **self._folder.strays()}
+        wrong = {**self._writer.broken.told(), **self._folder.strays()}
         return self._writer.failing or "; ".join(f"{path} {why}" for path, why in wrong.items())
 
     def send(self, body: Body) -> None:

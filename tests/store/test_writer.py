@@ -320,11 +320,11 @@ def test_a_broken_day_file_is_named_and_the_others_go_on(make: Callable[..., Sto
     path.write_bytes(b"no database " * 1000)
     with pytest.raises(Busy, match="2026-11-22"):
         store.send(document("lost?", days_ago=1))
-    assert list(store.writer.broken) == [str(path)]
+    assert list(store.writer.broken.told()) == [str(path)]
     assert store.send(document("fine")) == [True]
     path.unlink()
     assert store.send(document("lost?", days_ago=1)) == [True]
-    assert store.writer.broken == {}
+    assert store.writer.broken.told() == {}
 
 
 def test_a_sender_that_went_away_costs_nothing(make: Callable[..., Store]) -> None:

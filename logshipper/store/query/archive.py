@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
+from logshipper.store.engine.brokenfiles import BrokenFiles
 from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.reader import DayReader, open_day
 from logshipper.store.lines import times
@@ -36,7 +37,7 @@ class Archive:
     """
 
     def __init__(self, folder: Folder) -> None:
-        self.damaged: dict[str, str] = {}
+        self.damaged = BrokenFiles()
         self._folder = folder
         self._tokenizer = Tokenizer()
 
@@ -165,7 +166,7 @@ class Archive:
             # The last two: names in a damaged file are no text, and numbers in it lead nowhere.
             name = getattr(error, "sqlite_errorname", _DAMAGED[0])
             if name.startswith(_DAMAGED):
-                self.damaged[str(path)] = str(error)
+                self.damaged.add(path, str(error))
             raise Unavailable(f"{path} cannot be read: {error}") from error
         finally:
             if reader is not None:
