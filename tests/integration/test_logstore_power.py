@@ -12,7 +12,7 @@ import pytest
 
 from tests.stack.powercut import Recording, State, place
 from tests.stack.storecheck import check_file, check_lines
-from tests.stack.storelife import Body, Closed, Later, Life
+from tests.stack.storelife import Body, Closed, Later, Life, Read
 
 # More chance than a change has to wait for: WHARFINGER_TORN=50 looks at that many for each call.
 TORN = int(os.environ.get("WHARFINGER_TORN", "1"))
@@ -24,12 +24,17 @@ STEPS = (
     Body("t", -1, "b", 0, 4),
     Body("t", 0, "a", 0, 12),  # sent again
     Body("u", 0, "c", 0, 2),
+    Body("u", 0, "x", 0, 3),
+    Body("u", 0, "x", 1, 4),
     Body("t", 0, "a", 12, 5),
     Closed(),
     Body("t", 0, "a", 10, 9),
+    Body("t", -1, "b", 4, 3),
+    Read("t", -1),
+    Body("t", -1, "b", 7, 3),
     Later(2),
-    Body("t", 1, "b", 4, 4),
-    Body("t", -1, "b", 2, 4),  # too old by now
+    Body("t", 1, "b", 10, 4),
+    Body("t", -1, "b", 8, 4),  # too old by now
     Body("t", 2, "d", 0, 9),
 )
 
