@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.stack.powercut import Recording, State, place
-from tests.stack.storecheck import check_file, check_lines
+from tests.stack.storecheck import check_file, check_index, check_lines
 from tests.stack.storelife import Body, Closed, Later, Life, Read
 
 # More chance than a change has to wait for: WHARFINGER_TORN=50 looks at that many for each call.
@@ -64,6 +64,7 @@ def check(state: State, root: Path) -> None:
     for tenant in promise.tenants():
         everything = promise.lines(tenant, promise.sent)
         check_lines(root, tenant, everything, everything)
+        check_index(root, tenant, everything)
     assert not life.why, life.why
     life.close()
     for path in root.glob("*/*.db"):
@@ -89,6 +90,7 @@ def check_all(
     return opened + Counter(moments=len(calls))
 
 
+@pytest.mark.timeout(400)
 def test_a_cut_at_any_call(tmp_path: Path, memory: Path, record_property: Record) -> None:
     recording = Recording(tmp_path)
     notes = recording.live(STEPS)
