@@ -59,8 +59,7 @@ def check(state: State, root: Path) -> None:
     for tenant in promise.tenants():
         promised = promise.lines(tenant, promise.acknowledged)
         check_lines(root, tenant, promised, promise.lines(tenant, promise.sent))
-    for body in promise.sent:
-        life.send(body)
+    life.send(*promise.sent)
     for tenant in promise.tenants():
         everything = promise.lines(tenant, promise.sent)
         check_lines(root, tenant, everything, everything)

@@ -117,9 +117,11 @@ class Life:
         wrong = {**self._writer.broken, **self._folder.strays()}
         return self._writer.failing or "; ".join(f"{path} {why}" for path, why in wrong.items())
 
-    def send(self, body: Body) -> None:
-        """Raises Busy if it was refused."""
-        self._intake.offer(body.tenant, body.documents()).result(timeout=60)
+    def send(self, *bodies: Body) -> None:
+        """Raises Busy if one was refused."""
+        offers = [self._intake.offer(body.tenant, body.documents()) for body in bodies]
+        for offer in offers:
+            offer.result(timeout=60)
 
     def tick(self) -> None:
         """Looks at the disk, as the writer does each second."""
