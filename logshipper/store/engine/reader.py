@@ -13,6 +13,7 @@ from logshipper.store.engine import block, schema
 from logshipper.store.engine.block import Body, Columnar, Head
 from logshipper.store.engine.day import read_parts
 from logshipper.store.model import LINE_BITS, Stream
+from wharfinger.errors import Unavailable
 
 _LINE_MASK: Final = (1 << LINE_BITS) - 1
 _LAST_BLOCK: Final = (1 << 62 - LINE_BITS) - 1  # its row ids still fit SQLite's integer
@@ -178,14 +179,17 @@ class DayReader:
 
 
 def open_day(path: Path) -> DayReader | None:
-    """A reader of a day's file; None if the file has gone, or is only just being made.
+    """A reader of a day's file; None if the file has gone.
 
     Raises:
         sqlite3.Error: it is there and cannot be read.
+        Unavailable: it is there and holds nothing of ours; a day file is never made so.
     """
     try:
         return DayReader(path)
     except sqlite3.OperationalError as error:
-        if not path.exists() or "no such table" in str(error):
+        if not path.exists():
             return None
+        if "no such table" in str(error):
+            raise Unavailable(f"{path} is no file of this store: {error}") from None
         raise
