@@ -65,6 +65,10 @@ def add_to(verbs: Verbs) -> None:
         "--token-file", type=Path, metavar="FILE", help="if not [logstore] read_token_file"
     )
     store.add_argument("--ca-file", type=Path, metavar="FILE", help="who signs its certificate")
+    store.add_argument(
+        "--cert-file", type=Path, metavar="FILE", help="to show, if it wants certificates"
+    )
+    store.add_argument("--key-file", type=Path, metavar="FILE", help="its key, if not in there")
     parse = parser.parse_known_args
 
     def parse_gathered(
@@ -174,7 +178,14 @@ def _context(text: str) -> int:
 
 async def _logs(parsed: argparse.Namespace) -> Exit:
     wish = _wish(parsed)
-    access = Access(parsed.config, parsed.url, parsed.token_file, parsed.ca_file)
+    access = Access(
+        config=parsed.config,
+        url=parsed.url,
+        token_file=parsed.token_file,
+        ca_file=parsed.ca_file,
+        cert_file=parsed.cert_file,
+        key_file=parsed.key_file,
+    )
     if parsed.pager:
         with paged():
             return await ways.logs(wish, access)
