@@ -263,6 +263,7 @@ async def test_what_makes_no_sense_together(arguments: list[str], why: str) -> N
         ["-o", "xml"],
         ["-f", "--histogram"],
         ["--nonsense"],
+        ["-debug", "order"],
     ],
 )
 async def test_wrong_use_has_its_code(arguments: list[str], capsys: Captured) -> None:

@@ -69,12 +69,22 @@ def add_to(verbs: Verbs) -> None:
         "--cert-file", type=Path, metavar="FILE", help="to show, if it wants certificates"
     )
     store.add_argument("--key-file", type=Path, metavar="FILE", help="its key, if not in there")
+    _take_words_anywhere(parser)
+
+
+def _take_words_anywhere(parser: Parser) -> None:
     parse = parser.parse_known_args
 
     def parse_gathered(
         args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        return parse(gathered(args or (), parser), namespace)
+        parsed, unknown = parse(gathered(args or (), parser), namespace)
+        if unknown:
+            parser.error(
+                f"there is no option {unknown[0]}; words that must not be there stand at the "
+                f"end, behind a --: -- {unknown[0]}"
+            )
+        return parsed, unknown
 
     parser.parse_known_args = parse_gathered  # type: ignore[method-assign,assignment]
 
