@@ -13,7 +13,8 @@ from logshipper.store.engine.day import DayWriter
 from logshipper.store.keeping import accounts
 from logshipper.store.keeping.inspection import Inspection
 from logshipper.store.keeping.progress import told
-from logshipper.store.lines import documents
+from logshipper.store.lines import documents, usual
+from logshipper.store.model import Document
 from tests.store import damage
 from tests.store.damage import BASE_NS, DAY, sql, zeroed
 
@@ -157,10 +158,11 @@ def test_whatever_was_stored_is_found_sound(
 ) -> None:
     path = tmp_path_factory.mktemp("any") / damage.NAME
     writer = DayWriter(path)
-    taken = []
-    for message, fields in lines:
-        body = documents._encoder.encode({**fields, "message": message, "time": BASE_NS})
-        taken.append(documents.read(body, "", BASE_NS))
+    given = [{**fields, "message": message, "time": BASE_NS} for message, fields in lines]
+    bodies = [documents._encoder.encode(fields) for fields in given]
+    found = usual.read(bodies, [""] * len(bodies), BASE_NS)
+    taken = [each for each in found if isinstance(each, Document)]
+    assert len(taken) == len(lines)
     writer.write(taken)
     writer.close()
     assert findings(path) == []
