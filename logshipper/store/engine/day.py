@@ -7,7 +7,7 @@ from itertools import accumulate, compress
 from pathlib import Path
 from typing import Final
 
-from logshipper.store.engine import block, schema, wal
+from logshipper.store.engine import block, schema, twins, wal
 from logshipper.store.engine.block import Columns
 from logshipper.store.engine.ledger import Ledger
 from logshipper.store.lines import times
@@ -68,6 +68,8 @@ class DayWriter:
         """
         self.connection.execute("BEGIN IMMEDIATE")
         fresh = self._ledger.admit(documents)
+        if any(document.copy >= 0 for document in documents):
+            fresh = twins.admit(self.connection, self._streams, documents, fresh)
         if all(fresh):
             row_ids: list[int | None] = [*self._store(documents)]
         else:
@@ -78,6 +80,19 @@ class DayWriter:
         if wal.place(self.path) != self._place:
             raise Unavailable(f"{self.path} was replaced while it was written to")
         return row_ids
+
+    @property
+    def log_bytes(self) -> int:
+        """How long the file's write-ahead log is."""
+        return wal.size(self.path)
+
+    def checkpoint(self) -> None:
+        """Moves the log into the file, as SQLite does by itself; but it tells nobody of a failure.
+
+        Raises:
+            sqlite3.Error: it cannot; what was stored stays in the log.
+        """
+        self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def close(self) -> None:
         """Closes the file; an open transaction is rolled back."""

@@ -124,11 +124,11 @@ def _composed(
     return Document(line, index_text(plain(text)), source, offset)
 
 
-def kept(line: Line) -> Document:
+def kept(line: Line, copy: int = -1) -> Document:
     """The document of a line that is in a store already, or was: as it is, without an id."""
     other = _decoder.decode(line.extra) if line.extra else {}
     text = "\n".join((line.message, *values(other))) if other else line.message
-    return Document(line, index_text(plain(text)), "", -1)
+    return Document(line, index_text(plain(text)), "", -1, copy)
 
 
 def split_id(identity: str) -> tuple[str, int]:
