@@ -3,11 +3,18 @@
 import tempfile
 from collections.abc import Sequence
 
+from logshipper.store import tokencommand
+from logshipper.store.access import tokens
 from logshipper.store.config import Config
 from logshipper.store.daemon import Logstore
 from logshipper.store.engine import schema
-from logshipper.store.http import access
-from logshipper.store.keeping import backupcommands, lookcommands
+from logshipper.store.keeping import (
+    backupcommands,
+    exportcommand,
+    importcommand,
+    lookcommands,
+)
+from wharfinger import servertls
 from wharfinger.cli import Command, run
 from wharfinger.errors import ConfigError, Finding
 
@@ -22,9 +29,14 @@ async def findings(config: Config) -> Sequence[Finding]:
         (config.logstore.read_token_file, "logstore.read_token_file"),
     ):
         try:
-            access.load(path, where)
+            tokens.load(path, where)
         except ConfigError as error:
             found.extend(error.findings)
+    try:
+        if (files := config.logstore.tls) is not None:
+            servertls.load(files)
+    except ConfigError as error:
+        found.extend(error.findings)
     folder = config.data_dir
     nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not nearest.is_dir():
@@ -50,10 +62,13 @@ COMMAND = Command(
     checking=lookcommands.checking,
     checked=lookcommands.checked,
     verbs=(
+        tokencommand.VERB,
         lookcommands.DAYS,
         lookcommands.REPAIR,
         backupcommands.BACKUP,
         backupcommands.RESTORE,
+        exportcommand.EXPORT,
+        importcommand.IMPORT,
     ),
 )
 

@@ -25,6 +25,7 @@ RETENTION_SECONDS: Final = 60.0
 _RETRY_SECONDS: Final = 5
 _OPEN_DAYS: Final = 8
 _PLENTY_BYTES: Final = 16 * 2**20
+_LONG_LOG_BYTES: Final = 64 * 2**20
 # What SQLite says when the disk is at fault: the same lines work when it has mended.
 _DISK_ERRORS: Final = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")
 
@@ -51,10 +52,16 @@ class Committed(Protocol):
 
 @dataclass(slots=True)
 class _Group:
-    """The documents of one day file in one transaction, and where each belongs."""
+    """The documents of one day file in one transaction, and where in its batch each belongs."""
 
     documents: list[Document] = field(default_factory=list)
-    places: list[tuple[Batch, int]] = field(default_factory=list)
+    places: list[tuple[Batch, Sequence[int]]] = field(default_factory=list)
+
+    def add(self, batch: Batch, places: Sequence[int]) -> None:
+        """Adds documents of a batch."""
+        whole = len(places) == len(batch.documents)
+        self.documents += batch.documents if whole else [batch.documents[at] for at in places]
+        self.places.append((batch, places))
 
 
 class Writer:
@@ -74,6 +81,7 @@ class Writer:
         removal: what retention has done, and why not more.
         failing: why the disk takes nothing; empty if it does.
         broken: day files that cannot be written, and why.
+        growing: day files of which only the log can be written, and why.
         failure: what ended the thread before its time.
         turned_at: monotonic seconds when the thread last came round; it does every second.
     """
@@ -92,6 +100,7 @@ class Writer:
         self.limits = limits
         self.failing = ""
         self.broken: dict[str, str] = {}
+        self.growing: dict[str, str] = {}
         self.failure: BaseException | None = None
         self.turned_at = time.monotonic()
         self._folder = folder
@@ -132,6 +141,7 @@ class Writer:
         except OSError as error:
             self._fail(f"the disk cannot be read: {error.strerror}")
             return
+        self._checkpoint()
         self._metrics.free.set(free)
         wanted = self.limits.min_free_bytes
         if free < wanted:
@@ -141,6 +151,18 @@ class Writer:
             self._intake.refusal = ""
             if self._folder.has_room(_PLENTY_BYTES):
                 self._mend()
+
+    def _checkpoint(self) -> None:
+        """Looks after logs that have grown long: SQLite has tried in vain, and told nobody."""
+        growing = {}
+        for day in list(self._days.values()):
+            if (size := day.log_bytes) > _LONG_LOG_BYTES:
+                try:
+                    day.checkpoint()
+                except sqlite3.Error as error:
+                    why = f"its log of {size} bytes cannot be moved into it: {error}"
+                    growing[str(day.path)] = why
+        self.growing = growing
 
     def _removed(self, file: DayFile) -> None:
         self._tell("day removed", "info", **removal.named(file))
@@ -199,16 +221,11 @@ class Writer:
         groups: dict[tuple[str, int], _Group] = {}
         for batch in batches:
             first = self.removal.first_day(batch.tenant)
-            for at, document in enumerate(batch.documents):
-                day = times.day_of(document.line.time_ns)
+            for day, places in _by_day(batch.documents).items():
                 if day < first:
-                    self._metrics.expired.inc()
-                    continue
-                group = groups.get((batch.tenant, day))
-                if group is None:
-                    group = groups[batch.tenant, day] = _Group()
-                group.documents.append(document)
-                group.places.append((batch, at))
+                    self._metrics.expired.inc(len(places))
+                else:
+                    groups.setdefault((batch.tenant, day), _Group()).add(batch, places)
         return groups
 
     def _try(self, tenant: str, day: int, group: _Group) -> Exception | None:
@@ -235,18 +252,18 @@ class Writer:
             return Busy("disk", self.failing, _RETRY_SECONDS)
         self._tell("commit failed", "error", path=path, error=repr(error)[:500])
         if isinstance(error, sqlite3.DataError | sqlite3.IntegrityError) or not isinstance(
-            error, sqlite3.Error | Unavailable
+            error, sqlite3.Error | Unavailable | UnicodeDecodeError
         ):
             return error
         self.broken[path] = str(error)
         return Busy("file", f"cannot write {path}: {error}", _RETRY_SECONDS)
 
     def _note(self, tenant: str, day: int, group: _Group, row_ids: Sequence[int | None]) -> None:
-        new = 0
-        for (batch, at), row_id in zip(group.places, row_ids, strict=True):
-            if row_id is not None:
-                batch.stored[at] = True
-                new += 1
+        new = len(row_ids) - row_ids.count(None)
+        numbers = iter(row_ids)
+        for batch, places in group.places:
+            for at, row_id in zip(places, numbers, strict=False):
+                batch.stored[at] = row_id is not None
         self._metrics.accepted.inc(new)
         self._metrics.duplicates.inc(len(row_ids) - new)
         self._metrics.messages.inc(sum(len(d.line.message) for d in group.documents))
@@ -271,10 +288,20 @@ class Writer:
                 found.close()
 
 
+def _by_day(documents: Sequence[Document]) -> dict[int, Sequence[int]]:
+    """The places of the documents of each day; nearly always it is one."""
+    moments = [document.line.time_ns for document in documents]
+    if moments and (day := times.day_of(min(moments))) == times.day_of(max(moments)):
+        return {day: range(len(moments))}
+    found: dict[int, list[int]] = {}
+    for at, time_ns in enumerate(moments):
+        found.setdefault(times.day_of(time_ns), []).append(at)
+    return {**found}
+
+
 def _only(group: _Group, wanted: Batch) -> _Group:
-    pairs = [
-        (document, place)
-        for document, place in zip(group.documents, group.places, strict=True)
-        if place[0] is wanted
-    ]
-    return _Group([document for document, _ in pairs], [place for _, place in pairs])
+    only = _Group()
+    for batch, places in group.places:
+        if batch is wanted:
+            only.add(batch, places)
+    return only
