@@ -3,12 +3,15 @@
 import tempfile
 from collections.abc import Sequence
 
+from logshipper.store import gateway
 from logshipper.store.config import Config
 from logshipper.store.daemon import Logstore
 from logshipper.store.engine import schema
+from logshipper.store.gateway import Gateway
 from logshipper.store.http import access
 from wharfinger.cli import Command, run
 from wharfinger.errors import ConfigError, Finding
+from wharfinger.lifecycle import Daemon, Scope
 
 
 async def findings(config: Config) -> Sequence[Finding]:
@@ -24,6 +27,8 @@ async def findings(config: Config) -> Sequence[Finding]:
             access.load(path, where)
         except ConfigError as error:
             found.extend(error.findings)
+    if config.logstore.backend.type != "embedded":
+        return [*found, *(await gateway.findings(config))]
     folder = config.data_dir
     nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not nearest.is_dir():
@@ -38,13 +43,19 @@ async def findings(config: Config) -> Sequence[Finding]:
     return found
 
 
+def _make(config: Config, scope: Scope) -> Daemon[Config]:
+    if config.logstore.backend.type == "embedded":
+        return Logstore(config, scope)
+    return Gateway(config, scope)
+
+
 COMMAND = Command(
     name="logstore",
     summary="The central log store: every line of every host, found in a second.",
     model=Config,
     listen=lambda config: config.logstore.listen,
     log=lambda config: config.log,
-    make=Logstore,
+    make=_make,
     findings=findings,
 )
 

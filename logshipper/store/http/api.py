@@ -11,7 +11,7 @@ from logshipper.store.http.access import Tokens
 from logshipper.store.http.hits import answer, render
 from logshipper.store.lines import times
 from logshipper.store.metrics import Metrics
-from logshipper.store.model import STREAM_FIELDS, BadQuery, Filters, Found
+from logshipper.store.model import STREAM_FIELDS, BadQuery, Filters, Found, Unanswered
 from logshipper.store.query import language
 from logshipper.store.query.backend import Backend, Paging
 from logshipper.store.query.language import Query
@@ -82,6 +82,9 @@ class Api:
                 return await handler(request, tenant)
             except BadQuery as error:
                 refusal = _json({"error": str(error), "fix": error.fix}, 400)
+            except Unanswered as error:
+                self._tell("query failed", name, str(error))
+                refusal = _json({"error": str(error), "fix": error.fix}, 503)
             except Unavailable as error:
                 self._tell("query failed", name, str(error))
                 fix = "leave its day out (from, to), or move the file away"

@@ -95,6 +95,12 @@ def accepts_level(filters: Filters, level: int) -> bool:
     return (not filters.levels or level in filters.levels) and level not in filters.not_levels
 
 
+def container_spellings(value: str) -> tuple[str, ...]:
+    """The beginnings of a container's id that stand for it; none where only the whole does."""
+    least = _MIN_CONTAINER_PREFIX
+    return tuple(value[:size] for size in range(least, min(len(value), 64) + 1))
+
+
 def match_expression(plan: Plan, stream_ids: Iterable[int] | None) -> str:
     """The FTS5 query for a day whose fitting streams are these; None for all; empty for none."""
     parts = list(plan.match)

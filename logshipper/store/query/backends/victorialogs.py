@@ -1,0 +1,242 @@
+"""VictoriaLogs as back end (documents: Querying, HTTP API; LogsQL)."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+from aiohttp import StreamReader
+
+from logshipper.store.lines import times
+from logshipper.store.model import STREAM_FIELDS, Found, Unanswered
+from logshipper.store.query.backend import FieldValues, Histogram
+from logshipper.store.query.backends import logsql, received
+from logshipper.store.query.backends.connection import Connection, Question, Reply, refused, slow
+from logshipper.store.query.backends.place import Entry, Place, digest
+from logshipper.store.query.backends.remote import Remote
+from logshipper.store.query.backends.walk import FIRST_NS, LAST_NS, Ask, Keep, Span, span_of
+from logshipper.store.query.language import Query
+from wharfinger import levels
+from wharfinger.errors import Finding
+
+_QUERY: Final = "/select/logsql/query"
+_TAIL: Final = "/select/logsql/tail"
+_HITS: Final = "/select/logsql/hits"
+_STREAM_FIELDS: Final = "/select/logsql/stream_field_names"
+_NEWEST_LINES: Final = 2_000
+_MAX_VALUES: Final = 1_000
+_TRACKED_VALUES: Final = 100_000
+# Going up from here, eight times as far each time; there is no index by time that tells more.
+_FIRST_STRIDE_NS: Final = times.SECOND_NS
+_STRIDE_GROWTH: Final = 8
+# What VictoriaLogs writes in place of a message that is empty.
+_NO_MESSAGE: Final = "missing _msg field; see https://docs.victoriametrics.com/victorialogs/"
+_OWN: Final = ("_time", "_msg", "_stream", "_stream_id", "_id")
+_RE2: Final = "its expressions are RE2's: no look-around, no back references"
+
+_decoder = msgspec.json.Decoder(dict[str, str])
+_any_decoder = msgspec.json.Decoder(dict[str, Any])
+
+
+class VictoriaLogs(Remote):
+    """Asks VictoriaLogs.
+
+    Args:
+        connection: to it.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        config = connection.config
+        self._streams = config.stream_fields
+        self._fields = config.word_fields
+        self._tenants = config.tenants
+
+    async def asking(self, tenant: str, query: Query) -> tuple[Ask, Keep | None]:
+        """See `Remote`."""
+
+        async def ask(span: Span, limit: int, *, newest_first: bool) -> Sequence[Entry]:
+            if newest_first:
+                # With this argument it searches from the newest on; a pipe would read all.
+                return await self._entries(tenant, self._condition(query, span), limit)
+            return await self._oldest(tenant, query, span, limit)
+
+        return ask, None
+
+    async def fields(self, tenant: str, query: Query) -> FieldValues:
+        """See `Backend`."""
+        where = self._condition(query)
+        names = (*STREAM_FIELDS, "level")
+        facets = (
+            f"{where} | fields {', '.join(names)} | facets {_MAX_VALUES}"
+            f" max_values_per_field {_TRACKED_VALUES} keep_const_fields"
+        )
+        counted, total = await asyncio.gather(
+            self._rows(tenant, facets), self._rows(tenant, f"{where} | stats count() as lines")
+        )
+        values: dict[str, Counter[str]] = {name: Counter() for name in names}
+        for row in counted:
+            name, value = row["field_name"], row["field_value"]
+            if name in values:
+                values[name][_level_name(value) if name == "level" else value] += int(row["hits"])
+        unknown = sum(int(row["lines"]) for row in total) - values["level"].total()
+        if unknown > 0:
+            values["level"]["unknown"] += unknown
+        return {name: dict(counter.most_common()) for name, counter in values.items()}
+
+    async def histogram(self, tenant: str, query: Query, bucket_ns: int) -> Histogram:
+        """See `Backend`."""
+        step = f"{bucket_ns // 1_000_000}ms"
+        form = {"query": self._condition(query), "step": step, "field": "level"}
+        reply = await self._ask(tenant, _HITS, form)
+        buckets: dict[int, Counter[str]] = {}
+        for series in _decoded(reply)["hits"]:
+            level = _level_name(series["fields"].get("level", ""))
+            for at, count in zip(series["timestamps"], series["values"], strict=True):
+                start = times.parse(at)
+                if start is not None:
+                    buckets.setdefault(start, Counter())[level] += count
+        return Histogram({start: dict(buckets[start]) for start in sorted(buckets)})
+
+    @asynccontextmanager
+    async def tail(
+        self, tenant: str, query: Query, idle_seconds: float
+    ) -> AsyncIterator[AsyncIterator[tuple[Sequence[Found], int]]]:
+        """See `Backend`."""
+        form = {"query": self._condition(query), "start_offset": "1ms"}
+        question = Question(_TAIL, headers=self._headers(tenant), form=form)
+        async with self.connection.listen(question) as content:
+            yield _coming(content, idle_seconds)
+
+    async def reach(self) -> None:
+        """See `Remote`."""
+        await self.connection.ask(Question("/health", "GET"))
+
+    async def findings(self) -> list[Finding]:
+        """See `Remote`."""
+        form = {"query": "*", "start": "1h"}
+        told = _decoded(await self._ask("", _STREAM_FIELDS, form))
+        known = {value["value"] for value in told["values"]}
+        missing = [name for name in self._streams if known and name not in known]
+        if not missing:
+            return []
+        problem = (
+            f"no stream of the last hour has {', '.join(missing)}: asked for, nothing is found"
+        )
+        fix = "name those that the shipper gives as _stream_fields"
+        return [Finding("logstore.backend.stream_fields", problem, fix)]
+
+    def _condition(self, query: Query, span: Span | None = None) -> str:
+        span = span_of(query.filters) if span is None else span
+        return logsql.condition(query, span, streams=self._streams, fields=self._fields)
+
+    async def _oldest(self, tenant: str, query: Query, span: Span, limit: int) -> Sequence[Entry]:
+        """The first lines of a span: it has no way to find them but to read all of a stride."""
+        first: int | None = span.from_ns
+        if span.from_ns <= FIRST_NS:
+            first = await self._beginning(tenant, query, span)
+        stride, found = _FIRST_STRIDE_NS, list[Entry]()
+        last = min(span.to_ns, LAST_NS)
+        while first is not None and first < last and len(found) < limit:
+            part = Span(first, min(last, first + stride))
+            pipe = f"{self._condition(query, part)} | sort by (_time) limit {limit - len(found)}"
+            found += await self._entries(tenant, pipe, 0)
+            first, stride = part.to_ns, stride * _STRIDE_GROWTH
+        return found
+
+    async def _beginning(self, tenant: str, query: Query, span: Span) -> int | None:
+        where = self._condition(query, span)
+        rows = await self._rows(tenant, f"{where} | stats min(_time) as first")
+        return times.parse(rows[0].get("first", "")) if rows else None
+
+    async def _entries(self, tenant: str, query: str, limit: int) -> list[Entry]:
+        rows = await self._rows(tenant, query, limit)
+        # It gives the newest last.
+        return [_entry(row) for row in (reversed(rows) if limit else rows)]
+
+    async def _rows(self, tenant: str, query: str, limit: int = 0) -> list[dict[str, str]]:
+        form = {"query": query}
+        if limit:
+            form["limit"] = str(limit)
+        reply = await self._ask(tenant, _QUERY, form)
+        try:
+            return [_decoder.decode(line) for line in reply.body.splitlines() if line]
+        except msgspec.DecodeError:
+            # An error after its answer has begun stands amid the lines, under a 200.
+            raise Unanswered(f"{self.connection.url} broke off: {_last_line(reply)}") from None
+
+    async def _ask(self, tenant: str, path: str, form: dict[str, str]) -> Reply:
+        seconds = self.connection.seconds
+        try:
+            timed = {**form, "timeout": f"{seconds:g}s"}
+            question = Question(path, headers=self._headers(tenant), form=timed)
+            reply = await self.connection.ask(question)
+        except Unanswered as error:
+            if "couldn't be executed in" in str(error):
+                raise slow(seconds) from error
+            raise
+        if reply.status == HTTPStatus.BAD_REQUEST:
+            raise refused(reply, _RE2 if "regexp" in reply.why else "ask in another way")
+        return reply
+
+    def _headers(self, tenant: str) -> dict[str, str]:
+        account, _, project = self._tenants.get(tenant, "0:0").partition(":")
+        return {"AccountID": account, "ProjectID": project or "0"}
+
+
+async def _coming(
+    content: StreamReader, idle_seconds: float
+) -> AsyncIterator[tuple[Sequence[Found], int]]:
+    """What a tail gives; when it ends, nobody may think that it goes on."""
+    rest = b""
+    reading: asyncio.Task[bytes] | None = None
+    try:
+        while True:
+            reading = reading or asyncio.ensure_future(content.readany())
+            if not (await asyncio.wait({reading}, timeout=idle_seconds))[0]:
+                yield [], 0
+                continue
+            data, reading = reading.result(), None
+            if not data:
+                raise Unanswered("the back end ended the tail")
+            *lines, rest = (rest + data).split(b"\n")
+            rows = [_decoder.decode(line) for line in lines if line]
+            if rows:
+                left_out = max(0, len(rows) - _NEWEST_LINES)
+                yield [_entry(row).found for row in rows[left_out:]], left_out
+    except msgspec.DecodeError:
+        raise Unanswered("the back end broke off the tail") from None
+    except (aiohttp.ClientError, OSError) as error:
+        raise Unanswered(f"the back end broke off the tail: {error!r:.200}") from None
+    finally:
+        if reading is not None:
+            reading.cancel()
+
+
+def _entry(row: dict[str, str]) -> Entry:
+    time_ns = times.parse(row.get("_time", "")) or 0
+    place = Place(time_ns, digest(msgspec.json.encode(row, order="sorted")))
+    message = row.get("_msg", "")
+    if message.startswith(_NO_MESSAGE):
+        message = ""
+    other: dict[str, Any] = {name: value for name, value in row.items() if name not in _OWN}
+    return Entry(place, received.line(other, message, time_ns))
+
+
+def _level_name(value: str) -> str:
+    return levels.NAMES[levels.level_of(value)] or "unknown"
+
+
+def _decoded(reply: Reply) -> dict[str, Any]:
+    try:
+        return _any_decoder.decode(reply.body)
+    except msgspec.DecodeError:
+        raise Unanswered(f"the back end's answer cannot be read: {reply.why}") from None
+
+
+def _last_line(reply: Reply) -> str:
+    return reply.body[-300:].decode(errors="replace").strip().rpartition("\n")[2]
