@@ -41,14 +41,6 @@ class BackendConfig(Section, frozen=True, kw_only=True):
             restart=True,
         ),
     ] = {}  # noqa: RUF012 - msgspec copies an empty dict for each
-    stream_fields: Annotated[
-        tuple[str, ...],
-        doc(
-            "Of VictoriaLogs: what every line has in _stream_fields; conditions on it are fast.",
-            shown='["app", "env", "host", "stream"]',
-            restart=True,
-        ),
-    ] = ()
     word_fields: Annotated[
         tuple[str, ...],
         doc(
@@ -89,10 +81,10 @@ class BackendConfig(Section, frozen=True, kw_only=True):
             yield Finding("url", "holds a secret", "use user and password_file")
         yield from self._secret_problems()
         yield from self._place_problems()
-        for key in ("stream_fields", "word_fields"):
-            for name in getattr(self, key):
-                if not _FIELD.fullmatch(name):
-                    yield Finding(key, f"{name[:64]!r} is no field", "use letters, digits, . - _ @")
+        for name in self.word_fields:
+            if not _FIELD.fullmatch(name):
+                fix = "use letters, digits, . - _ @"
+                yield Finding("word_fields", f"{name[:64]!r} is no field", fix)
 
     def _place_problems(self) -> Iterator[Finding]:
         grammar, shown = (_INDEX, '"logs-ops-*"')

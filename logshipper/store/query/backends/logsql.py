@@ -28,22 +28,18 @@ def quoted(text: str) -> str:
     return f'"{_ESCAPED.sub(_escape, whole)}"'
 
 
-def condition(
-    query: Query, span: Span, *, streams: Iterable[str] = (), fields: Sequence[str] = ()
-) -> str:
+def condition(query: Query, span: Span, fields: Sequence[str] = ()) -> str:
     """The filters of a query.
 
     Args:
         query: what is asked; its own times do not count.
         span: the time.
-        streams: fields that every line has among its `_stream_fields`: these have an index.
         fields: fields in which words are looked for beside the message.
     """
     places = (MESSAGE, *(name for name in fields if name != "message"))
     parts = [
         _time(span),
-        *_selector(query.filters, frozenset(streams)),
-        *_streams(query.filters, frozenset(streams)),
+        *_streams(query.filters),
         *_levels(query.filters),
         *(_term(term, places) for term in query.terms),
     ]
@@ -70,31 +66,15 @@ def _time(span: Span) -> str:
     return " ".join(bounds)
 
 
-def _selector(filters: Filters, streams: frozenset[str]) -> list[str]:
-    """The "Stream filter" for what an index of streams can tell."""
-    chosen = [
-        f"{name} in ({', '.join(map(quoted, values))})"
-        for name, values in filters.streams.items()
-        if name in streams and _plain(name, values)
-    ]
-    return ["{" + ", ".join(chosen) + "}"] if chosen else []
-
-
-def _streams(filters: Filters, streams: frozenset[str]) -> list[str]:
+def _streams(filters: Filters) -> list[str]:
     wanted = [
-        _any(_value(name, value) for value in values)
-        for name, values in filters.streams.items()
-        if name not in streams or not _plain(name, values)
+        _any(_value(name, value) for value in values) for name, values in filters.streams.items()
     ]
     unwanted = [
         f"!{_any(_value(name, value) for value in values)}"
         for name, values in filters.not_streams.items()
     ]
     return wanted + unwanted
-
-
-def _plain(name: str, values: Sequence[str]) -> bool:
-    return name != "container" and all(value and not value.endswith("*") for value in values)
 
 
 def _value(name: str, value: str) -> str:

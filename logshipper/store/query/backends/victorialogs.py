@@ -26,8 +26,8 @@ from wharfinger.errors import Finding
 _QUERY: Final = "/select/logsql/query"
 _TAIL: Final = "/select/logsql/tail"
 _HITS: Final = "/select/logsql/hits"
-_STREAM_FIELDS: Final = "/select/logsql/stream_field_names"
 _NEWEST_LINES: Final = 2_000
+_LOOKED_AT: Final = 100
 _MAX_VALUES: Final = 1_000
 _TRACKED_VALUES: Final = 100_000
 # Going up from here, eight times as far each time; there is no index by time that tells more.
@@ -52,7 +52,6 @@ class VictoriaLogs(Remote):
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         config = connection.config
-        self._streams = config.stream_fields
         self._fields = config.word_fields
         self._tenants = config.tenants
 
@@ -118,21 +117,18 @@ class VictoriaLogs(Remote):
 
     async def findings(self) -> list[Finding]:
         """See `Remote`."""
-        form = {"query": "*", "start": "1h"}
-        told = _decoded(await self._ask("", _STREAM_FIELDS, form))
-        known = {value["value"] for value in told["values"]}
-        missing = [name for name in self._streams if known and name not in known]
-        if not missing:
-            return []
-        problem = (
-            f"no stream of the last hour has {', '.join(missing)}: asked for, nothing is found"
-        )
-        fix = "name those that the shipper gives as _stream_fields"
-        return [Finding("logstore.backend.stream_fields", problem, fix)]
+        found: list[Finding] = []
+        for tenant in self._tenants or {"": ""}:
+            rows = await self._rows(tenant, "_time:1d", _LOOKED_AT)
+            if rows and all(row.get("_msg", "").startswith(_NO_MESSAGE) for row in rows):
+                found.append(_finding("the newest lines have no message", "_msg_field = message"))
+            if rows and not any(row.get("app") for row in rows):
+                found.append(_finding("the newest lines have no app", "wharfinger's fields"))
+        return found
 
     def _condition(self, query: Query, span: Span | None = None) -> str:
         span = span_of(query.filters) if span is None else span
-        return logsql.condition(query, span, streams=self._streams, fields=self._fields)
+        return logsql.condition(query, span, self._fields)
 
     async def _oldest(self, tenant: str, query: Query, span: Span, limit: int) -> Sequence[Entry]:
         """The first lines of a span: it has no way to find them but to read all of a stride."""
@@ -225,6 +221,11 @@ def _entry(row: dict[str, str]) -> Entry:
         message = ""
     other: dict[str, Any] = {name: value for name, value in row.items() if name not in _OWN}
     return Entry(place, received.line(other, message, time_ns))
+
+
+def _finding(problem: str, wanted: str) -> Finding:
+    fix = f"let the shipper send {wanted} (README, Where logs go)"
+    return Finding("logstore.backend.url", problem, fix)
 
 
 def _level_name(value: str) -> str:
