@@ -16,6 +16,7 @@ from logshipper.store.metrics import Metrics
 from logshipper.store.query.backends import choice
 from logshipper.store.query.backends.remote import Remote
 from wharfinger.errors import ConfigError, Finding, WharfingerError
+from wharfinger.health import Check
 from wharfinger.lifecycle import Scope
 
 _WATCH_SECONDS: Final = 10.0
@@ -36,10 +37,10 @@ class Gateway:
         self._reading = _tokens(config)
         self._readers = ThreadPoolExecutor(_READERS, "reader")
         section = config.logstore.backend
-        self._backend = choice.make(section, self._readers)
+        self.backend = choice.make(section, self._readers)
         closed = Closed(section.type, section.url)
         api = Api(
-            self._backend,
+            self.backend,
             Metrics(scope.metrics),
             lambda: self._reading,
             tell=self._tell_failure,
@@ -51,7 +52,8 @@ class Gateway:
     async def start(self) -> None:
         """Begins to look whether the engine is there; nobody waits for it."""
         await self._scope.enter(self._open())
-        self._scope.spawn("watch back end", self._watch())
+        check = self._scope.health.check("back end")
+        self._scope.spawn("watch back end", self._watch(check))
 
     async def drain(self) -> None:
         """Nothing waits here."""
@@ -75,14 +77,13 @@ class Gateway:
         try:
             yield
         finally:
-            await self._backend.close()
+            await self.backend.close()
             await asyncio.to_thread(self._readers.shutdown, wait=True, cancel_futures=True)
 
-    async def _watch(self) -> None:
-        check = self._scope.health.check("back end")
+    async def _watch(self, check: Check) -> None:
         while True:
             try:
-                await self._backend.reach()
+                await self.backend.reach()
             except WharfingerError as error:
                 check.fail(str(error))
             else:

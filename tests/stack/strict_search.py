@@ -1,4 +1,4 @@
-"""Elasticsearch's `_search` and `_field_caps`, held to their reference: what it does not know fails.
+"""Elasticsearch's `_search` and `_field_caps`, by their reference: what it does not know fails.
 
 Documents: Search API, Query DSL, Aggregations, Field capabilities API (8.x); OpenSearch has the
 same of these. Words are cut roughly as the standard analyzer does.

@@ -1,7 +1,7 @@
 """VictoriaLogs: the real one where a path to it is given, else what it once said, word for word.
 
-`WHARFINGER_VICTORIA_LOGS=PATH` runs the tests on that program; `WHARFINGER_RECORD=1` beside it writes
-down anew what it says. Requests that were never recorded fail a test.
+`WHARFINGER_VICTORIA_LOGS=PATH` runs the tests on that program; `WHARFINGER_RECORD=1` beside it
+writes down anew what it says. Requests that were never recorded fail a test.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import aiohttp
 import pytest
@@ -23,10 +23,38 @@ _RECORDS: Final = os.environ.get("WHARFINGER_RECORD") == "1"
 _INGEST: Final = "/insert/jsonline"
 _NAMES: Final = "_msg_field=message&_time_field=@timestamp&_stream_fields=app,env,host,stream"
 _TAIL: Final = "/select/logsql/tail"
-# For each question the status and the body of its answer.
-_ANSWERS: dict[str, tuple[int, str]] = (
-    json.loads(RECORDED.read_text()) if RECORDED.exists() and not _RECORDS else {}
-)
+_PLAIN: Final = {"Accept-Encoding": "identity"}
+
+
+def _read() -> dict[str, tuple[int, str]]:
+    """For each question the status and the body of its answer."""
+    if _RECORDS or not RECORDED.exists():
+        return {}
+    told = json.loads(RECORDED.read_text())
+    return {
+        key: (status, "".join(told["lines"][number] for number in numbers))
+        for key, (status, numbers) in told["answers"].items()
+    }
+
+
+def _write() -> None:
+    # Answers share most of their lines.
+    lines: dict[str, int] = {}
+    answers = {
+        key: (status, [lines.setdefault(row, len(lines)) for row in body.splitlines(keepends=True)])
+        for key, (status, body) in sorted(_ANSWERS.items())
+    }
+    shown = json.dumps(list(lines), indent=0, ensure_ascii=False)
+    RECORDED.write_text(f'{{"lines": {shown},\n"answers": {{\n{_by_row(answers)}}}}}\n')
+
+
+def _by_row(answers: dict[str, Any]) -> str:
+    return ",\n".join(
+        f"{json.dumps(k, ensure_ascii=False)}: {json.dumps(v)}" for k, v in answers.items()
+    )
+
+
+_ANSWERS: Final = _read()
 
 
 class VictoriaLogs:
@@ -49,7 +77,7 @@ class VictoriaLogs:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    async def __aenter__(self) -> "VictoriaLogs":
+    async def __aenter__(self) -> Self:
         if PROGRAM:
             await self._start()
         self._session = aiohttp.ClientSession()
@@ -68,8 +96,7 @@ class VictoriaLogs:
         if PROGRAM:
             await self._process.terminate()
             if _RECORDS:
-                told = json.dumps(dict(sorted(_ANSWERS.items())), indent=0, ensure_ascii=False)
-                RECORDED.write_text(f"{told}\n")
+                _write()
         assert self.complaints == []
 
     async def add(self, lines: str, tenant: str = "0:0") -> None:
@@ -137,25 +164,30 @@ class VictoriaLogs:
             status, body = _ANSWERS[key]
             if status != 200:
                 return web.Response(status=status, text=body)
-            await response.prepare(request)
+            # The real one then sends nothing, not even headers, until there is much.
+            assert request.headers["Accept-Encoding"] == "identity"
+            await _begin(response, request)
             await self._added.wait()
             await response.write(body.encode())
             await asyncio.Event().wait()
-        told = b""
         url = f"{self._real}{request.path}"
-        try:
-            async with self._session.post(url, data=form) as answer:
-                if answer.status != 200:
-                    told = await answer.read()
-                    return web.Response(status=answer.status, body=told)
-                await response.prepare(request)
-                async for data in answer.content.iter_any():
-                    told += data
-                    await response.write(data)
-        finally:
-            if _RECORDS:
-                _ANSWERS[key] = (answer.status, told.decode())
+        async with self._session.post(url, data=form, headers=_PLAIN) as answer:
+            if answer.status != 200:
+                _ANSWERS[key] = (answer.status, await answer.text())
+                return web.Response(status=answer.status, text=_ANSWERS[key][1])
+            await _begin(response, request)
+            told = ""
+            async for data in answer.content.iter_any():
+                told += data.decode()
+                _ANSWERS[key] = (answer.status, told)
+                await response.write(data)
         return response
+
+
+async def _begin(response: web.StreamResponse, request: web.Request) -> None:
+    await response.prepare(request)
+    # Go sends headers at once, aiohttp with the first bytes of a body.
+    await response.write(b"\n")
 
 
 def _key(request: web.Request, form: dict[str, Any]) -> str:

@@ -55,14 +55,14 @@ class Above:
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
     running: list[Above] = []
 
-    async def begin(name: str, **settings: Any) -> Above:
+    async def begin(name: str, *, config_file: Path | None = None, **settings: Any) -> Above:
         flags = {
             "logstore.min_free_bytes": "0",
             "logstore.retention_days": "3650",
             "host.state_dir": str(tmp_path / name),
         }
         flags |= {f"logstore.{key}": str(value) for key, value in settings.items()}
-        config = load(Config, environment={}, flags=flags).value
+        config = load(Config, path=config_file, environment={}, flags=flags).value
         scope = Scope("logstore", notify.Notifier())
         daemon = COMMAND.make(config, scope)
         server = TestServer(scope.application)

@@ -44,7 +44,7 @@ LINES = [
     line("10:02:03", "tabs\tand \x1b[31mcolours\x1b[0m", "pay", level="Error"),
     line("10:02:04", "an app of its own", "web", host="h9", container="aaaaaaaaaaaabbbb"),
     line("10:02:05", "without an environment", "web", env=None, container="aaaaaaaaaaaacccc"),
-    *(line(f"11:{n // 60:02d}:{n % 60:02d}", f"tick {n}", "clock") for n in range(90)),
+    *(line(f"11:{n // 20:02d}:{n % 20:02d}", f"tick {n}", "clock") for n in range(40)),
 ]
 OTHER = [line("12:00:00", "another tenant's line", "secret")]
 
@@ -107,7 +107,7 @@ SPANS = [
     ("10:00:00.000000003", ""),
     ("", "10:00:01"),
     ("10:00:01", "10:00:01"),
-    ("11:00:59.5", "11:01:30"),
+    ("11:00:18.5", "11:01:05"),
 ]
 
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import base64
+import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -21,6 +22,7 @@ from wharfinger.errors import ConfigError, Finding
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 REPLY_LIMIT_BYTES: Final = 512 * 2**20
 WHY_CHARACTERS: Final = 300
+_KEEPALIVE_SECONDS: Final = 10
 _SECRET_BYTES: Final = 64 * 2**10
 
 
@@ -92,7 +94,7 @@ class Connection:
             Unanswered: there was no answer, or one that is none.
             BadQuery: it took too long.
         """
-        async with self._asked(question, self.seconds) as got:
+        async with self._asked(question) as got:
             chunks, size = [], 0
             async for chunk in got.content.iter_any():
                 size += len(chunk)
@@ -105,19 +107,26 @@ class Connection:
         raise self._unanswered(question, reply)
 
     @asynccontextmanager
-    async def listen(self, question: Question) -> AsyncIterator[aiohttp.StreamReader]:
+    async def listen(
+        self, question: Question, refusal: Callable[[Reply], BadQuery]
+    ) -> AsyncIterator[aiohttp.StreamReader]:
         """An answer without an end.
+
+        Args:
+            question: what is asked.
+            refusal: the error for a 400.
 
         Raises:
             Unanswered: there is none.
             BadQuery: it was refused.
         """
-        async with self._asked(question, None) as got:
+        async with self._asked(question, endless=True) as got:
             if got.status != HTTPStatus.OK:
                 reply = Reply(got.status, await got.content.read(4 * WHY_CHARACTERS))
                 if reply.status == HTTPStatus.BAD_REQUEST:
-                    raise refused(reply)
+                    raise refusal(reply)
                 raise self._unanswered(question, reply)
+            _keep_alive(got)
             yield got.content
 
     async def close(self) -> None:
@@ -127,7 +136,7 @@ class Connection:
 
     @asynccontextmanager
     async def _asked(
-        self, question: Question, seconds: float | None
+        self, question: Question, *, endless: bool = False
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         if self._session is None:
             self._session = self._opened()
@@ -137,7 +146,7 @@ class Connection:
         try:
             # A redirect would carry the secret, and every question, to a host that nobody named.
             async with (
-                asyncio.timeout(seconds),
+                asyncio.timeout(self.seconds) as limit,
                 self._session.request(
                     question.method,
                     url,
@@ -148,11 +157,13 @@ class Connection:
                     ssl=self._tls,
                 ) as answer,
             ):
+                if endless:
+                    limit.reschedule(None)
                 yield answer
         except aiohttp.ConnectionTimeoutError as error:
             raise Unanswered(f"{self.url} cannot be reached: no connection in time") from error
         except TimeoutError as error:
-            raise slow(seconds or 0.0) from error
+            raise slow(self.seconds) from error
         except (aiohttp.ClientError, OSError) as error:
             raise Unanswered(f"{self.url} {_explained(error)}") from error
 
@@ -179,6 +190,17 @@ def slow(seconds: float) -> BadQuery:
         f"the search took longer than {seconds:g} s",
         "narrow the time (from, to), or add a word that is rare",
     )
+
+
+def _keep_alive(answer: aiohttp.ClientResponse) -> None:
+    """Lets the kernel notice an engine that has gone without a word: a tail waits in silence."""
+    transport = answer.connection and answer.connection.transport
+    held = transport.get_extra_info("socket") if transport else None
+    if held is not None:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        held.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_SECONDS)
+        held.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_SECONDS)
+        held.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
 
 def _explained(error: Exception) -> str:

@@ -20,6 +20,8 @@ MESSAGE: Final = "_msg"
 _ESCAPED: Final = re.compile(r'["\\\x00-\x1f\x7f]')
 _SPECIAL: Final = re.compile(r"[\\.+*?()|\[\]{}^$]")
 _LETTERS: Final = r"\pL\pN"
+# RE2's `\s` knows those of ASCII only.
+_BLANKS: Final = r"[\s\v\x1c-\x1f\x{85}\pZ]+"
 
 
 def quoted(text: str) -> str:
@@ -123,14 +125,17 @@ def _term(term: Term, places: Sequence[str]) -> str:
 
 def _text(name: str, term: Text) -> str:
     """The "Case-insensitive filter": a phrase with borders of words at both ends."""
-    text = " ".join(term.text.split())
-    if not (is_unspaced(text[0]) or is_unspaced(text[-1])):
+    text = term.text.strip()
+    unspaced = is_unspaced(text[0]), is_unspaced(text[-1])
+    if not any(unspaced) and " ".join(text.split()) == text:
         return f"{_name(name)}:i({quoted(text)}{'*' if term.prefix else ''})"
-    # Chinese and Japanese have no borders, which that filter would want.
-    before = "" if is_unspaced(text[0]) or not text[0].isalnum() else f"(?:^|[^{_LETTERS}])"
-    open_end = term.prefix or is_unspaced(text[-1]) or not text[-1].isalnum()
+    # Chinese and Japanese have no borders, which that filter would want, and it takes blanks as
+    # they stand. An expression costs fourteen times as much.
+    before = "" if unspaced[0] or not text[0].isalnum() else f"(?:^|[^{_LETTERS}])"
+    open_end = term.prefix or unspaced[1] or not text[-1].isalnum()
     after = "" if open_end else f"(?:$|[^{_LETTERS}])"
-    return f"{_name(name)}:~{quoted(f'(?i){before}{_literal(text)}{after}')}"
+    literal = _BLANKS.join(map(_literal, text.split()))
+    return f"{_name(name)}:~{quoted(f'(?i){before}{literal}{after}')}"
 
 
 def _name(name: str) -> str:

@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import StreamReader
 
 from logshipper.store.lines import times
-from logshipper.store.model import STREAM_FIELDS, Found, Unanswered
+from logshipper.store.model import STREAM_FIELDS, BadQuery, Found, Unanswered
 from logshipper.store.query.backend import FieldValues, Histogram
 from logshipper.store.query.backends import logsql, received
 from logshipper.store.query.backends.connection import Connection, Question, Reply, refused, slow
@@ -107,8 +107,10 @@ class VictoriaLogs(Remote):
     ) -> AsyncIterator[AsyncIterator[tuple[Sequence[Found], int]]]:
         """See `Backend`."""
         form = {"query": self._condition(query), "start_offset": "1ms"}
-        question = Question(_TAIL, headers=self._headers(tenant), form=form)
-        async with self.connection.listen(question) as content:
+        # Packed, neither its headers nor its lines would come before there are many.
+        headers = {**self._headers(tenant), "Accept-Encoding": "identity"}
+        question = Question(_TAIL, headers=headers, form=form)
+        async with self.connection.listen(question, _refused) as content:
             yield _coming(content, idle_seconds)
 
     async def reach(self) -> None:
@@ -176,7 +178,7 @@ class VictoriaLogs(Remote):
                 raise slow(seconds) from error
             raise
         if reply.status == HTTPStatus.BAD_REQUEST:
-            raise refused(reply, _RE2 if "regexp" in reply.why else "ask in another way")
+            raise _refused(reply)
         return reply
 
     def _headers(self, tenant: str) -> dict[str, str]:
@@ -221,6 +223,10 @@ def _entry(row: dict[str, str]) -> Entry:
         message = ""
     other: dict[str, Any] = {name: value for name, value in row.items() if name not in _OWN}
     return Entry(place, received.line(other, message, time_ns))
+
+
+def _refused(reply: Reply) -> BadQuery:
+    return refused(reply, _RE2 if b"regexp" in reply.body else "ask in another way")
 
 
 def _finding(problem: str, wanted: str) -> Finding:
