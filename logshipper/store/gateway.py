@@ -1,7 +1,7 @@
 """The log store's wiring when another engine holds the lines: the page and the API above it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -13,6 +13,7 @@ from logshipper.store.http.api import Api
 from logshipper.store.http.closed import Closed
 from logshipper.store.http.pages import Pages
 from logshipper.store.metrics import Metrics
+from logshipper.store.model import DEFAULT_TENANT
 from logshipper.store.query.backends import choice
 from logshipper.store.query.backends.remote import Remote
 from wharfinger.errors import ConfigError, Finding, WharfingerError
@@ -113,13 +114,10 @@ async def findings(config: Config) -> list[Finding]:
 def _tokens(config: Config) -> Tokens:
     tokens = access.load(config.logstore.read_token_file, "logstore.read_token_file")
     places = config.logstore.backend.tenants
-    missing = sorted(tokens.tenants - places.keys()) if places else []
-    if missing:
-        # Else they would all see the one index that the setting `index` names.
-        fix = "name what each may see"
-        raise ConfigError([Finding("logstore.backend.tenants", _without(missing), fix)])
+    wanted = tokens.tenants or {DEFAULT_TENANT}
+    missing = sorted(wanted - places.keys())
+    if missing and (places or len(wanted) > 1):
+        # Else they would all see the one place that there is without the table.
+        problem = f"has nothing for {', '.join(missing)}, who may read by read_token_file"
+        raise ConfigError([Finding("logstore.backend.tenants", problem, "name what each may see")])
     return tokens
-
-
-def _without(tenants: Iterable[str]) -> str:
-    return f"has nothing for {', '.join(tenants)}, whose tokens are in read_token_file"

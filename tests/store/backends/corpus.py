@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 DAY = "2025-11-20"
+FROM = f"{DAY}T09:00:00Z"
 SHOP, PAY = "0123456789abcdef", "fedcba9876543210"
 
 

@@ -56,7 +56,8 @@ async def test_times(embedded: Above, other: Above) -> None:
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 58])
 async def test_pages_hold_each_line_once_newest_first(other: Above, limit: int) -> None:
     seen: list[dict[str, Any]] = []
-    asked: dict[str, Any] = {"limit": limit, "q": "" if limit > 3 else "-app:clock"}
+    asked: dict[str, Any] = {"limit": limit, "from": corpus.FROM}
+    asked["q"] = "" if limit > 3 else "-app:clock"
     while True:
         told = await other.get("/api/search", params=asked)
         seen += told["hits"]

@@ -70,6 +70,23 @@ async def test_every_line_once_in_one_order(
         assert await walked(steps, step, again) == whole[at + 1 :]
 
 
+@given(
+    st.tuples(st.integers(0, 500), st.integers(0, 500)),
+    st.integers(-100, 600),
+    st.integers(1, 50),
+    st.booleans(),
+)
+def test_strides_cover_a_span_once(
+    bounds: tuple[int, int], first: int, stride_ns: int, newest_first: bool
+) -> None:
+    span = Span(*bounds)
+    parts = list(walk.strides(span, first, stride_ns, newest_first=newest_first))
+    ordered = parts[::-1] if newest_first else parts
+    covered = [each for part in ordered for each in range(part.from_ns, part.to_ns)]
+    assert covered == list(range(span.from_ns, span.to_ns))
+    assert len(parts) <= 6
+
+
 async def test_a_moment_with_too_many_lines_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walk, "MOMENT_LINES", 10)
     engine = Engine([entry(5, str(n)) for n in range(10)], 1, random.Random(0))

@@ -10,7 +10,7 @@ from typing import Any, Final, assert_never
 from logshipper.store.lines import times
 from logshipper.store.model import BadQuery, Filters
 from logshipper.store.query.backends.mapping import LABELS, MESSAGE, TIME, Fields
-from logshipper.store.query.backends.walk import FIRST_NS, LAST_NS, Span
+from logshipper.store.query.backends.walk import LAST_NS, Span
 from logshipper.store.query.language import Field, Query, Regex, Text
 from logshipper.store.query.plan import container_spellings
 from wharfinger import levels
@@ -94,7 +94,8 @@ def needed(asked: Query, words: Sequence[str]) -> tuple[str, ...]:
 def _time(span: Span) -> Clause:
     bounds: dict[str, str] = {}
     # Outward to whole milliseconds: a `date` knows no more, and what is too much is cut here.
-    if span.from_ns > FIRST_NS:
+    # Dates in nanoseconds begin in 1970, and refuse to be compared with what is before.
+    if span.from_ns > 0:
         bounds["gte"] = _text_of(span.from_ns // MILLISECOND_NS * MILLISECOND_NS)
     if span.to_ns < LAST_NS:
         bounds["lt"] = _text_of(-(-span.to_ns // MILLISECOND_NS) * MILLISECOND_NS)

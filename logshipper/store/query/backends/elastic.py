@@ -123,8 +123,11 @@ class Elastic(Remote):
         yield self._coming(ask, keep, seen, idle_seconds)
 
     async def reach(self) -> None:
-        """See `Remote`."""
-        await self._told(Question("/", "GET"))
+        """See `Remote`; a question that needs no rights but those of searches."""
+        config = self.connection.config
+        index = next(iter(config.tenants.values()), config.index)
+        parameters = {"fields": mapping.TIME, **_LENIENT}
+        await self._told(Question(f"/{index}/_field_caps", "GET", parameters=parameters))
 
     async def findings(self) -> list[Finding]:
         """See `Remote`."""

@@ -17,7 +17,7 @@ from logshipper.store.query.backends.walk import Ask, Keep, Span, Walk, span_of
 from logshipper.store.query.language import Query
 from wharfinger.errors import Finding
 
-_EXPORT_LINES: Final = 2_000
+_EXPORT_LINES: Final = 5_000
 _NEAR_NS: Final = times.DAY_NS
 
 

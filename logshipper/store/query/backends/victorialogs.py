@@ -1,8 +1,9 @@
 """VictoriaLogs as back end (documents: Querying, HTTP API; LogsQL)."""
 
 import asyncio
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, Final
@@ -18,7 +19,7 @@ from logshipper.store.query.backends import logsql, received
 from logshipper.store.query.backends.connection import Connection, Question, Reply, refused, slow
 from logshipper.store.query.backends.place import Entry, Place, digest
 from logshipper.store.query.backends.remote import Remote
-from logshipper.store.query.backends.walk import FIRST_NS, LAST_NS, Ask, Keep, Span, span_of
+from logshipper.store.query.backends.walk import FIRST_NS, Ask, Keep, Span, span_of, strides
 from logshipper.store.query.language import Query
 from wharfinger import levels
 from wharfinger.errors import Finding
@@ -30,9 +31,8 @@ _NEWEST_LINES: Final = 2_000
 _LOOKED_AT: Final = 100
 _MAX_VALUES: Final = 1_000
 _TRACKED_VALUES: Final = 100_000
-# Going up from here, eight times as far each time; there is no index by time that tells more.
 _FIRST_STRIDE_NS: Final = times.SECOND_NS
-_STRIDE_GROWTH: Final = 8
+_LEAST_STRIDE_NS: Final = 1_000_000
 # What VictoriaLogs writes in place of a message that is empty.
 _NO_MESSAGE: Final = "missing _msg field; see https://docs.victoriametrics.com/victorialogs/"
 _OWN: Final = ("_time", "_msg", "_stream", "_stream_id", "_id")
@@ -47,22 +47,35 @@ class VictoriaLogs(Remote):
 
     Args:
         connection: to it.
+        now_ns: the clock.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, now_ns: Callable[[], int] = time.time_ns) -> None:
         super().__init__(connection)
+        self.now_ns = now_ns
         config = connection.config
         self._fields = config.word_fields
         self._tenants = config.tenants
 
     async def asking(self, tenant: str, query: Query) -> tuple[Ask, Keep | None]:
         """See `Remote`."""
+        stride_ns = _FIRST_STRIDE_NS
 
         async def ask(span: Span, limit: int, *, newest_first: bool) -> Sequence[Entry]:
-            if newest_first:
-                # With this argument it searches from the newest on; a pipe would read all.
-                return await self._entries(tenant, self._condition(query, span), limit)
-            return await self._oldest(tenant, query, span, limit)
+            nonlocal stride_ns
+            first = await self._beginning(tenant, query, span, newest_first=newest_first)
+            found: list[Entry] = []
+            for part in strides(span, first, stride_ns, newest_first=newest_first):
+                where = self._condition(query, part)
+                order = "_time desc" if newest_first else "_time"
+                pipe = f"{where} | sort by ({order}) limit {limit - len(found)}"
+                found += map(_entry, await self._rows(tenant, pipe))
+                if len(found) >= limit:
+                    # So far the next ones will reach, more or less.
+                    taken_ns = abs(found[0].place.time_ns - found[-1].place.time_ns)
+                    stride_ns = max(2 * taken_ns, _LEAST_STRIDE_NS)
+                    break
+            return found
 
         return ask, None
 
@@ -114,8 +127,8 @@ class VictoriaLogs(Remote):
             yield _coming(content, idle_seconds)
 
     async def reach(self) -> None:
-        """See `Remote`."""
-        await self.connection.ask(Question("/health", "GET"))
+        """See `Remote`; a question, since `/health` says nothing of rights."""
+        await self._rows(next(iter(self._tenants), ""), "_time:1ms", 1)
 
     async def findings(self) -> list[Finding]:
         """See `Remote`."""
@@ -132,29 +145,15 @@ class VictoriaLogs(Remote):
         span = span_of(query.filters) if span is None else span
         return logsql.condition(query, span, self._fields)
 
-    async def _oldest(self, tenant: str, query: Query, span: Span, limit: int) -> Sequence[Entry]:
-        """The first lines of a span: it has no way to find them but to read all of a stride."""
-        first: int | None = span.from_ns
-        if span.from_ns <= FIRST_NS:
-            first = await self._beginning(tenant, query, span)
-        stride, found = _FIRST_STRIDE_NS, list[Entry]()
-        last = min(span.to_ns, LAST_NS)
-        while first is not None and first < last and len(found) < limit:
-            part = Span(first, min(last, first + stride))
-            pipe = f"{self._condition(query, part)} | sort by (_time) limit {limit - len(found)}"
-            found += await self._entries(tenant, pipe, 0)
-            first, stride = part.to_ns, stride * _STRIDE_GROWTH
-        return found
-
-    async def _beginning(self, tenant: str, query: Query, span: Span) -> int | None:
-        where = self._condition(query, span)
-        rows = await self._rows(tenant, f"{where} | stats min(_time) as first")
-        return times.parse(rows[0].get("first", "")) if rows else None
-
-    async def _entries(self, tenant: str, query: str, limit: int) -> list[Entry]:
-        rows = await self._rows(tenant, query, limit)
-        # It gives the newest last.
-        return [_entry(row) for row in (reversed(rows) if limit else rows)]
+    async def _beginning(self, tenant: str, query: Query, span: Span, *, newest_first: bool) -> int:
+        """Where to begin in a span that is open at that end."""
+        if newest_first:
+            return min(span.to_ns, self.now_ns())
+        if span.from_ns > FIRST_NS:
+            return span.from_ns
+        rows = await self._rows(tenant, f"{self._condition(query, span)} | stats min(_time) as at")
+        first = times.parse(rows[0].get("at", "")) if rows else None
+        return span.to_ns if first is None else first
 
     async def _rows(self, tenant: str, query: str, limit: int = 0) -> list[dict[str, str]]:
         form = {"query": query}

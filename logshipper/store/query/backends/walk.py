@@ -1,6 +1,6 @@
 """Walks along time over an engine that answers "the first N lines between these moments"."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -14,6 +14,7 @@ LAST_NS: Final = 2**62
 # What Elasticsearch gives at most for one question (index.max_result_window).
 MOMENT_LINES: Final = 10_000
 STEP_LINES: Final = 5_000
+_GROWTH: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,30 @@ def span_of(filters: Filters) -> Span:
     first = FIRST_NS if filters.from_ns is None else max(filters.from_ns, FIRST_NS)
     last = LAST_NS if filters.to_ns is None else min(filters.to_ns, LAST_NS)
     return Span(first, last)
+
+
+def strides(span: Span, first: int, stride_ns: int, *, newest_first: bool) -> Iterator[Span]:
+    """Parts of a span for an engine that sorts all of what it is asked for.
+
+    Each goes eight times as far as the one before: what is near costs little, and what is far
+    or nowhere is reached soon. What lies beyond the first moment belongs to the first part.
+
+    Args:
+        span: all of it.
+        first: where to begin.
+        stride_ns: how far the first part goes.
+        newest_first: downward in time.
+    """
+    at = min(max(first, span.from_ns), span.to_ns)
+    edge = span.to_ns if newest_first else span.from_ns
+    while edge > span.from_ns if newest_first else edge < span.to_ns:
+        if newest_first:
+            at = max(span.from_ns, at - stride_ns)
+            yield Span(at, edge)
+        else:
+            at = min(span.to_ns, at + stride_ns)
+            yield Span(edge, at)
+        edge, stride_ns = at, stride_ns * _GROWTH
 
 
 @dataclass(frozen=True, slots=True)
