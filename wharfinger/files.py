@@ -56,6 +56,15 @@ def write_atomically(
         sync_folder(path.parent)
 
 
+def sync_file(path: Path) -> None:
+    """Makes the content of a file durable (fsync(2))."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def sync_folder(folder: Path) -> None:
     """Makes renames and deletions in `folder` durable (see fsync(2), on directories)."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -9,6 +9,7 @@ from logshipper.store.daemon import Logstore
 from logshipper.store.engine import schema
 from logshipper.store.gateway import Gateway
 from logshipper.store.http import access
+from logshipper.store.keeping import backupcommands, lookcommands
 from wharfinger.cli import Command, run
 from wharfinger.errors import ConfigError, Finding
 from wharfinger.lifecycle import Daemon, Scope
@@ -57,6 +58,14 @@ COMMAND = Command(
     log=lambda config: config.log,
     make=_make,
     findings=findings,
+    checking=lookcommands.checking,
+    checked=lookcommands.checked,
+    verbs=(
+        lookcommands.DAYS,
+        lookcommands.REPAIR,
+        backupcommands.BACKUP,
+        backupcommands.RESTORE,
+    ),
 )
 
 

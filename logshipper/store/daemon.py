@@ -12,12 +12,14 @@ from logshipper.store.config import Config, LogstoreConfig
 from logshipper.store.engine import schema
 from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.intake import Intake
-from logshipper.store.engine.writer import Limits, Writer
+from logshipper.store.engine.retention import Limits
+from logshipper.store.engine.writer import Writer
 from logshipper.store.http import access
 from logshipper.store.http.access import Tokens
 from logshipper.store.http.api import Api
 from logshipper.store.http.elastic import Elastic
 from logshipper.store.http.ingest import Ingest
+from logshipper.store.http.loki.routes import Loki
 from logshipper.store.http.pages import Pages
 from logshipper.store.http.push import Push
 from logshipper.store.metrics import Metrics
@@ -67,8 +69,10 @@ class Logstore:
         )
         ingest = Ingest(self._intake, self._metrics, lambda: self._writing, self._parser)
         elastic = Elastic(ingest)
+        backend = Embedded(self._archive, self._tails, self._readers)
+        loki = Loki(backend, self._metrics, lambda: self._reading, tell=self._tell_failure)
         api = Api(
-            Embedded(self._archive, self._tails, self._readers),
+            backend,
             self._metrics,
             lambda: self._reading,
             tell=self._tell_failure,
@@ -76,6 +80,7 @@ class Logstore:
         scope.add_routes(elastic.routes())
         scope.add_routes(Push(ingest, scope.events.emit).routes())
         scope.add_routes(api.routes())
+        scope.add_routes(loki.routes())
         scope.add_routes(Pages(elastic.version, api.denied).routes())
 
     async def start(self) -> None:
@@ -141,7 +146,7 @@ class Logstore:
             for check, why in (
                 (writer, self._stuck()),
                 (disk, self._writer.failing),
-                (retention, self._writer.excess),
+                (retention, self._writer.removal.doubt or self._writer.removal.excess),
                 (files, self._lost_files()),
             ):
                 if why:
@@ -155,7 +160,7 @@ class Logstore:
 
     def _broken(self) -> dict[str, str]:
         """Day files that cannot be used, and why; one that was moved away is none."""
-        broken = {**self._archive.damaged, **self._writer.broken}
+        broken = {**self._archive.damaged, **self._writer.broken, **self._writer.removal.strays}
         return {path: why for path, why in broken.items() if Path(path).exists()}
 
     def _stuck(self) -> str:

@@ -134,6 +134,31 @@ class Found(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class LabelMatcher:
+    """A field of `Stream`, by what its whole value must be as it stands.
+
+    Attributes:
+        name: the field.
+        values: of which it must be one,
+        prefixes: or begin so,
+        pattern: or fit this expression; it is run where it can be stopped. Empty for none.
+        negated: whether it must not.
+    """
+
+    name: str
+    values: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    pattern: str = ""
+    negated: bool = False
+
+    def accepts(self, value: str) -> bool:
+        """Whether a value fits; any does while the expression was not run."""
+        if self.pattern:
+            return True
+        return (value in self.values or value.startswith(self.prefixes)) != self.negated
+
+
+@dataclass(frozen=True, slots=True)
 class Filters:
     """What must hold of a line beside its text.
 
@@ -141,6 +166,7 @@ class Filters:
         streams: for a field of `Stream`, the values of which one must fit; a value that ends
             with `*` fits every value that starts so.
         not_streams: values that must not fit.
+        labels: the same, as Loki's matchers say it; all of them must hold.
         levels: level numbers of which one must fit; empty for all.
         not_levels: level numbers that must not fit.
         from_ns: first nanosecond.
@@ -149,6 +175,7 @@ class Filters:
 
     streams: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     not_streams: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    labels: tuple[LabelMatcher, ...] = ()
     levels: frozenset[int] = frozenset()
     not_levels: frozenset[int] = frozenset()
     from_ns: int | None = None

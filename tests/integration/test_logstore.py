@@ -1,79 +1,18 @@
 """The log store as a process: killed, filled up, stopped; nothing acknowledged is ever missing."""
 
 import asyncio
-import contextlib
-import gzip
-import json
 import random
 import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
-from wharfinger.operator.parts.process import Process, free_port, until
-
-BODY_LINES = 150
-
-
-class Server:
-    """A log store on a port and a folder of its own."""
-
-    def __init__(self, folder: Path, client: aiohttp.ClientSession, **settings: object) -> None:
-        self.url = f"http://127.0.0.1:{free_port()}"
-        self.data_dir = folder / "data"
-        self.client = client
-        given: dict[str, object] = {
-            "listen": self.url.removeprefix("http://"),
-            "data_dir": self.data_dir,
-            "min_free_bytes": 0,
-            **settings,
-        }
-        arguments = [part for k, v in given.items() for part in ("--set", f"logstore.{k}={v}")]
-        self.process = Process(
-            [sys.executable, "-m", "logshipper.store", "run", *arguments],
-            log=folder / "logstore.log",
-            name="logstore",
-        )
-
-    async def start(self) -> None:
-        await self.process.start(self.ready)
-
-    async def ready(self) -> bool:
-        with contextlib.suppress(aiohttp.ClientError):
-            async with self.client.get(f"{self.url}/readyz") as answer:
-                return answer.status == 200
-        return False
-
-    async def bulk(self, lines: dict[str, str], **fields: object) -> dict[str, int]:
-        """Sends id to message; the status of each id, none at all for a whole refusal."""
-        body = b"".join(
-            json.dumps({"create": {"_id": identity}}).encode()
-            + b"\n"
-            + json.dumps({"message": message, "app": "shop", **fields}).encode()
-            + b"\n"
-            for identity, message in lines.items()
-        )
-        packed, headers = gzip.compress(body, 1), {"Content-Encoding": "gzip"}
-        async with self.client.post(f"{self.url}/_bulk", data=packed, headers=headers) as answer:
-            if answer.status != 200:
-                return {}
-            items = (await answer.json())["items"]
-        assert len(items) == len(lines)
-        return {item["create"]["_id"]: item["create"]["status"] for item in items}
-
-    async def messages(self) -> list[str]:
-        async with self.client.get(f"{self.url}/api/export") as answer:
-            assert answer.status == 200
-            return [json.loads(line)["message"] for line in (await answer.text()).splitlines()]
-
-    async def get(self, path: str) -> Any:
-        async with self.client.get(f"{self.url}{path}") as answer:
-            return await answer.json()
+from tests.stack.logstore import Sender, Server
+from wharfinger.operator.parts.process import free_port, until
 
 
 @pytest.fixture
@@ -88,31 +27,6 @@ async def server(tmp_path: Path, client: aiohttp.ClientSession) -> AsyncIterator
     await made.start()
     yield made
     await made.process.kill()
-
-
-class Sender:
-    """Sends numbered lines of one source, each body until it is acknowledged."""
-
-    def __init__(self, server: Server, number: int) -> None:
-        self._server = server
-        self._source = f"{number:016x}.1"
-        self._next = 0
-        self.acknowledged: set[str] = set()
-
-    async def run(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            numbers = range(self._next, self._next + BODY_LINES)
-            body = {f"{self._source}.{n * 97:x}": f"{self._source} line {n}" for n in numbers}
-            while body:
-                try:
-                    statuses = await self._server.bulk(body)
-                except (aiohttp.ClientError, ConnectionError, TimeoutError):
-                    await until(self._server.ready, timeout_seconds=60, what="the store is back")
-                    continue
-                assert set(statuses.values()) <= {200, 201}
-                for identity in statuses:
-                    self.acknowledged.add(body.pop(identity))
-            self._next += BODY_LINES
 
 
 async def test_kill_9_while_many_send_loses_and_doubles_nothing(server: Server) -> None:

@@ -301,7 +301,6 @@ async def test_context_export_fields_histogram(make: Make) -> None:
     assert (await store.get("/api/fields"))["app"] == {"shop": 7, "web": 1}
     buckets = (await store.get("/api/histogram"))["buckets"]
     assert sum(n for bucket in buckets for n in bucket["levels"].values()) == 8
-    await store.get("/api/histogram?q=word", 400)
     await store.get("/api/context?id=20260101.0.0", 400)
 
 

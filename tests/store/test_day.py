@@ -111,7 +111,7 @@ def test_roll_up_counts_by_minute_app_and_level(tmp_path: Path) -> None:
     writer.close()
     reader = DayReader(tmp_path / "d.db")
     first = BASE_NS // minute
-    assert sorted(reader.minutes(first, first + 1)) == [
+    assert sorted(reader.rolled(first, first + 1, 1, by_app=True)) == [
         (first, "a", 3, 2),
         (first, "a", 5, 2),
         (first + 1, "a", 5, 2),

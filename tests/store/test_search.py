@@ -298,16 +298,6 @@ def test_context_stays_with_its_container_across_days(archive: Archive, folder: 
     assert [h.line.message for h in after] == ["a 4", "a 5"]
 
 
-def test_counts_come_from_the_roll_up(archive: Archive, folder: Folder) -> None:
-    store(folder, LINES)
-    counted = archive.histogram("t", Filters(streams={"app": ("shop",)}), 60)
-    assert counted == {BASE_NS: {"error": 1, "unknown": 1}}
-    fields = archive.fields("t", Filters())
-    assert fields["app"] == {"web": 3, "shop": 2}
-    assert fields["env"] == {"prod": None}
-    assert fields["level"] == {"unknown": 3, "error": 1, "warn": 1}
-
-
 def test_an_expression_without_end_is_stopped(archive: Archive, folder: Folder) -> None:
     store(folder, [made("a" * 40 + "!")])
     with Effort() as effort:

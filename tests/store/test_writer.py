@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from logshipper.store.engine import timekeeper
 from logshipper.store.engine import writer as writer_module
 from logshipper.store.engine.day import DayWriter
 from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.intake import Intake
-from logshipper.store.engine.writer import Limits, Writer
+from logshipper.store.engine.retention import Limits
+from logshipper.store.engine.timekeeper import Timekeeper
+from logshipper.store.engine.writer import Writer
 from logshipper.store.lines import documents, times
 from logshipper.store.lines.times import DAY_NS
 from logshipper.store.metrics import Metrics
@@ -40,7 +43,7 @@ class Store:
         self.folder = Folder(root)
         self.metrics = Metrics(self.registry)
         self.events: list[tuple[str, dict[str, object]]] = []
-        self.now_ns = NOW_NS
+        self.now_ns = self.passed_ns = NOW_NS
         self.committed = threading.Event()
         self.intake = Intake(limits.pop("queue_bytes", 2**20), self.metrics, linger_seconds=0)
         self.writer = Writer(
@@ -50,7 +53,7 @@ class Store:
             self.metrics,
             tell=lambda kind, _level, **fields: self.events.append((kind, fields)),
             committed=lambda *_: self.committed.set(),
-            clock_ns=lambda: self.now_ns,
+            timekeeper=Timekeeper(root / "clock", lambda: self.now_ns, lambda: self.passed_ns),
         )
 
     def send(self, *sent: Document, tenant: str = "t") -> list[bool]:
@@ -140,21 +143,65 @@ def test_retention_at_start_and_as_time_goes_on(tmp_path: Path, make: Callable[.
     assert not list(tmp_path.glob("*/1999*"))
     assert [kind for kind, _ in store.events] == ["day removed"] * 2
     store.writer.close()
-    store.now_ns += DAY_NS
-    store.writer.retain()
+    store.now_ns = store.passed_ns = store.now_ns + DAY_NS
+    store.writer.removal.apply(store.writer.limits)
     assert store.found() == {"day 0", "day 1", "day 2"}
     assert sorted(p.name for p in (tmp_path / "t").glob("*.db")) == [
         f"{times.day_name(20_780 - n)}.db" for n in (2, 1, 0)
     ]
 
 
+def test_a_clock_that_leaps_a_year_ahead_removes_nothing(make: Callable[..., Store]) -> None:
+    store = make(retention_days=3)
+    store.send(document("today"), document("older", days_ago=3))
+    store.now_ns += 365 * DAY_NS
+    for _ in range(3):
+        store.passed_ns += 60 * 10**9
+        store.writer.removal.apply(store.writer.limits)
+    assert "365.0 days ahead" in store.writer.removal.doubt
+    assert store.send(document("meanwhile", days_ago=1)) == [True]
+    assert store.found() == {"today", "older", "meanwhile"}
+    store.now_ns = NOW_NS
+    store.writer.removal.apply(store.writer.limits)
+    assert store.writer.removal.doubt == ""
+    assert store.found() == {"today", "older", "meanwhile"}
+
+
+def test_a_leap_that_lasts_is_time_that_has_passed(make: Callable[..., Store]) -> None:
+    store = make(retention_days=3)
+    store.send(document("old", days_ago=3), document("new"))
+    store.writer.close()
+    again = make(retention_days=3)
+    again.now_ns = NOW_NS + 2 * DAY_NS  # it was away for two days, or the clock is wrong
+    again.writer.removal.apply(again.writer.limits)
+    assert again.found() == {"old", "new"}
+    again.passed_ns += DAY_NS
+    again.now_ns += DAY_NS
+    again.writer.removal.apply(again.writer.limits)
+    assert again.found() == {"new"}
+
+
+def test_retention_goes_on_when_the_disk_is_full(
+    make: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "no space left")
+
+    store = make(retention_days=3)
+    store.send(document("old", days_ago=3), document("new"))
+    monkeypatch.setattr(timekeeper, "write_atomically", full)
+    store.now_ns = store.passed_ns = NOW_NS + DAY_NS
+    store.writer.removal.apply(store.writer.limits)
+    assert store.found() == {"new"}
+
+
 def test_a_day_removed_for_its_bytes_stays_away(make: Callable[..., Store]) -> None:
     store = make(retention_bytes=10)
     store.send(document("old", days_ago=1), document("new"))
     store.writer.close()
-    store.writer.retain()
+    store.writer.removal.apply(store.writer.limits)
     assert store.found() == {"new"}
-    assert "more than retention_bytes" in store.writer.excess
+    assert "more than retention_bytes" in store.writer.removal.excess
     grouped = store.writer._grouped([_batch(document("again", days_ago=1))])
     assert not grouped
 

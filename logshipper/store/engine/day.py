@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from logshipper.store.engine import block, schema
+from logshipper.store.engine import block, schema, wal
 from logshipper.store.engine.block import Columns
 from logshipper.store.engine.ledger import Ledger
 from logshipper.store.lines import times
@@ -21,6 +21,7 @@ from logshipper.store.model import (
     Document,
     Stream,
 )
+from wharfinger.errors import Unavailable
 
 # So many small commits of an open block are read one by one; then they become one part.
 _PARTS: Final = 32
@@ -43,6 +44,7 @@ class DayWriter:
         self.path = path
         self.connection = schema.open_for_writing(path)
         try:
+            self._place = wal.place(path)
             self._ledger = Ledger(self.connection)
             self._streams: dict[Stream, int] = {
                 Stream(*row[1:]): row[0] for row in self.connection.execute("SELECT * FROM stream")
@@ -62,6 +64,8 @@ class DayWriter:
 
         Raises:
             sqlite3.Error: nothing was stored.
+            OSError: the file was taken away.
+            Unavailable: another has its name.
         """
         self.connection.execute("BEGIN IMMEDIATE")
         fresh = self._ledger.admit(documents)
@@ -69,6 +73,9 @@ class DayWriter:
         row_ids = iter(self._store(new))
         self._roll(new)
         self.connection.execute("COMMIT")
+        # SQLite goes on writing to files that were moved or removed: nobody would find the lines.
+        if wal.place(self.path) != self._place:
+            raise Unavailable(f"{self.path} was replaced while it was written to")
         return [next(row_ids) if is_new else None for is_new in fresh]
 
     def close(self) -> None:

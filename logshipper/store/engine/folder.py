@@ -7,16 +7,21 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
+from logshipper.store.engine import wal
 from logshipper.store.engine.retention import DayFile
-from logshipper.store.engine.schema import SUFFIX
+from logshipper.store.engine.schema import STAGED, SUFFIX
 from logshipper.store.lines import times
 from logshipper.store.model import TENANT
 from wharfinger import lock
 from wharfinger.errors import ConfigError, Finding
 from wharfinger.files import sync_folder
 
-_BESIDE: Final = ("-wal", "-shm", "-journal")
+# A file that is being removed; its log goes before it, and only when this name is on disk.
+_GONE: Final = ".gone"
 _MODE: Final = 0o750
+_ALONE: Final = "is without its day file: put that back beside it before the store starts"
+_REPLACED: Final = "is of a day file that was taken away: move it to where that is"
+_UNREADABLE: Final = "holds acknowledged lines that could not be read: kept for whoever can"
 
 
 class Folder:
@@ -28,6 +33,7 @@ class Folder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._prepared: set[str] = set()
 
     def path(self, tenant: str, day: int) -> Path:
         """The file of a day."""
@@ -39,10 +45,13 @@ class Folder:
         Raises:
             OSError: it cannot be made.
         """
+        if tenant in self._prepared:
+            return
         folder = self.root / tenant
-        if not folder.is_dir():
-            folder.mkdir(mode=_MODE, parents=True, exist_ok=True)
-            sync_folder(self.root)
+        folder.mkdir(mode=_MODE, parents=True, exist_ok=True)
+        # Also where it is there: another life may have made it and been killed before it synced.
+        sync_folder(self.root)
+        self._prepared.add(tenant)
 
     def days(self, tenant: str) -> list[int]:
         """A tenant's days, newest first."""
@@ -68,15 +77,39 @@ class Folder:
     def remove(self, file: DayFile) -> None:
         """Deletes a day; readers that have it open finish undisturbed."""
         path = self.path(file.tenant, file.day)
-        for beside in (path, *(path.with_name(path.name + suffix) for suffix in _BESIDE)):
-            beside.unlink(missing_ok=True)
+        gone = path.with_name(path.name + _GONE)
+        path.rename(gone)
+        # A file whose log is gone before it may be torn: it must not come back without.
+        sync_folder(path.parent)
+        _finish(gone)
 
-    def remove_orphans(self) -> None:
-        """Deletes what a crash in `remove` left: a write-ahead log without its file."""
-        for path in self.root.glob(f"*/*{SUFFIX}-*"):
-            main = path.with_name(path.name.rpartition("-")[0])
-            if not main.exists() and path.name.endswith(_BESIDE):
-                path.unlink(missing_ok=True)
+    def remove_leftovers(self, first_day: int) -> None:
+        """Ends what a crash has interrupted: files half made, and half removed.
+
+        Args:
+            first_day: logs without a file of days before it are of no use to anybody.
+        """
+        for gone in self.root.glob(f"*/*{SUFFIX}{_GONE}"):
+            _finish(gone)
+        for staged in self.root.glob(f"*/*{SUFFIX}{STAGED}*"):
+            staged.unlink(missing_ok=True)
+        for path, log in self._logs_alone():
+            day = times.parse_day(path.name.removesuffix(SUFFIX))
+            if not log.stat().st_size or (day is not None and day < first_day):
+                wal.discard(path)
+
+    def strays(self) -> dict[str, str]:
+        """Logs that nothing reads, and what to do about each; there are lines in them."""
+        found = {str(log): _ALONE for _, log in self._logs_alone()}
+        for suffix, why in ((wal.ORPHAN, _REPLACED), (wal.DAMAGED, _UNREADABLE)):
+            found |= {str(log): why for log in self.root.glob(f"*/*{wal.SUFFIX}{suffix}")}
+        return found
+
+    def _logs_alone(self) -> Iterator[tuple[Path, Path]]:
+        for log in self.root.glob(f"*/*{SUFFIX}{wal.SUFFIX}"):
+            path = log.with_name(log.name.removesuffix(wal.SUFFIX))
+            if not path.exists():
+                yield path, log
 
     def free_bytes(self) -> int:
         """What the file system has left for this process."""
@@ -117,3 +150,9 @@ class Folder:
             except FileNotFoundError:
                 continue
         return size
+
+
+def _finish(gone: Path) -> None:
+    wal.discard(gone.with_name(gone.name.removesuffix(_GONE)))
+    gone.unlink(missing_ok=True)
+    sync_folder(gone.parent)

@@ -1,13 +1,16 @@
 """One day of one tenant, being read: its streams, its blocks, what its index finds."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
+
 from logshipper.store.engine import block, schema
-from logshipper.store.engine.block import Body, Head
+from logshipper.store.engine.block import Body, Columnar, Head
 from logshipper.store.engine.day import read_parts
 from logshipper.store.model import LINE_BITS, Stream
 
@@ -17,11 +20,25 @@ _LINES_UP: Final = (
     "SELECT rowid FROM line_index WHERE line_index MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid"
 )
 _LINES_DOWN: Final = _LINES_UP + " DESC"
+# One text of all numbers: rows of Python's for each would cost three times as much, and would
+# hold the interpreter's lock all the while.
+_LINES_AT_ONCE: Final = (
+    "SELECT json_group_array(rowid) FROM line_index"
+    " WHERE line_index MATCH ? AND rowid BETWEEN ? AND ?"
+)
 _BLOCKS: Final = (
     "SELECT id, first_ns, last_ns, count, levels FROM block WHERE last_ns >= ? AND first_ns <= ?"
 )
 _BLOCKS_UP: Final = _BLOCKS + " ORDER BY first_ns"
 _BLOCKS_DOWN: Final = _BLOCKS + " ORDER BY last_ns DESC"
+_COLUMNS_DOWN: Final = _BLOCKS_DOWN.replace(" levels ", " levels, head ")
+_ROLLED_BY_APP: Final = (
+    "SELECT minute / ?, app, level, sum(count) FROM roll WHERE minute BETWEEN ? AND ?"
+    " GROUP BY 1, 2, 3"
+)
+_ROLLED: Final = _ROLLED_BY_APP.replace("app,", "'',").replace("1, 2, 3", "1, 3")
+
+_row_ids = msgspec.json.Decoder(list[int])
 
 
 class BlockEntry(NamedTuple):
@@ -87,6 +104,24 @@ class DayReader:
         for row in rows:
             yield BlockEntry(*row)
 
+    def columns(
+        self, first_ns: int, last_ns: int
+    ) -> Iterator[tuple[BlockEntry, Callable[[], Columnar]]]:
+        """The same, the latest first, each with what reads its columns."""
+        rows = self._connection.execute(_COLUMNS_DOWN, (first_ns, last_ns))
+        for *entry, head in rows:
+            yield BlockEntry(*entry), partial(self._columnar, head)
+
+    def lines(self, expression: str, first: int, last: int) -> dict[int, list[int]]:
+        """For each block from `first` to `last`, the lines in it that the index names."""
+        ((row_ids,),) = self._connection.execute(
+            _LINES_AT_ONCE, (expression, first << LINE_BITS, last << LINE_BITS | _LINE_MASK)
+        ).fetchall()
+        found: dict[int, list[int]] = {}
+        for number, group in groupby(_row_ids.decode(row_ids), key=lambda row: row >> LINE_BITS):
+            found[number] = [row_id & _LINE_MASK for row_id in group]
+        return found
+
     def block(self, number: int) -> BlockEntry | None:
         """The summary of one block."""
         row = self._connection.execute(
@@ -114,11 +149,25 @@ class DayReader:
         columns = read_parts(self._connection)
         return Body(columns.messages, columns.extras)
 
-    def minutes(self, first: int, last: int) -> Iterator[tuple[int, str, int, int]]:
-        """The roll-up from minute `first` to `last`: minute, app, level, lines."""
+    def _columnar(self, head: bytes | None) -> Columnar:
+        if head is not None:
+            return block.decode_columns(head)
+        parts = read_parts(self._connection)
+        return block.columnar(Head(parts.times_ns, parts.stream_ids, parts.levels))
+
+    def rolled(
+        self, first: int, last: int, minutes: int, *, by_app: bool
+    ) -> Iterator[tuple[int, str, int, int]]:
+        """The roll-up: number of a span, app, level, lines.
+
+        Args:
+            first: the first minute since 1970.
+            last: the last.
+            minutes: how many make a span.
+            by_app: False to add up all apps; then the app is empty.
+        """
         yield from self._connection.execute(
-            "SELECT minute, app, level, count FROM roll WHERE minute BETWEEN ? AND ?",
-            (first, last),
+            _ROLLED_BY_APP if by_app else _ROLLED, (minutes, first, last)
         )
 
 

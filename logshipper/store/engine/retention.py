@@ -21,6 +21,21 @@ class DayFile:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the writer keeps to.
+
+    Attributes:
+        retention_days: whole days that a line is kept.
+        retention_bytes: of all day files; None for no limit.
+        min_free_bytes: with less on the disk nothing is taken.
+    """
+
+    retention_days: int = 7
+    retention_bytes: int | None = None
+    min_free_bytes: int = 0
+
+
 def first_day(now_ns: int, retention_days: int) -> int:
     """The oldest day that holds a line that is still to be kept."""
     return day_of(now_ns - retention_days * DAY_NS)

@@ -1,12 +1,18 @@
 """The SQLite file of one day: its tables, and how a connection to it is set up."""
 
+import contextlib
 import sqlite3
 from pathlib import Path
 from typing import Final
 
+from logshipper.store.engine import wal
+from logshipper.store.lines import times
 from wharfinger.errors import Unavailable
+from wharfinger.files import sync_file, sync_folder
 
 SUFFIX: Final = ".db"
+# A file that is being made; it has its own name only when it is whole.
+STAGED: Final = ".new"
 # "wlog": tells `file` and a person what it is; another application's file is never written to.
 APPLICATION_ID: Final = 0x776C6F67
 VERSION: Final = 1
@@ -61,8 +67,16 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 
     Raises:
         sqlite3.Error: it cannot be opened.
+        OSError: the disk does not do what it should.
         Unavailable: it is no file of this store, or a later version's.
     """
+    _refuse_emptied(path)
+    if not path.exists():
+        _make(path)
+    used = wal.is_used(path)
+    if used:
+        wal.settle(path)
+        _verify(path)
     connection = sqlite3.connect(
         path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
@@ -74,7 +88,10 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
             "PRAGMA cache_size = -16000; PRAGMA journal_size_limit = 67108864;"
             "PRAGMA temp_store = MEMORY;"
         )
-        _prepare(connection)
+        if used:
+            _look_for_lost(connection, path)
+        # The log has been made by now. SQLite syncs its name, too, but ignores how that went.
+        sync_folder(path.parent)
     except BaseException:
         connection.close()
         raise
@@ -113,25 +130,64 @@ def missing_features() -> str:
     return ""
 
 
+def _refuse_emptied(path: Path) -> None:
+    """Refuses a file of no bytes: none was ever so short, and SQLite would throw its log away.
+
+    Raises:
+        Unavailable: it is one.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_size == 0:
+            raise Unavailable(f"{path} is empty: what was in it is lost")
+
+
+def _make(path: Path) -> None:
+    """Makes a day's file beside its place and moves it there when it is whole and on disk.
+
+    In place, a crash would leave half a file and a rollback journal, which readers cannot undo.
+    """
+    staged = path.with_name(path.name + STAGED)
+    staged.unlink(missing_ok=True)
+    with contextlib.closing(sqlite3.connect(staged, isolation_level=None)) as connection:
+        connection.executescript(
+            f"PRAGMA journal_mode = MEMORY; BEGIN; {_TABLES}"
+            f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+            "PRAGMA journal_mode = WAL;"
+        )
+    sync_file(staged)
+    wal.set_aside(path)
+    staged.rename(path)
+    sync_folder(path.parent)
+
+
+def _verify(path: Path) -> None:
+    """Looks at a file through the log beside it before anything of either is changed.
+
+    Raises:
+        sqlite3.Error: they cannot be read together.
+        Unavailable: they do not belong together.
+    """
+    with contextlib.closing(open_for_reading(path)) as connection:
+        _check(connection, path)
+        first_ns, last_ns = connection.execute(
+            "SELECT (SELECT min(first_ns) FROM block), (SELECT max(last_ns) FROM block)"
+        ).fetchone()
+    day = times.parse_day(path.name.removesuffix(SUFFIX))
+    if day is None or first_ns is None:
+        return
+    if not times.day_of(first_ns) == day == times.day_of(last_ns):
+        raise Unavailable(f"{path} holds lines of another day: is its -wal of another file?")
+
+
+def _look_for_lost(connection: sqlite3.Connection, path: Path) -> None:
+    _, recovered, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    if wal.lost_transactions(path, recovered):
+        wal.keep_damaged(path)
+
+
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     """Refuses what is not ours, before anything of it is changed."""
-    if _kind(connection) == (APPLICATION_ID, VERSION):
-        return
-    empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
-    if _kind(connection) != (0, 0) or not empty:
-        raise Unavailable(f"{path} is no file of this store, or of a later version of it")
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    if _kind(connection) == (0, 0):
-        # One transaction: after a crash in the middle the file is empty, and prepared again.
-        connection.executescript(
-            f"BEGIN IMMEDIATE; {_TABLES} PRAGMA application_id = {APPLICATION_ID};"
-            f"PRAGMA user_version = {VERSION}; COMMIT;"
-        )
-
-
-def _kind(connection: sqlite3.Connection) -> tuple[int, int]:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return application, version
+    if (application, version) != (APPLICATION_ID, VERSION):
+        raise Unavailable(f"{path} is no file of this store, or of a later version of it")

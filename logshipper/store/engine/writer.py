@@ -4,14 +4,17 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from logshipper.store.engine import retention
+from logshipper.store.engine import removal
 from logshipper.store.engine.day import DayWriter
 from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.intake import Batch, Intake
+from logshipper.store.engine.removal import Removal
+from logshipper.store.engine.retention import DayFile, Limits
+from logshipper.store.engine.timekeeper import Timekeeper
 from logshipper.store.lines import times
 from logshipper.store.metrics import Metrics
 from logshipper.store.model import Busy, Document
@@ -24,21 +27,6 @@ _OPEN_DAYS: Final = 8
 _PLENTY_BYTES: Final = 16 * 2**20
 # What SQLite says when the disk is at fault: the same lines work when it has mended.
 _DISK_ERRORS: Final = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What the writer keeps to.
-
-    Attributes:
-        retention_days: whole days that a line is kept.
-        retention_bytes: of all day files; None for no limit.
-        min_free_bytes: with less on the disk nothing is taken.
-    """
-
-    retention_days: int = 7
-    retention_bytes: int | None = None
-    min_free_bytes: int = 0
 
 
 class Tell(Protocol):
@@ -79,12 +67,12 @@ class Writer:
         metrics: what to count.
         tell: is told of events (kind, level, fields), in the writer's thread.
         committed: is told of every transaction, in the writer's thread.
-        clock_ns: wall time.
+        timekeeper: says what time it is.
 
     Attributes:
         limits: may be swapped at any time.
+        removal: what retention has done, and why not more.
         failing: why the disk takes nothing; empty if it does.
-        excess: why retention cannot keep its limit; empty if it can.
         broken: day files that cannot be written, and why.
         failure: what ended the thread before its time.
         turned_at: monotonic seconds when the thread last came round; it does every second.
@@ -99,11 +87,10 @@ class Writer:
         *,
         tell: Tell = quiet,
         committed: Committed | None = None,
-        clock_ns: Callable[[], int] = time.time_ns,
+        timekeeper: Timekeeper | None = None,
     ) -> None:
         self.limits = limits
         self.failing = ""
-        self.excess = ""
         self.broken: dict[str, str] = {}
         self.failure: BaseException | None = None
         self.turned_at = time.monotonic()
@@ -112,16 +99,14 @@ class Writer:
         self._metrics = metrics
         self._tell = tell
         self._committed = committed
-        self._clock_ns = clock_ns
+        timekeeper = timekeeper or Timekeeper(folder.root / "clock")
+        self.removal = Removal(folder, timekeeper, metrics, self._forget, self._removed)
         self._days: dict[tuple[str, int], DayWriter] = {}
-        self._first_day = 0
-        self._floor: dict[str, int] = {}
         self._retained_at = float("-inf")
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
         """Applies retention once, then begins to commit."""
-        self._folder.remove_orphans()
         self.tick()
         self._thread.start()
 
@@ -142,7 +127,7 @@ class Writer:
             now = time.monotonic()
             if now - self._retained_at >= RETENTION_SECONDS:
                 self._retained_at = now
-                self.retain()
+                self.removal.apply(self.limits)
             free = self._folder.free_bytes()
         except OSError as error:
             self._fail(f"the disk cannot be read: {error.strerror}")
@@ -157,24 +142,8 @@ class Writer:
             if self._folder.has_room(_PLENTY_BYTES):
                 self._mend()
 
-    def retain(self) -> None:
-        """Removes the days that are too old or too many."""
-        now_ns, limits = self._clock_ns(), self.limits
-        self._first_day = retention.first_day(now_ns, limits.retention_days)
-        files = self._folder.files()
-        gone = retention.expired(files, now_ns, limits.retention_days, limits.retention_bytes)
-        for file in gone:
-            self._forget(file.tenant, file.day)
-            self._folder.remove(file)
-            # A late line must not bring back a day that went for its bytes.
-            self._floor[file.tenant] = max(self._floor.get(file.tenant, 0), file.day + 1)
-            day = times.day_name(file.day)
-            self._tell("day removed", "info", tenant=file.tenant, day=day, bytes=file.size)
-        size = sum(file.size for file in files) - sum(file.size for file in gone)
-        self._metrics.disk.set(size)
-        self._metrics.days.set(len(files) - len(gone))
-        over = limits.retention_bytes is not None and size > limits.retention_bytes
-        self.excess = f"today alone has {size} bytes, more than retention_bytes" if over else ""
+    def _removed(self, file: DayFile) -> None:
+        self._tell("day removed", "info", **removal.named(file))
 
     def _fail(self, why: str) -> None:
         if not self.failing:
@@ -229,7 +198,7 @@ class Writer:
     def _grouped(self, batches: Sequence[Batch]) -> dict[tuple[str, int], _Group]:
         groups: dict[tuple[str, int], _Group] = {}
         for batch in batches:
-            first = max(self._first_day, self._floor.get(batch.tenant, 0))
+            first = self.removal.first_day(batch.tenant)
             for at, document in enumerate(batch.documents):
                 day = times.day_of(document.line.time_ns)
                 if day < first:

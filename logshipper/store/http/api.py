@@ -2,25 +2,25 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
+from logshipper.store.http import export as exporting
+from logshipper.store.http import parameters
 from logshipper.store.http.access import Tokens
 from logshipper.store.http.hits import answer, render
+from logshipper.store.http.parameters import MAX_LIMIT
 from logshipper.store.lines import times
 from logshipper.store.metrics import Metrics
-from logshipper.store.model import STREAM_FIELDS, BadQuery, Filters, Found, Unanswered
-from logshipper.store.query import language
-from logshipper.store.query.backend import Backend, Paging
-from logshipper.store.query.language import Query
+from logshipper.store.model import BadQuery, Found, Unanswered
+from logshipper.store.query.backend import Backend
 from wharfinger.errors import Unavailable
 
-MAX_LIMIT: Final = 10_000
-_DEFAULT_LIMIT: Final = 100
 _DEFAULT_CONTEXT: Final = 10
-_MAX_BUCKETS: Final = 2_000
+_NO_LIMIT: Final = 10**12
 _PING_SECONDS: Final = 15.0
 _UNBUFFERED: Final = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
 _DENIED: Final = {"WWW-Authenticate": 'Basic realm="logstore", charset="UTF-8"'}
@@ -94,10 +94,8 @@ class Api:
         return guarded
 
     async def _search(self, request: web.Request, tenant: str) -> web.Response:
-        asked = _query(request)
-        limit = _number(request, "limit", _DEFAULT_LIMIT, MAX_LIMIT)
+        asked, paging = parameters.query(request), parameters.paging(request)
         began = time.monotonic()
-        paging = Paging(limit, beyond=request.query.get("before", ""))
         page = await self._backend.search(tenant, asked, paging)
         self._metrics.search_seconds.observe(time.monotonic() - began)
         return web.Response(
@@ -108,8 +106,8 @@ class Api:
 
     async def _context(self, request: web.Request, tenant: str) -> web.Response:
         identity = request.query.get("id", "")
-        before = _number(request, "before", _DEFAULT_CONTEXT, MAX_LIMIT, least=0)
-        after = _number(request, "after", _DEFAULT_CONTEXT, MAX_LIMIT, least=0)
+        before = parameters.number(request, "before", _DEFAULT_CONTEXT, MAX_LIMIT, least=0)
+        after = parameters.number(request, "after", _DEFAULT_CONTEXT, MAX_LIMIT, least=0)
         found = await self._backend.context(tenant, identity, before, after)
         return _json(
             {
@@ -120,46 +118,54 @@ class Api:
         )
 
     async def _fields(self, request: web.Request, tenant: str) -> web.Response:
-        return _json(await self._backend.fields(tenant, _query(request)))
+        return _json(await self._backend.fields(tenant, parameters.query(request)))
 
     async def _histogram(self, request: web.Request, tenant: str) -> web.Response:
-        asked = _query(request)
-        minutes = _number(request, "bucket_minutes", 1, 1440)
-        counted = await self._backend.histogram(tenant, asked, minutes * times.MINUTE_NS)
-        if len(counted.buckets) > _MAX_BUCKETS:
-            raise BadQuery(
-                f"{len(counted.buckets)} buckets are too many",
-                "give bucket_minutes, or narrow from and to",
-            )
-        buckets = [
-            {"time": times.text(at), "levels": levels} for at, levels in counted.buckets.items()
-        ]
-        return _json({"bucket_minutes": minutes, "buckets": buckets})
+        asked = parameters.query(request)
+        bucket_ns = parameters.bucket_ns(request, asked)
+        counted = await self._backend.histogram(tenant, asked, bucket_ns)
+        parameters.check_buckets(len(counted.buckets))
+        seconds = bucket_ns // times.SECOND_NS
+        minutes, rest = divmod(seconds, 60)
+        shown: dict[str, Any] = {
+            "bucket_seconds": seconds,
+            "bucket_minutes": seconds / 60 if rest else minutes,
+            "buckets": [
+                {"time": times.text(at), "levels": levels} for at, levels in counted.buckets.items()
+            ],
+            "exact": counted.counted_from_ns is None,
+        }
+        if counted.counted_from_ns is not None:
+            shown["counted_from"] = times.text(counted.counted_from_ns)
+        return _json(shown)
 
     async def _export(self, request: web.Request, tenant: str) -> web.StreamResponse:
+        asked, form = parameters.query(request), exporting.form(request)
+        newest_first = parameters.newest_first(request)
+        left = parameters.number(request, "limit", _NO_LIMIT, _NO_LIMIT)
+        packer = exporting.Packer(form)
         response: web.StreamResponse | None = None
-        async for found in self._backend.export(tenant, _query(request)):
-            if response is None:
-                # Only now: a query that cannot be answered is a 400, not a broken stream.
-                name = 'attachment; filename="logs.ndjson"'
-                response = web.StreamResponse(
-                    headers={
-                        **_UNBUFFERED,
-                        "Content-Type": "application/x-ndjson",
-                        "Content-Disposition": name,
-                    }
-                )
-                await response.prepare(request)
-                request[_STREAM] = response
-            await response.write(b"".join(msgspec.json.encode(render(f)) + b"\n" for f in found))
+        lines = self._backend.export(tenant, asked, newest_first=newest_first)
+        async with aclosing(lines):
+            async for found in lines:
+                if response is None:
+                    # Only now: a query that cannot be answered is a 400, not a broken stream.
+                    response = web.StreamResponse(headers={**_UNBUFFERED, **form.headers()})
+                    await response.prepare(request)
+                    request[_STREAM] = response
+                await response.write(packer.pack(form.body(found[:left])))
+                left -= len(found)
+                if left <= 0:
+                    break
         assert response is not None  # noqa: S101 - an export has one part at least
+        await response.write(packer.end())
         return response
 
     async def _tail(self, request: web.Request, tenant: str) -> web.StreamResponse:
         response = web.StreamResponse(
             headers={**_UNBUFFERED, "Content-Type": "text/event-stream; charset=utf-8"}
         )
-        async with self._backend.tail(tenant, _query(request), _PING_SECONDS) as coming:
+        async with self._backend.tail(tenant, parameters.query(request), _PING_SECONDS) as coming:
             await response.prepare(request)
             request[_STREAM] = response
             # The reader searches for what was before; from this line on nothing is missing.
@@ -178,39 +184,6 @@ def _cut_off(request: web.Request) -> web.StreamResponse | None:
     if begun is not None and request.transport is not None:
         request.transport.abort()
     return begun
-
-
-def _query(request: web.Request) -> Query:
-    given = request.query
-    from_ns, to_ns = (_time(request, name) for name in ("from", "to"))
-    named = frozenset(language.level_filter(level) for level in given.getall("level", []) if level)
-    streams = {
-        name: values
-        for name in STREAM_FIELDS
-        if (values := tuple(value for value in given.getall(name, []) if value))
-    }
-    filters = Filters(streams=streams, levels=named, from_ns=from_ns, to_ns=to_ns)
-    return language.parse(given.get("q", ""), filters)
-
-
-def _time(request: web.Request, name: str) -> int | None:
-    text = request.query.get(name, "")
-    if not text:
-        return None
-    # A plus sign that was not encoded arrives as a blank: 2026-11-23T08:00:00 01:00.
-    time_ns = times.parse(text.replace(" ", "+") if text.count(":") > 2 else text)  # noqa: PLR2004
-    if time_ns is None:
-        raise BadQuery(f"{name}={text[:40]!r} is no time", f"write {name}=2026-11-23T08:00:00Z")
-    return time_ns
-
-
-def _number(request: web.Request, name: str, default: int, most: int, *, least: int = 1) -> int:
-    text = request.query.get(name, "")
-    if not text:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= least):  # noqa: PLR2004
-        raise BadQuery(f"{name}={text[:20]!r} is no number", f"write {name}={default}")
-    return min(int(text), most)
 
 
 def _event(found: Found) -> bytes:

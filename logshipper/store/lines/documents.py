@@ -161,6 +161,13 @@ def _composed(
     return Document(line, index_text(plain(text)), source, offset)
 
 
+def kept(line: Line) -> Document:
+    """The document of a line that is in a store already, or was: as it is, without an id."""
+    other = _decoder.decode(line.extra) if line.extra else {}
+    text = "\n".join((line.message, *values(other))) if other else line.message
+    return Document(line, index_text(plain(text)), "", -1)
+
+
 def split_id(identity: str) -> tuple[str, int]:
     """Source and offset of an id `<container>.<generation>.<hex offset>`, else itself and -1."""
     source, _, digits = identity.rpartition(".")

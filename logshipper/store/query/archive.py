@@ -1,7 +1,6 @@
 """All days of all tenants, for questions; every method blocks and is for a reader's thread."""
 
 import sqlite3
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,16 +9,16 @@ from typing import Final
 from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.reader import DayReader, open_day
 from logshipper.store.lines import times
-from logshipper.store.model import STREAM_FIELDS, BadQuery, Filters, Hit, Key, Line
-from logshipper.store.query import plan
+from logshipper.store.model import BadQuery, Filters, Hit, Key, Line, Stream
+from logshipper.store.query import counting, plan
+from logshipper.store.query.counting import DayCount
 from logshipper.store.query.language import Query
 from logshipper.store.query.plan import Plan
-from logshipper.store.query.search import DaySearch, Effort, Order
+from logshipper.store.query.search import DaySearch, Effort, Order, fitting_streams
+from logshipper.store.query.tally import Tally
 from logshipper.store.query.tokenizer import Tokenizer
-from wharfinger import levels
 from wharfinger.errors import Unavailable
 
-MAX_FIELD_VALUES: Final = 1_000
 # What SQLite says of a file that no second try will read.
 _DAMAGED: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
@@ -90,53 +89,57 @@ class Archive:
         found = self.search(tenant, query, older, effort) if before else []
         return found[::-1], (self.search(tenant, query, newer, effort) if after else [])
 
-    def fields(self, tenant: str, filters: Filters) -> dict[str, dict[str, int | None]]:
-        """The values of each field, with lines where the roll-up counts them, else None."""
-        counts: dict[str, Counter[str]] = {"app": Counter(), "level": Counter()}
-        values: dict[str, dict[str, int | None]] = {name: {} for name in (*STREAM_FIELDS, "level")}
-        first, last = _minutes(filters)
-        for day in self._days(tenant, filters, Order()):
-            with self._reading(tenant, day) as reader:
-                if reader is None:
-                    continue
-                for _, app, level, count in reader.minutes(first, last):
-                    counts["app"][app] += count
-                    counts["level"][levels.NAMES[level] or "unknown"] += count
-                for stream in reader.streams.values():
-                    for name, value in zip(STREAM_FIELDS, stream, strict=True):
-                        if value and len(values[name]) < MAX_FIELD_VALUES:
-                            values[name].setdefault(value, None)
-        for name, counted in counts.items():
-            values[name] = {value: n for value, n in counted.most_common(MAX_FIELD_VALUES) if value}
-        return values
+    def count(self, tenant: str, query: Query, tally: Tally, effort: Effort) -> Tally:
+        """Counts the lines that fit, by level and the values of the tally's fields.
 
-    def histogram(
-        self, tenant: str, filters: Filters, bucket_minutes: int
-    ) -> dict[int, dict[str, int]]:
-        """Lines by level in each span of minutes, from the roll-up.
-
-        Args:
-            tenant: whose.
-            filters: only time, app and level count here.
-            bucket_minutes: minutes of a bucket.
-
-        Returns:
-            For the nanosecond at which a bucket begins, level to lines.
+        What the roll-up answers is not counted by stream. When the time is up, what is older
+        is left out.
         """
-        buckets: dict[int, Counter[str]] = {}
-        first, last = _minutes(filters)
-        apps = filters.streams.get("app")
+        prepared = self.plan(query)
+        rolls_up = counting.rolls_up(prepared, tally)
+        return self._counted(tenant, prepared, tally, effort, rolls_up=rolls_up)
+
+    def rolls_up(self, query: Query, tally: Tally) -> bool:
+        """Whether such a count costs next to nothing, and tells nothing of streams."""
+        return counting.rolls_up(self.plan(query), tally)
+
+    def streams(self, tenant: str, filters: Filters, effort: Effort) -> set[Stream]:
+        """The streams that fit, of all days that the filters' times touch.
+
+        Raises:
+            BadQuery: it takes too long.
+        """
+        found: set[Stream] = set()
         for day in self._days(tenant, filters, Order()):
+            effort.check()
             with self._reading(tenant, day) as reader:
                 if reader is None:
                     continue
-                for minute, app, level, count in reader.minutes(first, last):
-                    if (apps and app not in apps) or not plan.accepts_level(filters, level):
-                        continue
-                    start = (minute - minute % bucket_minutes) * times.MINUTE_NS
-                    names = buckets.setdefault(start, Counter())
-                    names[levels.NAMES[level] or "unknown"] += count
-        return {start: dict(counts) for start, counts in sorted(buckets.items())}
+                fitting = fitting_streams(reader, filters, effort)
+                found.update(
+                    stream
+                    for number, stream in reader.streams.items()
+                    if fitting is None or number in fitting
+                )
+        return found
+
+    def facets(self, tenant: str, query: Query, effort: Effort) -> Tally:
+        """Counts the lines that fit by stream, and by level in spans of a day."""
+        prepared = self.plan(query)
+        return self._counted(tenant, prepared, Tally(times.DAY_NS), effort, rolls_up=False)
+
+    def _counted(
+        self, tenant: str, prepared: Plan, tally: Tally, effort: Effort, *, rolls_up: bool
+    ) -> Tally:
+        for day in self._days(tenant, prepared.filters, Order()):
+            with self._reading(tenant, day) as reader:
+                if reader is None:
+                    continue
+                count = DayCount(reader, prepared, tally, effort)
+                tally.from_ns = count.rolled() if rolls_up else count.walked()
+            if tally.from_ns is not None:
+                break
+        return tally
 
     def _days(self, tenant: str, filters: Filters, order: Order) -> list[int]:
         """The days that a search must look at, in its order."""
@@ -177,9 +180,3 @@ def _read(reader: DayReader, day: int, number: int, at: int) -> Hit | None:
     extra = body.extras[at] if body.extras else b""
     line = Line(head.times_ns[at], stream, head.levels[at], body.messages[at], extra)
     return Hit(day, Key(line.time_ns, number, at), line)
-
-
-def _minutes(filters: Filters) -> tuple[int, int]:
-    first = 0 if filters.from_ns is None else filters.from_ns // times.MINUTE_NS
-    last = 1 << 53 if filters.to_ns is None else (filters.to_ns - 1) // times.MINUTE_NS
-    return first, last

@@ -1,11 +1,12 @@
 """What answers questions: one small interface, whatever engine holds the lines."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from logshipper.store.model import Found
+from logshipper.store.model import Found, Stream
 from logshipper.store.query.language import Query
 
 # For a field, its values; lines where they were counted, else None.
@@ -78,7 +79,7 @@ class Backend(Protocol):
 
     def export(
         self, tenant: str, query: Query, *, newest_first: bool = True
-    ) -> AsyncIterator[Sequence[Found]]:
+    ) -> AsyncGenerator[Sequence[Found]]:
         """All lines that fit, some at a time, however many they are."""
 
     def tail(
@@ -89,3 +90,23 @@ class Backend(Protocol):
         Each time some, and how many were left out before them because the reader is slow;
         none of both after so many seconds without any.
         """
+
+
+class Counting(Backend, Protocol):
+    """A back end that counts by any fields of a stream, as LogQL's metric queries need it."""
+
+    async def series(
+        self, tenant: str, query: Query, bucket_ns: int, by: Sequence[str], origin_ns: int = 0
+    ) -> Mapping[int, Mapping[tuple[str, ...], int]]:
+        """The lines that fit, in spans of so many nanoseconds, of which one begins at an origin.
+
+        Returns:
+            For the nanosecond at which a span begins, ascending: values of the fields, then
+            the level's name, to lines.
+
+        Raises:
+            BadQuery: it takes too long; no part of it is given for the whole.
+        """
+
+    async def streams(self, tenant: str, query: Query) -> AbstractSet[Stream]:
+        """The streams that fit, whatever their lines, of at least the time asked for."""

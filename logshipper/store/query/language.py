@@ -4,7 +4,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Literal
 
 from logshipper.store.lines.words import is_unspaced
 from logshipper.store.model import STREAM_FIELDS, BadQuery, Filters
@@ -56,18 +56,62 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Regex:
-    """A regular expression (Python's `re`, MULTILINE) that must be found in the text.
+    """A regular expression (Python's `re`) that must be found.
 
     Attributes:
         pattern: the expression.
         negated: whether it must not be found.
+        of: in what: all of the text, MULTILINE; the message alone, DOTALL; or a label's value.
+        label: that label's name.
     """
 
     pattern: str
     negated: bool = False
+    of: Literal["text", "message", "label"] = "text"
+    label: str = ""
+
+    @property
+    def flags(self) -> int:
+        """Those of `re`."""
+        # ^ and $ at each line of the text: other fields follow the message, a line each.
+        return {"text": re.MULTILINE, "message": re.DOTALL, "label": 0}[self.of]
 
 
-Term = Text | Field | Regex
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Texts of which one must stand in the message, letter by letter, anywhere in a word.
+
+    Attributes:
+        texts: what to find.
+        negated: whether none of them may be there.
+    """
+
+    texts: tuple[str, ...]
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A label beside those of the stream, by what its whole value must be as it stands.
+
+    Attributes:
+        name: as `labels.flat` writes it; where there is no such label, its value is empty.
+        values: of which it must be one,
+        prefixes: or begin so.
+        negated: whether it must not.
+    """
+
+    name: str
+    values: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    negated: bool = False
+
+    def accepts(self, value: str) -> bool:
+        """Whether a value fits."""
+        return (value in self.values or value.startswith(self.prefixes)) != self.negated
+
+
+Term = Text | Field | Regex | Part | Value
 
 
 @dataclass(frozen=True, slots=True)

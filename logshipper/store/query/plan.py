@@ -3,18 +3,19 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, assert_never
+from typing import Any, Final
 
 import msgspec
 
-from logshipper.store.lines import documents
+from logshipper.store.lines import documents, labels
 from logshipper.store.lines.words import plain, query_text, stream_token
 from logshipper.store.model import Filters, Stream
-from logshipper.store.query.language import Field, Query, Regex, Text, expression
+from logshipper.store.query.language import Field, Part, Query, Regex, Term, Text, Value, expression
 
 # Beyond so many streams a list of them costs the index more than it saves.
 _MAX_STREAM_TOKENS: Final = 64
 _MIN_CONTAINER_PREFIX: Final = 12
+_ASCII_WORD: Final = re.compile(r"[A-Za-z0-9]+")
 
 _decoder = msgspec.json.Decoder()
 Tokenize = Callable[[str], tuple[str, ...]]
@@ -27,21 +28,30 @@ class Plan:
     Attributes:
         match: tokens that every line found must have, as terms of FTS5's query syntax.
         texts: literal searches and whether they must succeed.
+        parts: texts within the message.
         fields: conditions on other fields.
+        values: the same, as labels.
         regexes: expressions, and whether they must be found; run outside this process.
         filters: what must hold beside the text.
     """
 
     match: tuple[str, ...]
     texts: tuple[tuple[re.Pattern[str], bool], ...]
+    parts: tuple[Part, ...]
     fields: tuple[Field, ...]
+    values: tuple[Value, ...]
     regexes: tuple[Regex, ...]
     filters: Filters
 
     @property
     def checks_text(self) -> bool:
         """Whether the index alone cannot tell that a line fits."""
-        return bool(self.texts or self.fields or self.regexes)
+        return bool(self.texts or self.parts or self.fields or self.values or self.regexes)
+
+    @property
+    def has_expressions(self) -> bool:
+        """Whether something must be run outside this process."""
+        return bool(self.regexes) or any(matcher.pattern for matcher in self.filters.labels)
 
 
 def make(query: Query, tokenize: Tokenize, *, has_index: bool = True) -> Plan:
@@ -54,39 +64,36 @@ def make(query: Query, tokenize: Tokenize, *, has_index: bool = True) -> Plan:
     """
     match: list[str] = []
     texts: list[tuple[re.Pattern[str], bool]] = []
-    fields: list[Field] = []
-    regexes: list[Regex] = []
     for term in query.terms:
-        match term:
-            case Text():
-                wanted, exact = _match(term.text, tokenize, prefix=term.prefix)
-                if has_index and not term.negated:
-                    match.extend(wanted)
-                if not has_index or term.negated or not exact:
-                    texts.append((expression(term), not term.negated))
-            case Field():
-                fields.append(term)
-                if has_index and not term.negated:
-                    match.extend(_match(term.value, tokenize, prefix=term.prefix)[0])
-            case Regex():
-                regexes.append(term)
-            case _:
-                assert_never(term)
+        wanted, exact = _asked(term, tokenize) if has_index else ([], False)
+        match += wanted
+        if isinstance(term, Text) and not exact:
+            texts.append((expression(term), not term.negated))
     return Plan(
-        tuple(dict.fromkeys(match)), tuple(texts), tuple(fields), tuple(regexes), query.filters
+        tuple(dict.fromkeys(match)),
+        tuple(texts),
+        tuple(term for term in query.terms if isinstance(term, Part)),
+        tuple(term for term in query.terms if isinstance(term, Field)),
+        tuple(term for term in query.terms if isinstance(term, Value)),
+        tuple(term for term in query.terms if isinstance(term, Regex)),
+        query.filters,
     )
 
 
 def accepts_stream(filters: Filters, stream: Stream) -> bool:
     """Whether the filters take lines of this stream."""
     fields = stream._asdict()
-    return all(
-        any(_fits(name, pattern, fields[name]) for pattern in patterns)
-        for name, patterns in filters.streams.items()
-    ) and not any(
-        _fits(name, pattern, fields[name])
-        for name, patterns in filters.not_streams.items()
-        for pattern in patterns
+    return (
+        all(
+            any(_fits(name, pattern, fields[name]) for pattern in patterns)
+            for name, patterns in filters.streams.items()
+        )
+        and not any(
+            _fits(name, pattern, fields[name])
+            for name, patterns in filters.not_streams.items()
+            for pattern in patterns
+        )
+        and all(matcher.accepts(fields[matcher.name]) for matcher in filters.labels)
     )
 
 
@@ -101,6 +108,11 @@ def container_spellings(value: str) -> tuple[str, ...]:
     return tuple(value[:size] for size in range(least, min(len(value), 64) + 1))
 
 
+def level_bits(filters: Filters) -> int:
+    """One bit for each level that the filters take."""
+    return sum(1 << level for level in range(8) if accepts_level(filters, level))
+
+
 def match_expression(plan: Plan, stream_ids: Iterable[int] | None) -> str:
     """The FTS5 query for a day whose fitting streams are these; None for all; empty for none."""
     parts = list(plan.match)
@@ -113,10 +125,17 @@ def match_expression(plan: Plan, stream_ids: Iterable[int] | None) -> str:
 
 def accepts_text(plan: Plan, message: str, extra: bytes) -> bool:
     """Whether the literal searches and the other fields fit."""
-    if not plan.texts and not plan.fields:
+    for part in plan.parts:
+        if any(text in message for text in part.texts) == part.negated:
+            return False
+    if not plan.texts and not plan.fields and not plan.values:
         return True
     other = _decoder.decode(extra) if extra else {}
-    text = full_text(message, other)
+    if plan.values:
+        held = labels.flat(other)
+        if not all(value.accepts(held.get(value.name, "")) for value in plan.values):
+            return False
+    text = full_text(message, other) if plan.texts else ""
     return all((found.search(text) is not None) == wanted for found, wanted in plan.texts) and all(
         _field_fits(term, other) != term.negated for term in plan.fields
     )
@@ -127,9 +146,27 @@ def full_text(message: str, other: Mapping[str, Any]) -> str:
     return plain("\n".join((message, *documents.values(other))) if other else message)
 
 
-def regex_text(message: str, extra: bytes) -> str:
-    """The same, for a line whose other fields are still encoded."""
-    return full_text(message, _decoder.decode(extra) if extra else {})
+def regex_text(regex: Regex, message: str, extra: bytes) -> str:
+    """What an expression is looked for in, of a line whose other fields are still encoded."""
+    if regex.of == "message":
+        return message
+    other = _decoder.decode(extra) if extra else {}
+    return labels.flat(other).get(regex.label, "") if regex.label else full_text(message, other)
+
+
+def _asked(term: Term, tokenize: Tokenize) -> tuple[list[str], bool]:
+    """What every line that fits has in the index, and whether that says all of the term."""
+    match term:
+        case Text(text, prefix, negated=False):
+            return _match(text, tokenize, prefix=prefix)
+        case Field(_, text, prefix, negated=False):
+            return _match(text, tokenize, prefix=prefix)[0], False
+        case Part((only,), negated=False):
+            return _inside(only), False
+        case Value(_, (only,), (), negated=False):
+            return _match(only, tokenize, prefix=False)[0], False
+        case _:
+            return [], False
 
 
 def _match(text: str, tokenize: Tokenize, *, prefix: bool) -> tuple[list[str], bool]:
@@ -145,6 +182,21 @@ def _match(text: str, tokenize: Tokenize, *, prefix: bool) -> tuple[list[str], b
         wanted += [f'"{run}"*' for run in runs]
     exact = len(tokens) == 1 and not runs and tokens[0] == text.lower()
     return wanted, exact
+
+
+def _inside(text: str) -> list[str]:
+    """Terms for the index that every message with this text in it has.
+
+    The first word may be the end of a longer one, the last one its beginning. What is not
+    ASCII has its own rules for words, and the digits of colours are not in the index.
+    """
+    if not text.isascii() or "[" in text or "\x1b" in text:
+        return []
+    return [
+        f'"{found[0].lower()}"' + "*" * (found.end() == len(text))
+        for found in _ASCII_WORD.finditer(text)
+        if found.start() > 0
+    ]
 
 
 def _fits(name: str, pattern: str, value: str) -> bool:

@@ -1,13 +1,13 @@
 """Finds the newest (or oldest) lines that fit, block by block, and stops when it can."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from logshipper.store.engine.block import Head
+from logshipper.store.engine.block import Body, Head
 from logshipper.store.engine.reader import BlockEntry, DayReader
-from logshipper.store.model import BadQuery, Filters, Hit, Key, Line
+from logshipper.store.model import BadQuery, Filters, Hit, Key, LabelMatcher, Line
 from logshipper.store.query import plan as planning
 from logshipper.store.query.language import Regex
 from logshipper.store.query.plan import Plan
@@ -50,14 +50,29 @@ class Effort:
             BadQuery: there is none.
         """
         if self.cancelled or self.clock() > self._ends_at:
-            raise BadQuery(
-                f"the search took longer than {self.seconds:g} s",
-                "narrow the time (from, to), or add a word that is rare",
-            )
+            raise too_long(self.seconds)
+
+    def is_over(self) -> bool:
+        """Whether the time is up, for who can answer in part.
+
+        Raises:
+            BadQuery: nobody waits for the answer any more.
+        """
+        if self.cancelled:
+            raise too_long(self.seconds)
+        return self.clock() > self._ends_at
 
     def matcher(self, regex: Regex) -> Matcher:
         """The process that runs this expression."""
-        return self.matchers.setdefault(regex, Matcher(regex.pattern))
+        return self.matchers.setdefault(regex, Matcher(regex.pattern, regex.flags))
+
+
+def too_long(seconds: float) -> BadQuery:
+    """The refusal of what would take longer."""
+    return BadQuery(
+        f"the search took longer than {seconds:g} s",
+        "narrow the time (from, to), or add a word that is rare",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +114,9 @@ class DaySearch:
         self._order = order
         self._effort = effort
         filters = plan.filters
-        self._stream_ids = _stream_ids(reader, filters)
+        self._stream_ids = fitting_streams(reader, filters, effort)
         self._from, self._to = _window(filters, order)
-        self._levels = sum(
-            1 << level for level in range(8) if planning.accepts_level(filters, level)
-        )
+        self._levels = planning.level_bits(filters)
         self._hits: list[Hit] = []
 
     def hits(self) -> list[Hit]:
@@ -184,14 +197,7 @@ class DaySearch:
     def _take(self, number: int, head: Head, lines: list[int]) -> None:
         body = self._reader.body(number)
         extras = body.extras or [b""] * len(body.messages)
-        lines = [
-            at for at in lines if planning.accepts_text(self._plan, body.messages[at], extras[at])
-        ]
-        for regex in self._plan.regexes:
-            texts = [planning.regex_text(body.messages[at], extras[at]) for at in lines]
-            found = self._effort.matcher(regex).matching(texts) if texts else frozenset()
-            lines = [at for n, at in enumerate(lines) if (n in found) != regex.negated]
-        for at in lines:
+        for at in fitting_texts(self._plan, body, lines, self._effort):
             stream = self._reader.streams[head.stream_ids[at]]
             line = Line(head.times_ns[at], stream, head.levels[at], body.messages[at], extras[at])
             self._hits.append(Hit(self._day, Key(line.time_ns, number, at), line))
@@ -223,21 +229,63 @@ class DaySearch:
         del self._hits[self._order.limit :]
 
 
-def _stream_ids(reader: DayReader, filters: Filters) -> frozenset[int] | None:
-    if not filters.streams and not filters.not_streams:
+def fitting_texts(plan: Plan, body: Body, lines: list[int], effort: Effort) -> list[int]:
+    """Those lines of a block whose text is as it must be.
+
+    Raises:
+        BadQuery: an expression takes too long.
+    """
+    extras = body.extras or [b""] * len(body.messages)
+    lines = [at for at in lines if planning.accepts_text(plan, body.messages[at], extras[at])]
+    for regex in plan.regexes:
+        texts = [planning.regex_text(regex, body.messages[at], extras[at]) for at in lines]
+        found = effort.matcher(regex).matching(texts) if texts else frozenset()
+        lines = [at for n, at in enumerate(lines) if (n in found) != regex.negated]
+    return lines
+
+
+def fitting_streams(reader: DayReader, filters: Filters, effort: Effort) -> frozenset[int] | None:
+    """The numbers of the day's streams that the filters take; None for all.
+
+    Raises:
+        BadQuery: an expression takes too long.
+    """
+    if not filters.streams and not filters.not_streams and not filters.labels:
         return None
-    return frozenset(
-        number
+    fitting = {
+        number: stream
         for number, stream in reader.streams.items()
         if planning.accepts_stream(filters, stream)
-    )
+    }
+    for matcher in filters.labels:
+        if matcher.pattern and fitting:
+            values = sorted({getattr(stream, matcher.name) for stream in fitting.values()})
+            found = fitting_values(matcher, values, effort)
+            fitting = {n: s for n, s in fitting.items() if getattr(s, matcher.name) in found}
+    return frozenset(fitting)
 
 
-def _window(filters: Filters, order: Order) -> tuple[int, int]:
+def fitting_values(matcher: LabelMatcher, values: Sequence[str], effort: Effort) -> frozenset[str]:
+    """Those of the values that a matcher's expression takes.
+
+    Raises:
+        BadQuery: it takes too long.
+    """
+    regex = Regex(matcher.pattern, of="label", label=matcher.name)
+    found = effort.matcher(regex).matching(values)
+    return frozenset(v for n, v in enumerate(values) if (n in found) != matcher.negated)
+
+
+def window(filters: Filters) -> tuple[int, int]:
     """The first and the last nanosecond that can fit."""
     # The year 9999 is a time that people write; SQLite's integers end in 2262.
     first = _BEGINNING if filters.from_ns is None else max(filters.from_ns, _BEGINNING)
     last = _END if filters.to_ns is None else min(filters.to_ns - 1, _END)
+    return first, last
+
+
+def _window(filters: Filters, order: Order) -> tuple[int, int]:
+    first, last = window(filters)
     if order.beyond is not None:
         if order.newest_first:
             last = min(last, order.beyond.time_ns)

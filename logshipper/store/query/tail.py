@@ -1,6 +1,7 @@
 """Live tails: every line that fits goes to its followers as soon as it is committed."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from logshipper.store.metrics import Metrics
 from logshipper.store.model import LINE_BITS, Document, Hit, Key
 from logshipper.store.query import plan as planning
 from logshipper.store.query.plan import Plan
-from logshipper.store.query.search import Effort
+from logshipper.store.query.search import Effort, fitting_values
 
 QUEUED_HITS: Final = 2_000
 _LINE_MASK: Final = (1 << LINE_BITS) - 1
@@ -69,6 +70,11 @@ class Tails:
         self._loop = loop
         self._metrics = metrics
         self._followers: tuple[Follower, ...] = ()
+        self._versions: Counter[str] = Counter()
+
+    def version(self, tenant: str) -> int:
+        """Changes with every transaction, before it is acknowledged."""
+        return self._versions[tenant]
 
     @contextmanager
     def follow(self, tenant: str, plan: Plan) -> Iterator[Follower]:
@@ -86,6 +92,7 @@ class Tails:
         self, tenant: str, day: int, documents: Sequence[Document], row_ids: Sequence[int | None]
     ) -> None:
         """Takes what was committed, in the writer's thread."""
+        self._versions[tenant] += 1
         followers = [follower for follower in self._followers if follower.tenant == tenant]
         if not followers:
             return
@@ -120,8 +127,13 @@ def matching(plan: Plan, hits: Sequence[Hit], effort: Effort) -> list[Hit]:
         BadQuery: an expression takes too long.
     """
     kept = list(hits)
+    for matcher in plan.filters.labels:
+        if matcher.pattern and kept:
+            values = sorted({getattr(hit.line.stream, matcher.name) for hit in kept})
+            fitting = fitting_values(matcher, values, effort)
+            kept = [hit for hit in kept if getattr(hit.line.stream, matcher.name) in fitting]
     for regex in plan.regexes:
-        texts = [planning.regex_text(hit.line.message, hit.line.extra) for hit in kept]
+        texts = [planning.regex_text(regex, hit.line.message, hit.line.extra) for hit in kept]
         found = effort.matcher(regex).matching(texts) if texts else frozenset()
         kept = [hit for n, hit in enumerate(kept) if (n in found) != regex.negated]
     return kept

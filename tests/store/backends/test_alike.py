@@ -162,10 +162,12 @@ async def test_fields(other: Above, app: str) -> None:
     assert told["level"] == Counter(map(level, documents))
 
 
-async def test_export(embedded: Above, other: Above) -> None:
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+async def test_export(embedded: Above, other: Above, order: str) -> None:
     answers = []
     for above in (embedded, other):
-        export = await above.client.get("/api/export", params={"q": "-app:clock"})
+        asked = {"q": "-app:clock", "order": order}
+        export = await above.client.get("/api/export", params=asked)
         assert export.status == 200
         answers.append([json.loads(row)["message"] for row in (await export.text()).splitlines()])
     assert unordered((answers[0], True)) == unordered((answers[1], True))
@@ -177,6 +179,24 @@ async def test_export_goes_on_piece_by_piece(other: Above, monkeypatch: pytest.M
     rows = [json.loads(row) for row in (await export.text()).splitlines()]
     assert sorted(row["message"] for row in rows) == sorted(d["message"] for d in corpus.LINES)
     assert all(after["time"] <= before["time"] for before, after in pairwise(rows))
+
+
+async def test_forward_from_a_line(embedded: Above, other: Above) -> None:
+    answers = []
+    for above in (embedded, other):
+        [hit] = (await above.get("/api/search", params={"q": '"tick 3"'}))["hits"]
+        asked = {"q": "tick", "after": hit["id"], "order": "oldest", "limit": 30}
+        told = await above.get("/api/search", params=asked)
+        answers.append(([each["message"] for each in told["hits"]], told["more"]))
+    assert answers[0] == answers[1] == ([f"tick {n}" for n in range(4, 34)], True)
+
+
+async def test_nothing_is_between_a_moment_and_itself(other: Above) -> None:
+    asked = {"from": corpus.FROM, "to": corpus.FROM}
+    assert (await other.get("/api/search", params=asked))["hits"] == []
+    assert (await other.get("/api/histogram", params=asked))["buckets"] == []
+    export = await other.client.get("/api/export", params=asked)
+    assert (export.status, await export.text()) == (200, "")
 
 
 async def test_oldest_first(other: Above) -> None:

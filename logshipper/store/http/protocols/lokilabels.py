@@ -4,6 +4,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from logshipper.store.lines import gotext
 from wharfinger.errors import Rejected
 
 _NAME: Final = r"[a-zA-Z_][a-zA-Z0-9_.:-]*"
@@ -11,16 +12,6 @@ _LABEL: Final = re.compile(
     rf'\s*({_NAME}|"(?:[^"\\\n]|\\.)*")\s*=\s*(?:"((?:[^"\\\n]|\\.)*)"|`([^`]*)`)\s*(,|(?=\}}))'
 )
 _SPACE: Final = re.compile(r"\s*")
-_ESCAPE: Final = re.compile(
-    r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})|(.))", re.DOTALL
-)
-# The Go Programming Language Specification, Rune literals.
-_ESCAPED: Final = {
-    "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v",
-    "\\": "\\", '"': '"', "'": "'",
-}  # fmt: skip
-_LAST_CHARACTER: Final = 0x10FFFF
-_SURROGATES: Final = range(0xD800, 0xE000)
 _MAX_CHARACTERS: Final = 64 * 1024
 
 
@@ -56,16 +47,7 @@ def _parse(text: str) -> tuple[tuple[str, str], ...]:
 
 
 def _unescaped(text: str) -> str:
-    return _ESCAPE.sub(_character, text) if "\\" in text else text
-
-
-def _character(found: re.Match[str]) -> str:
-    hexadecimal = found[1] or found[2] or found[3]
-    if hexadecimal or found[4]:
-        number = int(hexadecimal, 16) if hexadecimal else int(found[4], 8)
-        usable = number <= _LAST_CHARACTER and number not in _SURROGATES
-        return chr(number) if usable else "\ufffd"
-    character = _ESCAPED.get(found[5])
-    if character is None:
-        raise Rejected(f"has labels with an unknown escape \\{found[5]}")
-    return character
+    try:
+        return gotext.unescaped(text)
+    except ValueError as error:
+        raise Rejected(f"has labels with an {error}") from None

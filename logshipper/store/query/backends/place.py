@@ -50,6 +50,11 @@ def parse(text: str) -> Place:
     return Place(int(found[1]), found[2], int(found[3] or 0))
 
 
+def not_here() -> BadQuery:
+    """The error for what only Loki's language asks, which is spoken to this store alone."""
+    return BadQuery("the back end cannot be asked so", "ask it in its own language")
+
+
 def digest(identity: str | bytes) -> str:
     """What tells lines of one nanosecond apart, from all that an engine says of each."""
     data = identity.encode(errors="replace") if isinstance(identity, str) else identity

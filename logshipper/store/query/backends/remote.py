@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Final
@@ -89,7 +89,7 @@ class Remote(ABC):
 
     async def export(
         self, tenant: str, query: Query, *, newest_first: bool = True
-    ) -> AsyncIterator[Sequence[Found]]:
+    ) -> AsyncGenerator[Sequence[Found]]:
         """See `Backend`."""
         walk = await self._walk(tenant, query, newest_first=newest_first)
         async for entries in walk.pieces(step=_EXPORT_LINES):

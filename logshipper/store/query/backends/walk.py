@@ -95,12 +95,14 @@ class Walk:
     async def pieces(
         self, beyond: Place | None = None, step: int = STEP_LINES
     ) -> AsyncIterator[list[Entry]]:
-        """All lines beyond a place, so many or somewhat more at a time.
+        """All lines beyond a place, so many or somewhat more at a time; one piece at least.
 
         Raises:
             BadQuery: a moment holds more lines than can be put in order.
         """
         first, last = self.span.from_ns, self.span.to_ns
+        if self.span.empty:
+            yield []
         if beyond is not None:
             around = await self.moment(beyond.time_ns)
             yield [entry for entry in around if self._lies(entry, beyond)]

@@ -1,0 +1,117 @@
+"""Puts a day's new file in the place of its old one, which is kept: killed anywhere, one is there.
+
+A write-ahead log left beside a file that is not its own would be taken for it, and destroy it. So
+both get their second names first; then the log goes with the old file, and the new one comes.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from wharfinger.errors import Conflict
+from wharfinger.files import sync_folder
+
+DAMAGED: Final = ".damaged-"
+REPAIRED: Final = ".repaired-"
+_LOG: Final = "-wal"
+_BESIDE: Final = (_LOG, "-shm", "-journal")
+
+
+def staged(path: Path, stamp: str) -> Path:
+    """Where the new file is made."""
+    return path.with_name(f"{path.name}{REPAIRED}{stamp}")
+
+
+def kept(path: Path, stamp: str) -> Path:
+    """Where the old file is kept."""
+    return path.with_name(f"{path.name}{DAMAGED}{stamp}")
+
+
+def adopt(path: Path, like: Path) -> None:
+    """Gives a new file the owner of another, and what everybody may do with a day's file."""
+    owner = like.stat()
+    if os.geteuid() == 0:
+        os.chown(path, owner.st_uid, owner.st_gid)
+    path.chmod(owner.st_mode & 0o666)
+
+
+def swap(path: Path, new: Path, stamp: str, mark: str = DAMAGED) -> Path:
+    """Puts `new`, which is whole and closed, at `path`; returns where the old file is now.
+
+    Args:
+        path: the place.
+        new: what comes there.
+        stamp: with `mark`, the name under which the old file is kept.
+        mark: the same.
+
+    Raises:
+        OSError: the old file is still there, under one of its names or both.
+    """
+    old = path.with_name(f"{path.name}{mark}{stamp}")
+    adopt(new, path)
+    with new.open("rb") as file:
+        os.fsync(file.fileno())
+    log = path.with_name(path.name + _LOG)
+    has_log = log.exists() and log.stat().st_size > 0
+    if has_log:
+        os.link(log, old.with_name(old.name + _LOG))
+    os.link(path, old)
+    sync_folder(path.parent)
+    if has_log:
+        path.unlink()
+        sync_folder(path.parent)
+    clear(path)
+    sync_folder(path.parent)
+    new.rename(path)
+    sync_folder(path.parent)
+    return old
+
+
+def finish(path: Path) -> Path | None:
+    """Ends a swap that was interrupted, if there is one; returns where the old file is.
+
+    Raises:
+        Conflict: lines have come into a new file of the day since; nothing was changed.
+    """
+    for new in sorted(path.parent.glob(f"{path.name}{REPAIRED}*")):
+        stamp = new.name.removeprefix(path.name + REPAIRED)
+        old = kept(path, stamp)
+        if new.name.endswith(_BESIDE) or not old.exists():
+            continue
+        if not path.exists():
+            clear(path)
+            new.rename(path)
+            sync_folder(path.parent)
+            return old
+        if not path.samefile(old):
+            raise Conflict(
+                f"a repair of {path} was interrupted, and a new file is there since: move that"
+                f" away, then repair again; what was repaired is {new.name}"
+            )
+        # The old file was not let go: it has two names, and one is enough.
+        old.unlink()
+        old.with_name(old.name + _LOG).unlink(missing_ok=True)
+    return None
+
+
+def finish_all(root: Path) -> None:
+    """Ends every interrupted swap in a data folder.
+
+    Raises:
+        Conflict: see `finish`.
+    """
+    for left in sorted(root.glob(f"*/*{REPAIRED}*")):
+        if not left.name.endswith(_BESIDE):
+            finish(left.with_name(left.name.partition(REPAIRED)[0]))
+
+
+def sweep(path: Path) -> None:
+    """Removes what an interrupted rebuild left; the old file is in its place."""
+    for left in path.parent.glob(f"{path.name}{REPAIRED}*"):
+        left.unlink(missing_ok=True)
+
+
+def clear(path: Path) -> None:
+    """Removes what lies beside a file that is not there, or is closed and whole."""
+    for suffix in _BESIDE:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""LogQL, Loki's query language, as far as Grafana asks it: from its text to our queries."""
