@@ -36,7 +36,7 @@ class BackendConfig(Section, frozen=True, kw_only=True):
     tenants: Annotated[
         dict[str, str],
         doc(
-            "A tenant's index, or its AccountID:ProjectID; without any, all see `index` or 0:0.",
+            "A tenant's index, or AccountID:ProjectID; without any, one sees `index` or 0:0.",
             shown='{ ops = "logs-ops-*" }',
             restart=True,
         ),
