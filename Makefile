@@ -1,6 +1,6 @@
 # Each target prepares what it needs (.ci/setup says what and why) and calls one command.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check scenarios bench format lock sample picture clean
+.PHONY: help setup demo test check scenarios bench format lock sample vendor picture clean
 
 # dockerd, network namespaces and the containers' files need root.
 ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env=ONCE,CI)
@@ -45,6 +45,9 @@ lock: ## resolve the dependencies anew, with hashes
 	  .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --upgrade $$([ -n "$$set" ] && echo --group dev) pyproject.toml \
 	    --output-file requirements$$set.lock; done
+
+vendor: ## fetch the libraries of the log page anew, through npm
+	@.ci/vendor
 
 sample: ## write deploy/wharfinger.toml from the models
 	@.ci/setup python

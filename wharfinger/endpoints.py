@@ -1,12 +1,15 @@
 """What operations tail: /healthz, /readyz, /metrics, /status and /events on one address."""
 
+import logging
 import re
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
@@ -114,8 +117,10 @@ class Endpoints:
 
 
 @asynccontextmanager
-async def serving(address: str, application: web.Application) -> AsyncIterator[None]:
-    """Serves the application on HOST:PORT until the block ends.
+async def serving(
+    address: str, application: web.Application, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[None]:
+    """Serves the application on HOST:PORT until the block ends, over TLS if that is given.
 
     Raises:
         ConfigError: the address cannot be listened on.
@@ -130,12 +135,13 @@ async def serving(address: str, application: web.Application) -> AsyncIterator[N
         shutdown_timeout=0.1,
         handler_cancellation=True,
         auto_decompress=False,
+        logger=_server_log(),
     )
     try:
         await runner.setup()
         try:
             host, port = parse_address(address)
-            await web.TCPSite(runner, host, port).start()
+            await web.TCPSite(runner, host, port, ssl_context=tls).start()
         except OSError as error:
             why = f"cannot listen there: {error.strerror}"
             fix = "another process holds it, or the address is not this host's"
@@ -145,6 +151,21 @@ async def serving(address: str, application: web.Application) -> AsyncIterator[N
         yield
     finally:
         await runner.cleanup()
+
+
+def _server_log() -> logging.Logger:
+    """What the server complains of, but for requests that are none: those are answered with 400.
+
+    Anybody who can connect could fill the log with tracebacks.
+    """
+    logger = logging.getLogger("aiohttp.server.wharfinger")
+    if not logger.filters:
+        logger.addFilter(lambda record: not isinstance(_error(record), HttpProcessingError))
+    return logger
+
+
+def _error(record: logging.LogRecord) -> BaseException | None:
+    return record.exc_info[1] if record.exc_info else None
 
 
 def _since(text: str) -> tuple[int, datetime | None]:

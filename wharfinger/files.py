@@ -56,6 +56,21 @@ def write_atomically(
         sync_folder(path.parent)
 
 
+def make_folder(path: Path, mode: int) -> None:
+    """Makes a folder and those above it, durably; one that is there may be new to the disk, too.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    parent = path.parent
+    if not parent.is_dir():
+        make_folder(parent, mode)
+    path.mkdir(mode=mode, exist_ok=True)
+    # A parent that we may not read was not made by us.
+    with contextlib.suppress(PermissionError):
+        sync_folder(parent)
+
+
 def sync_file(path: Path) -> None:
     """Makes the content of a file durable (fsync(2))."""
     descriptor = os.open(path, os.O_RDWR)

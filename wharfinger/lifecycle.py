@@ -95,7 +95,7 @@ async def _lived(
     applied: Callable[[C], None],
 ) -> None:
     _add_endpoints(scope, daemon)
-    await scope.enter(serving(listen, scope.application))
+    await scope.enter(serving(listen, scope.application, scope.tls))
     scope.events.emit(f"{scope.name} started", version=__version__, listen=listen)
     scope.spawn("health", _tick(scope))
     await _until_stopping(scope, daemon.start())

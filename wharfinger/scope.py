@@ -1,6 +1,7 @@
 """What a daemon is lent while it lives: tasks, resources, health, events, metrics, routes."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager
@@ -39,6 +40,7 @@ class Scope:
         hangup: set by SIGHUP, until the reload that it asks for begins.
         failure: carries the error of the first task that ended by itself.
         drain_seconds: what the daemon's drain may need, where that is more than is usual.
+        tls: what its address is served with; None without TLS. Set while the daemon is made.
     """
 
     def __init__(self, name: str, notifier: Notifier) -> None:
@@ -51,6 +53,7 @@ class Scope:
         self.ready = asyncio.Event()
         self.hangup = asyncio.Event()
         self.drain_seconds = 0.0
+        self.tls: ssl.SSLContext | None = None
         self.started_at = time.time()
         self.application = web.Application(client_max_size=MAX_BODY_BYTES)
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()

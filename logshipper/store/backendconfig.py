@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from logshipper.store.model import TENANT
+from logshipper.store.model import DEFAULT_TENANT, TENANT
 from wharfinger.config import Section, doc
 from wharfinger.errors import Finding
 
@@ -36,7 +36,7 @@ class BackendConfig(Section, frozen=True, kw_only=True):
     tenants: Annotated[
         dict[str, str],
         doc(
-            "A tenant's index, or AccountID:ProjectID; without any, one sees `index` or 0:0.",
+            "A tenant's index or AccountID:ProjectID; without any, `default` sees `index` or 0:0.",
             shown='{ ops = "logs-ops-*" }',
             restart=True,
         ),
@@ -67,6 +67,16 @@ class BackendConfig(Section, frozen=True, kw_only=True):
         Path | None,
         doc("Who signs its certificate; the system's list else.", shown='"/path"', restart=True),
     ] = None
+
+    def place(self, tenant: str) -> str:
+        """What a tenant sees there: an index, or AccountID:ProjectID; empty for nothing.
+
+        Without a table only the tenant that all are who name none sees anything: a token of
+        another, added later, must not open the lines of all.
+        """
+        if self.tenants or tenant != DEFAULT_TENANT:
+            return self.tenants.get(tenant, "")
+        return "0:0" if self.type == "victorialogs" else self.index
 
     def problems(self) -> Iterator[Finding]:
         """Says what is wrong in more than one field at once."""

@@ -3,13 +3,14 @@
 import tempfile
 from collections.abc import Sequence
 
-from logshipper.store import gateway
+from logshipper.store import gateway, tokencommand
+from logshipper.store.access import tokens
 from logshipper.store.config import Config
 from logshipper.store.daemon import Logstore
 from logshipper.store.engine import schema
 from logshipper.store.gateway import Gateway
-from logshipper.store.http import access
 from logshipper.store.keeping import backupcommands, lookcommands
+from wharfinger import servertls
 from wharfinger.cli import Command, run
 from wharfinger.errors import ConfigError, Finding
 from wharfinger.lifecycle import Daemon, Scope
@@ -25,9 +26,14 @@ async def findings(config: Config) -> Sequence[Finding]:
         (config.logstore.read_token_file, "logstore.read_token_file"),
     ):
         try:
-            access.load(path, where)
+            tokens.load(path, where)
         except ConfigError as error:
             found.extend(error.findings)
+    try:
+        if (files := config.logstore.tls) is not None:
+            servertls.load(files)
+    except ConfigError as error:
+        found.extend(error.findings)
     if config.logstore.backend.type != "embedded":
         return [*found, *(await gateway.findings(config))]
     folder = config.data_dir
@@ -61,6 +67,7 @@ COMMAND = Command(
     checking=lookcommands.checking,
     checked=lookcommands.checked,
     verbs=(
+        tokencommand.VERB,
         lookcommands.DAYS,
         lookcommands.REPAIR,
         backupcommands.BACKUP,

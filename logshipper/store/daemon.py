@@ -1,6 +1,7 @@
 """The log store's wiring: folder, writer, readers, routes; its health and status."""
 
 import asyncio
+import resource
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,18 +15,19 @@ from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.intake import Intake
 from logshipper.store.engine.retention import Limits
 from logshipper.store.engine.writer import Writer
-from logshipper.store.http import access
-from logshipper.store.http.access import Tokens
 from logshipper.store.http.api import Api
 from logshipper.store.http.elastic import Elastic
 from logshipper.store.http.ingest import Ingest
 from logshipper.store.http.loki.routes import Loki
 from logshipper.store.http.pages import Pages
 from logshipper.store.http.push import Push
+from logshipper.store.http.signin import SignIn
 from logshipper.store.metrics import Metrics
 from logshipper.store.query.archive import Archive
 from logshipper.store.query.embedded import Embedded
 from logshipper.store.query.tail import Tails
+from logshipper.store.query.turns import Turns
+from logshipper.store.who import Who
 from wharfinger.errors import ConfigError, Finding, WharfingerError
 from wharfinger.lifecycle import Scope
 
@@ -53,8 +55,7 @@ class Logstore:
         self._loop = asyncio.get_running_loop()
         self._folder = Folder(config.data_dir)
         self._metrics = Metrics(scope.metrics)
-        self._writing, self._reading = _tokens(config.logstore)
-        self._readers = ThreadPoolExecutor(_READERS, "reader")
+        self._readers = Turns(_READERS, self._metrics.waiting.set)
         self._parser = ThreadPoolExecutor(1, "parser")
         self._archive = Archive(self._folder)
         self._tails = Tails(self._loop, self._metrics)
@@ -67,19 +68,32 @@ class Logstore:
             tell=self._tell,
             committed=self._tails.committed,
         )
-        ingest = Ingest(self._intake, self._metrics, lambda: self._writing, self._parser)
+        self._who = Who(config.logstore, scope, self._metrics)
+        self._add_routes()
+
+    def _add_routes(self) -> None:
+        scope, who = self._scope, self._who
+        ingest = Ingest(
+            self._intake,
+            self._metrics,
+            who.door,
+            who.sending,
+            self._parser,
+            denied=who.guard.count,
+        )
         elastic = Elastic(ingest)
         backend = Embedded(self._archive, self._tails, self._readers)
-        loki = Loki(backend, self._metrics, lambda: self._reading, tell=self._tell_failure)
+        loki = Loki(backend, who.guard, tell=self._tell_failure)
         api = Api(
             backend,
             self._metrics,
-            lambda: self._reading,
+            who.guard,
             tell=self._tell_failure,
         )
         scope.add_routes(elastic.routes())
         scope.add_routes(Push(ingest, scope.events.emit).routes())
         scope.add_routes(api.routes())
+        scope.add_routes(SignIn(who.guard, who.audit).routes())
         scope.add_routes(loki.routes())
         scope.add_routes(Pages(elastic.version, api.denied).routes())
 
@@ -91,7 +105,11 @@ class Logstore:
         """
         if missing := schema.missing_features():
             raise ConfigError([Finding("SQLite", missing, "use a Python whose SQLite has FTS5")])
+        # Every sender and reader holds a connection, and SQLite must not go without.
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         await self._scope.enter(self._open())
+        await self._who.start(self._folder.root)
         self._scope.spawn("watch writer", self._watch())
 
     async def drain(self) -> None:
@@ -120,7 +138,7 @@ class Logstore:
         Raises:
             ConfigError: a token file cannot be used; nothing was changed.
         """
-        self._writing, self._reading = _tokens(config.logstore)
+        await self._who.reload(config.logstore)
         self._writer.limits = _limits(config.logstore)
         self._intake.queue_bytes = config.logstore.queue_bytes
         self._config = config
@@ -160,7 +178,13 @@ class Logstore:
 
     def _broken(self) -> dict[str, str]:
         """Day files that cannot be used, and why; one that was moved away is none."""
-        broken = {**self._archive.damaged, **self._writer.broken, **self._writer.removal.strays}
+        writer = self._writer
+        broken = {
+            **writer.growing,
+            **self._archive.damaged,
+            **writer.broken,
+            **writer.removal.strays,
+        }
         return {path: why for path, why in broken.items() if Path(path).exists()}
 
     def _stuck(self) -> str:
@@ -180,13 +204,6 @@ class Logstore:
     def _tell(self, kind: str, level: str, **fields: object) -> None:
         """Records an event from the writer's thread."""
         self._loop.call_soon_threadsafe(lambda: self._scope.events.emit(kind, level, **fields))
-
-
-def _tokens(section: LogstoreConfig) -> tuple[Tokens, Tokens]:
-    return (
-        access.load(section.ingest_token_file, "logstore.ingest_token_file"),
-        access.load(section.read_token_file, "logstore.read_token_file"),
-    )
 
 
 def _limits(section: LogstoreConfig) -> Limits:

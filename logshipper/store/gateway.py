@@ -2,26 +2,30 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from logshipper.store.config import Config
-from logshipper.store.http import access
-from logshipper.store.http.access import Tokens
+from logshipper.store.access import tokens
+from logshipper.store.access.tokens import Tokens
+from logshipper.store.config import Config, LogstoreConfig
 from logshipper.store.http.api import Api
 from logshipper.store.http.closed import Closed
 from logshipper.store.http.pages import Pages
+from logshipper.store.http.signin import SignIn
 from logshipper.store.metrics import Metrics
 from logshipper.store.model import DEFAULT_TENANT
 from logshipper.store.query.backends import choice
 from logshipper.store.query.backends.remote import Remote
+from logshipper.store.query.turns import Turns
+from logshipper.store.who import Who
 from wharfinger.errors import ConfigError, Finding, WharfingerError
+from wharfinger.files import make_folder
 from wharfinger.health import Check
 from wharfinger.lifecycle import Scope
 
 _WATCH_SECONDS: Final = 10.0
 _READERS: Final = 4
+_FOLDER_MODE: Final = 0o700
 
 
 class Gateway:
@@ -30,29 +34,41 @@ class Gateway:
     Args:
         config: all that it reads of the file.
         scope: what the lifecycle lends.
+
+    Raises:
+        ConfigError: a file cannot be used, or a tenant has no place there.
     """
 
     def __init__(self, config: Config, scope: Scope) -> None:
         self._config = config
         self._scope = scope
-        self._reading = _tokens(config)
-        self._readers = ThreadPoolExecutor(_READERS, "reader")
-        section = config.logstore.backend
-        self.backend = choice.make(section, self._readers)
-        closed = Closed(section.type, section.url)
-        api = Api(
-            self.backend,
-            Metrics(scope.metrics),
-            lambda: self._reading,
-            tell=self._tell_failure,
-        )
+        section, metrics = config.logstore, Metrics(scope.metrics)
+        self._readers = Turns(_READERS, metrics.waiting.set)
+        self.backend = choice.make(section.backend, self._readers)
+        self._who = Who(section, scope, metrics)
+        if found := unplaced(section, self._who.door.rules.reading):
+            raise ConfigError(found)
+        closed = Closed(section.backend.type, section.backend.url)
+        api = Api(self.backend, metrics, self._who.guard, tell=self._tell_failure)
         scope.add_routes(api.routes())
+        scope.add_routes(SignIn(self._who.guard, self._who.audit).routes())
         scope.add_routes(Pages(closed.version, api.denied).routes())
         scope.add_routes(closed.routes())
 
     async def start(self) -> None:
-        """Begins to look whether the engine is there; nobody waits for it."""
+        """Begins to look whether the engine is there; nobody waits for it.
+
+        Raises:
+            ConfigError: there is no folder for the key of the sessions.
+        """
+        folder = self._config.data_dir
+        try:
+            make_folder(folder, _FOLDER_MODE)
+        except OSError as error:
+            why = f"{folder} cannot be written: {error.strerror}"
+            raise ConfigError([Finding("logstore.data_dir", why, "name another")]) from None
         await self._scope.enter(self._open())
+        await self._who.start(folder)
         check = self._scope.health.check("back end")
         self._scope.spawn("watch back end", self._watch(check))
 
@@ -65,12 +81,12 @@ class Gateway:
         return {"backend": section.type, "url": section.url, "tenants": dict(section.tenants)}
 
     async def reload(self, config: Config) -> None:
-        """Swaps in tokens.
+        """Swaps in tokens and limits.
 
         Raises:
             ConfigError: a token file cannot be used; nothing was changed.
         """
-        self._reading = _tokens(config)
+        await self._who.reload(config.logstore)
         self._config = config
 
     @asynccontextmanager
@@ -95,29 +111,35 @@ class Gateway:
         self._scope.events.emit(kind, "error", endpoint=endpoint, error=error)
 
 
+def unplaced(section: LogstoreConfig, reading: Tokens) -> list[Finding]:
+    """The tenants that may read, and for whom no place in the other engine is named."""
+    wanted: set[str] = {*reading.tenants, *section.user_tenants.values()}
+    if section.user_header and section.user_tenant:
+        wanted.add(section.user_tenant)
+    missing = sorted(each for each in wanted or {DEFAULT_TENANT} if not section.backend.place(each))
+    if not missing:
+        return []
+    problem = f"has nothing for {', '.join(missing)}, who may read"
+    return [Finding("logstore.backend.tenants", problem, "name what each may see")]
+
+
 async def findings(config: Config) -> list[Finding]:
     """What stands in the way of good answers from the other engine."""
-    with ThreadPoolExecutor(1) as executor:
-        try:
-            backend: Remote = choice.make(config.logstore.backend, executor)
-        except ConfigError as error:
-            return list(error.findings)
-        try:
-            await backend.reach()
-            return await backend.findings()
-        except WharfingerError as error:
-            return [Finding("logstore.backend.url", str(error), "is it running, is url right?")]
-        finally:
-            await backend.close()
-
-
-def _tokens(config: Config) -> Tokens:
-    tokens = access.load(config.logstore.read_token_file, "logstore.read_token_file")
-    places = config.logstore.backend.tenants
-    wanted = tokens.tenants or {DEFAULT_TENANT}
-    missing = sorted(wanted - places.keys())
-    if missing and (places or len(wanted) > 1):
-        # Else they would all see the one place that there is without the table.
-        problem = f"has nothing for {', '.join(missing)}, who may read by read_token_file"
-        raise ConfigError([Finding("logstore.backend.tenants", problem, "name what each may see")])
-    return tokens
+    readers = Turns(2)
+    try:
+        found = unplaced(
+            config.logstore,
+            tokens.load(config.logstore.read_token_file, "logstore.read_token_file"),
+        )
+        backend: Remote = choice.make(config.logstore.backend, readers)
+    except ConfigError as error:
+        return list(error.findings)
+    try:
+        await backend.reach()
+        return [*found, *(await backend.findings())]
+    except WharfingerError as error:
+        fix = "is it running, is url right?"
+        return [*found, Finding("logstore.backend.url", str(error), fix)]
+    finally:
+        await backend.close()
+        readers.shutdown()

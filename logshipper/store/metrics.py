@@ -26,10 +26,17 @@ class Metrics:
         self.refused = counter("refused_requests_total", "Requests answered with 429.", "reason")
         self.messages = counter("message_characters_total", "Characters of messages committed.")
         self.queries = counter("queries_total", "Queries answered.", "endpoint")
+        self.denied = counter("denied_requests_total", "Requests of those who may not.", "reason")
+        self.read = counter("reader_requests_total", "Requests by who reads.", "tenant", "reader")
+        self.sent = counter("sender_bytes_total", "Bytes taken by who sent.", "tenant", "sender")
+        self.audit_lost = counter(
+            "audit_lost_lines_total", "Lines that the audit file does not have."
+        )
         self.queue = gauge("queue_bytes", "Bytes of bodies that wait to be committed.")
         self.disk = gauge("disk_bytes", "Bytes of all day files.")
         self.free = gauge("free_bytes", "Bytes left on the disk.")
         self.days = gauge("day_files", "Day files, of all tenants.")
+        self.waiting = gauge("waiting_questions", "Questions that wait for a thread.")
         self.tails = gauge("tails", "Live tails that are open.")
         self.commit_seconds = Histogram(
             f"{_PREFIX}_commit_seconds",

@@ -32,15 +32,20 @@ def check_faults(folder: Path, *faults: str) -> int:
     for path in recording.root.glob("*/*.db"):
         check_file(path)
     refused = [line for line in notes.splitlines() if line.startswith("refused")]
-    assert all("cannot" in line for line in refused), "health does not say why"
+    assert all(len(line.split()) > 2 for line in refused), "health does not say why"
     return len(refused)
 
 
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO", "EDQUOT"])
-@pytest.mark.parametrize("when", ["1+67", "3+79", "5+83", "2..12", "40..60", "90..130"])
+@pytest.mark.parametrize("when", ["1+67", "5+83", "2..12", "60..110"])
 def test_writes_fail(tmp_path: Path, error: str, when: str) -> None:
     """In the same life lines are taken as soon as the fault has gone, and none is twice."""
     assert check_faults(tmp_path, f"{WRITES}:error={error}:when={when}")
+
+
+@pytest.mark.parametrize("when", ["5..9", "36..40", "50..54"])
+def test_reads_fail(tmp_path: Path, when: str) -> None:
+    assert check_faults(tmp_path, f"pread64:error=EIO:when={when}")
 
 
 @pytest.mark.parametrize("when", range(1, 5))

@@ -84,6 +84,34 @@ def test_a_flipped_bit_changes_no_line_in_silence(closed: Path, seed: int) -> No
 
 
 @pytest.mark.parametrize(
+    ("text", "damaged"),
+    [(b"USING fts5", b"USING \xe6ts5"), (b"count INTEGER NOT NULL", b"count INTEGER NOT NU\xccL")],
+)
+def test_a_damaged_schema_is_said_although_it_is_no_text(
+    closed: Path, text: bytes, damaged: bytes
+) -> None:
+    """SQLite quotes it in its message, which Python then cannot decode."""
+    content = closed.read_bytes()
+    assert text in content
+    closed.write_bytes(content.replace(text, damaged, 1))
+    with pytest.raises(Unavailable, match=closed.name):
+        found(Folder(closed.parents[1]), "t", "word7")
+    life = Life(closed.parents[1])
+    with pytest.raises(Busy, match=closed.name):
+        life.send(Body("t", 0, "a", 0, 3))
+    life.close()
+
+
+def test_a_line_of_no_known_stream_is_damage(closed: Path) -> None:
+    connection = sqlite3.connect(closed)
+    connection.execute("UPDATE stream SET id = 77")
+    connection.commit()
+    connection.close()
+    with pytest.raises(Unavailable, match=closed.name):
+        found(Folder(closed.parents[1]), "t")
+
+
+@pytest.mark.parametrize(
     "damage",
     [
         lambda content: b"",

@@ -10,21 +10,24 @@ import pytest
 from logshipper.store.query import embedded
 from logshipper.store.query.archive import Archive
 from logshipper.store.query.tally import Tally
-from tests.store.running import Make, Store
+from tests.store.running import ACTION, Make, Store
 
 START = "2026-11-23T08:00:0"
 
 
 async def filled(make: Make) -> Store:
     store = await make(retention_days=3650)
-    for n in range(6):
-        await store.add(
-            f"{'ERROR ' if n % 3 == 0 else ''}line {n} odd{n % 2}",
-            time=f"{START}{n}Z",
-            app="shop" if n < 4 else "web",
-            env="prod",
-            host=f"h{n % 2}",
-        )
+    lines = (
+        {
+            "message": f"{'' if n % 3 else 'ERROR '}line {n} odd{n % 2}",
+            "time": f"{START}{n}Z",
+            "app": "shop" if n < 4 else "web",
+            "env": "prod",
+            "host": f"h{n % 2}",
+        }
+        for n in range(6)
+    )
+    await store.bulk(*(text for line in lines for text in (ACTION, json.dumps(line))))
     return store
 
 

@@ -263,6 +263,30 @@ def test_a_full_database_acknowledges_nothing_and_recovers(
     assert [kind for kind, _ in store.events] == ["store refusing", "store accepting"]
 
 
+def test_a_log_that_cannot_be_moved_into_its_file_is_told(
+    make: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite ignores it: lines are taken, until the log has filled the disk."""
+
+    def fails(_day: DayWriter) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(writer_module, "_LONG_LOG_BYTES", 1)
+    monkeypatch.setattr(writer_module, "TICK_SECONDS", 60)
+    store = make()
+    assert store.send(document("a")) == [True]
+    store.writer.tick()
+    assert store.writer.growing == {}
+    with monkeypatch.context() as broken:
+        broken.setattr(DayWriter, "checkpoint", fails)
+        store.writer.tick()
+        assert store.send(document("b")) == [True]
+    (why,) = store.writer.growing.values()
+    assert "cannot be moved into it: disk I/O error" in why
+    store.writer.tick()
+    assert store.writer.growing == {}
+
+
 def test_without_traffic_plenty_of_room_mends(
     make: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -201,3 +201,19 @@ def test_descriptors_are_given_back(tmp_path: Path) -> None:
     for number in range(50):
         write_atomically(tmp_path / "f", b"%d" % number)
     assert open_descriptors() == before
+
+
+def test_a_folder_is_made_with_those_above_it_and_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(files, "sync_folder", synced.append)
+    files.make_folder(tmp_path / "a" / "b", 0o700)
+    assert (tmp_path / "a" / "b").is_dir()
+    assert synced == [tmp_path, tmp_path / "a"]
+    # Whoever made it may have been killed before the sync.
+    files.make_folder(tmp_path / "a" / "b", 0o700)
+    assert synced[2:] == [tmp_path / "a"]
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        files.make_folder(tmp_path / "file" / "c", 0o700)

@@ -1,16 +1,19 @@
 """What the operator's command reads of the host's configuration: a section at a time."""
 
 import os
+import ssl
 from pathlib import Path
 from typing import Any, cast
 
 import aiohttp
 import msgspec
 
+from wharfinger import servertls
 from wharfinger.config import Section, load
 from wharfinger.errors import ConfigError, Finding
 from wharfinger.sample import sections
 from wharfinger.sections import EtcdConfig
+from wharfinger.servertls import TlsFiles
 
 
 def daemons() -> dict[str, type[Section]]:
@@ -39,6 +42,22 @@ def section(name: str, model: type[Section], path: Path | None) -> Any:
         ),
     )
     return getattr(load(whole, path=path).value, name)
+
+
+def url(listening: Any) -> str:
+    """Where a daemon of this host answers, given its section."""
+    scheme = "https" if getattr(listening, "tls", None) else "http"
+    return f"{scheme}://{listening.listen}"
+
+
+def tls(listening: Any) -> ssl.SSLContext | bool:
+    """How its certificate is checked, as aiohttp takes it: it must be the one in the section.
+
+    Raises:
+        ConfigError: the certificate cannot be read.
+    """
+    files: TlsFiles | None = getattr(listening, "tls", None)
+    return True if files is None else servertls.trusting(files)
 
 
 def etcd(path: Path | None) -> EtcdConfig:

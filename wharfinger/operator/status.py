@@ -248,14 +248,15 @@ async def _ask(
     session: aiohttp.ClientSession, path: Path | None, name: str, model: type[Section]
 ) -> Answer:
     try:
-        listen = settings.section(name, model, path).listen
+        section = settings.section(name, model, path)
+        listen, url, tls = section.listen, settings.url(section), settings.tls(section)
     except ConfigError as error:
         why = "; ".join(map(str, error.findings))
         return Answer(daemon=name, listen="", state=MISCONFIGURED, why=why)
     try:
-        async with session.get(f"http://{listen}/healthz") as response:
+        async with session.get(f"{url}/healthz", ssl=tls) as response:
             body = await response.read()
-        async with session.get(f"http://{listen}/status") as response:
+        async with session.get(f"{url}/status", ssl=tls) as response:
             held = msgspec.json.decode(await response.read())
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         held = None

@@ -78,6 +78,19 @@ class DayWriter:
             raise Unavailable(f"{self.path} was replaced while it was written to")
         return [next(row_ids) if is_new else None for is_new in fresh]
 
+    @property
+    def log_bytes(self) -> int:
+        """How long the file's write-ahead log is."""
+        return wal.size(self.path)
+
+    def checkpoint(self) -> None:
+        """Moves the log into the file, as SQLite does by itself; but it tells nobody of a failure.
+
+        Raises:
+            sqlite3.Error: it cannot; what was stored stays in the log.
+        """
+        self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
     def close(self) -> None:
         """Closes the file; an open transaction is rolled back."""
         self.connection.close()

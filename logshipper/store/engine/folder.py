@@ -14,7 +14,7 @@ from logshipper.store.lines import times
 from logshipper.store.model import TENANT
 from wharfinger import lock
 from wharfinger.errors import ConfigError, Finding
-from wharfinger.files import sync_folder
+from wharfinger.files import make_folder, sync_folder
 
 # A file that is being removed; its log goes before it, and only when this name is on disk.
 _GONE: Final = ".gone"
@@ -47,10 +47,8 @@ class Folder:
         """
         if tenant in self._prepared:
             return
-        folder = self.root / tenant
-        folder.mkdir(mode=_MODE, parents=True, exist_ok=True)
         # Also where it is there: another life may have made it and been killed before it synced.
-        sync_folder(self.root)
+        make_folder(self.root / tenant, _MODE)
         self._prepared.add(tenant)
 
     def days(self, tenant: str) -> list[int]:
@@ -135,7 +133,7 @@ class Folder:
         """
         with ExitStack() as stack:
             try:
-                self.root.mkdir(mode=_MODE, parents=True, exist_ok=True)
+                make_folder(self.root, _MODE)
                 stack.enter_context(lock.held(self.root / "lock", "logstore"))
             except OSError as error:
                 why = f"{self.root} cannot be written: {error.strerror}"

@@ -73,7 +73,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     _refuse_emptied(path)
     if not path.exists():
         _make(path)
-    used = wal.is_used(path)
+    used = wal.size(path) > 0
     if used:
         wal.settle(path)
         _verify(path)

@@ -75,17 +75,17 @@ def keep_damaged(path: Path) -> None:
         shutil.copyfile(_log(path), copy)
 
 
-def is_used(path: Path) -> bool:
-    """Whether a day's file has a log with something in it."""
+def size(path: Path) -> int:
+    """The bytes of a day file's log; 0 if there is none."""
     try:
-        return _log(path).stat().st_size > 0
+        return _log(path).stat().st_size
     except FileNotFoundError:
-        return False
+        return 0
 
 
 def set_aside(path: Path) -> None:
     """Makes way for a new file: SQLite would take what is left of one of its name for its own."""
-    if is_used(path):
+    if size(path):
         _log(path).rename(path.with_name(path.name + SUFFIX + ORPHAN))
     discard(path)
 

@@ -25,6 +25,7 @@ RETENTION_SECONDS: Final = 60.0
 _RETRY_SECONDS: Final = 5
 _OPEN_DAYS: Final = 8
 _PLENTY_BYTES: Final = 16 * 2**20
+_LONG_LOG_BYTES: Final = 64 * 2**20
 # What SQLite says when the disk is at fault: the same lines work when it has mended.
 _DISK_ERRORS: Final = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")
 
@@ -74,6 +75,7 @@ class Writer:
         removal: what retention has done, and why not more.
         failing: why the disk takes nothing; empty if it does.
         broken: day files that cannot be written, and why.
+        growing: day files of which only the log can be written, and why.
         failure: what ended the thread before its time.
         turned_at: monotonic seconds when the thread last came round; it does every second.
     """
@@ -92,6 +94,7 @@ class Writer:
         self.limits = limits
         self.failing = ""
         self.broken: dict[str, str] = {}
+        self.growing: dict[str, str] = {}
         self.failure: BaseException | None = None
         self.turned_at = time.monotonic()
         self._folder = folder
@@ -132,6 +135,7 @@ class Writer:
         except OSError as error:
             self._fail(f"the disk cannot be read: {error.strerror}")
             return
+        self._checkpoint()
         self._metrics.free.set(free)
         wanted = self.limits.min_free_bytes
         if free < wanted:
@@ -141,6 +145,18 @@ class Writer:
             self._intake.refusal = ""
             if self._folder.has_room(_PLENTY_BYTES):
                 self._mend()
+
+    def _checkpoint(self) -> None:
+        """Looks after logs that have grown long: SQLite has tried in vain, and told nobody."""
+        growing = {}
+        for day in list(self._days.values()):
+            if (size := day.log_bytes) > _LONG_LOG_BYTES:
+                try:
+                    day.checkpoint()
+                except sqlite3.Error as error:
+                    why = f"its log of {size} bytes cannot be moved into it: {error}"
+                    growing[str(day.path)] = why
+        self.growing = growing
 
     def _removed(self, file: DayFile) -> None:
         self._tell("day removed", "info", **removal.named(file))
@@ -235,7 +251,7 @@ class Writer:
             return Busy("disk", self.failing, _RETRY_SECONDS)
         self._tell("commit failed", "error", path=path, error=repr(error)[:500])
         if isinstance(error, sqlite3.DataError | sqlite3.IntegrityError) or not isinstance(
-            error, sqlite3.Error | Unavailable
+            error, sqlite3.Error | Unavailable | UnicodeDecodeError
         ):
             return error
         self.broken[path] = str(error)

@@ -8,9 +8,11 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from logshipper.store.access.callers import Denied
 from logshipper.store.http import export as exporting
+from logshipper.store.http import guard as guarding
 from logshipper.store.http import parameters
-from logshipper.store.http.access import Tokens
+from logshipper.store.http.guard import Guard, Handler
 from logshipper.store.http.hits import answer, render
 from logshipper.store.http.parameters import MAX_LIMIT
 from logshipper.store.lines import times
@@ -23,10 +25,8 @@ _DEFAULT_CONTEXT: Final = 10
 _NO_LIMIT: Final = 10**12
 _PING_SECONDS: Final = 15.0
 _UNBUFFERED: Final = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
-_DENIED: Final = {"WWW-Authenticate": 'Basic realm="logstore", charset="UTF-8"'}
+_STREAMS: Final = frozenset({"export", "tail"})
 _STREAM: Final = web.RequestKey("stream", web.StreamResponse)
-
-Handler = Callable[[web.Request, str], Awaitable[web.StreamResponse]]
 
 
 class Api:
@@ -35,7 +35,7 @@ class Api:
     Args:
         backend: what answers.
         metrics: what to count.
-        tokens: gives those that may read.
+        guard: lets in who may read.
         tell: is told of failures: what, at which endpoint, why.
     """
 
@@ -43,13 +43,13 @@ class Api:
         self,
         backend: Backend,
         metrics: Metrics,
-        tokens: Callable[[], Tokens],
+        guard: Guard,
         *,
         tell: Callable[[str, str, str], None],
     ) -> None:
         self._backend = backend
         self._metrics = metrics
-        self._tokens = tokens
+        self._guard = guard
         self._tell = tell
 
     def routes(self) -> list[web.RouteDef]:
@@ -62,22 +62,25 @@ class Api:
             "export": self._export,
             "tail": self._tail,
         }
-        return [web.get(f"/api/{name}", self._guarded(name, h)) for name, h in handlers.items()]
+        # HEAD would wait for the end of a stream whose lines it may not have.
+        return [
+            web.get(f"/api/{name}", self._guarded(name, h), allow_head=name not in _STREAMS)
+            for name, h in handlers.items()
+        ]
 
     def denied(self, request: web.Request) -> web.Response | None:
-        """The refusal of a request without a token that may read; None if it has one."""
-        if self._tokens().tenant(request.headers.get("Authorization", "")) is None:
-            return _json({"error": "the token is missing or wrong"}, 401, _DENIED)
+        """The refusal of who must not have the page; it holds no line, so almost anybody may."""
+        try:
+            self._guard.door.check_page(request)
+        except Denied as denied:
+            self._guard.count(denied, request)
+            return guarding.refusal(denied)
         return None
 
     def _guarded(
         self, name: str, handler: Handler
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        async def guarded(request: web.Request) -> web.StreamResponse:
-            tenant = self._tokens().tenant(request.headers.get("Authorization", ""))
-            if tenant is None:
-                return _json({"error": "the token is missing or wrong"}, 401, _DENIED)
-            self._metrics.queries.labels(name).inc()
+        async def answered(request: web.Request, tenant: str) -> web.StreamResponse:
             try:
                 return await handler(request, tenant)
             except BadQuery as error:
@@ -91,13 +94,14 @@ class Api:
                 refusal = _json({"error": str(error), "fix": fix}, 500)
             return _cut_off(request) or refusal
 
-        return guarded
+        return self._guard.read(name, answered)
 
     async def _search(self, request: web.Request, tenant: str) -> web.Response:
         asked, paging = parameters.query(request), parameters.paging(request)
         began = time.monotonic()
         page = await self._backend.search(tenant, asked, paging)
         self._metrics.search_seconds.observe(time.monotonic() - began)
+        guarding.gave(request, len(page.lines))
         return web.Response(
             body=answer(page.lines, more=page.more),
             content_type="application/json",
@@ -109,6 +113,7 @@ class Api:
         before = parameters.number(request, "before", _DEFAULT_CONTEXT, MAX_LIMIT, least=0)
         after = parameters.number(request, "after", _DEFAULT_CONTEXT, MAX_LIMIT, least=0)
         found = await self._backend.context(tenant, identity, before, after)
+        guarding.gave(request, len(found.before) + 1 + len(found.after))
         return _json(
             {
                 "before": [render(line) for line in found.before],
@@ -153,7 +158,8 @@ class Api:
                     response = web.StreamResponse(headers={**_UNBUFFERED, **form.headers()})
                     await response.prepare(request)
                     request[_STREAM] = response
-                await response.write(packer.pack(form.body(found[:left])))
+                await guarding.send(request, response, packer.pack(form.body(found[:left])))
+                guarding.gave(request, min(left, len(found)))
                 left -= len(found)
                 if left <= 0:
                     break
@@ -174,7 +180,8 @@ class Api:
                 data = b"".join(_event(line) for line in found) or b": ping\n\n"
                 if dropped:
                     data = b"event: dropped\ndata: %d\n\n" % dropped + data
-                await response.write(data)
+                await guarding.send(request, response, data)
+                guarding.gave(request, len(found))
         return response
 
 

@@ -1,6 +1,7 @@
 """One request of lines, whatever its protocol: who may, memory for it, understanding, commit."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -9,9 +10,11 @@ from typing import Final, Generic, TypeVar
 
 from aiohttp import web
 
+from logshipper.store.access.callers import Caller, Denied
+from logshipper.store.access.door import Door
+from logshipper.store.access.rates import Rates
 from logshipper.store.engine.intake import Intake, Reservation
 from logshipper.store.http import packed
-from logshipper.store.http.access import Tokens
 from logshipper.store.http.protocols import understood
 from logshipper.store.http.protocols.understood import Understood
 from logshipper.store.metrics import Metrics
@@ -24,7 +27,6 @@ T = TypeVar("T", bound=Understood)
 _INLINE_BYTES: Final = 32 * 1024
 _INLINE_PACKED_BYTES: Final = 4 * 1024
 _READ_SECONDS: Final = 60.0
-CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="logstore", charset="UTF-8"'}
 
 
 class Refusal(Exception):
@@ -76,8 +78,10 @@ class Ingest:
     Args:
         intake: where they go.
         metrics: what to count.
-        tokens: gives those that may write.
+        door: tells who sends.
+        rates: bytes of each sender.
         executor: where big bodies are understood.
+        denied: is told of those who may not.
         clock_ns: wall time.
     """
 
@@ -85,15 +89,19 @@ class Ingest:
         self,
         intake: Intake,
         metrics: Metrics,
-        tokens: Callable[[], Tokens],
+        door: Door,
+        rates: Rates,
         executor: Executor,
         *,
+        denied: Callable[[Denied, web.Request], None],
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._intake = intake
         self._metrics = metrics
-        self._tokens = tokens
+        self._door = door
+        self._rates = rates
         self._executor = executor
+        self._denied = denied
         self._clock_ns = clock_ns
 
     @property
@@ -107,10 +115,7 @@ class Ingest:
         Raises:
             Refusal: the sender may not write.
         """
-        tenant = self._tokens().tenant(request.headers.get("Authorization", ""))
-        if tenant is None:
-            raise Refusal(401, "the token is missing or wrong", CHALLENGE)
-        return tenant
+        return self._sender(request).tenant
 
     async def take(self, request: web.Request, way: Way[T]) -> Taken[T]:
         """Takes a request; when it returns, all that is good of it is on disk.
@@ -118,13 +123,16 @@ class Ingest:
         Raises:
             Refusal: nothing of it was taken.
         """
-        tenant = self.tenant(request)
+        sender = self._sender(request)
+        self._wait_for_turn(sender)
         try:
             with self._intake.reserve(request.content_length or 0) as reservation:
                 encoding = _encoding(request, way)
                 raw = await _read(request, reservation)
-                body = await self._understood(raw, encoding, way, reservation)
-                taken = Taken(body, await self._committed(tenant, body))
+                sizes: list[int] = []
+                body = await self._understood(raw, encoding, way, reservation, sizes.append)
+                self._took(sender, sum(sizes))
+                taken = Taken(body, await self._committed(sender.tenant, body))
         except Busy as busy:
             self._metrics.refused.labels(busy.reason).inc()
             again = {"Retry-After": str(busy.retry_after_seconds)}
@@ -137,7 +145,12 @@ class Ingest:
         return taken
 
     async def _understood(
-        self, raw: bytes, encoding: str, way: Way[T], reservation: Reservation
+        self,
+        raw: bytes,
+        encoding: str,
+        way: Way[T],
+        reservation: Reservation,
+        took: Callable[[int], None],
     ) -> T:
         now_ns = self._clock_ns()
 
@@ -145,6 +158,7 @@ class Ingest:
             body = packed.unpacked(raw, encoding)
             if way.opened is not None:
                 body = way.opened(body)
+            took(len(body))
             reservation.grow(len(body) + way.weigh(body))
             return way.understand(body, now_ns)
 
@@ -152,6 +166,23 @@ class Ingest:
         if len(raw) <= (_INLINE_PACKED_BYTES if grows else _INLINE_BYTES):
             return understand()
         return await asyncio.get_running_loop().run_in_executor(self._executor, understand)
+
+    def _sender(self, request: web.Request) -> Caller:
+        try:
+            return self._door.sender(request)
+        except Denied as denied:
+            self._denied(denied, request)
+            raise Refusal(denied.status, str(denied), denied.headers) from None
+
+    def _wait_for_turn(self, sender: Caller) -> None:
+        if wait := self._rates.wait_seconds(sender.key, time.monotonic()):
+            self._metrics.refused.labels("rate").inc()
+            again = {"Retry-After": str(math.ceil(wait))}
+            raise Refusal(429, f"{sender.name} has sent too many bytes a second", again)
+
+    def _took(self, sender: Caller, size: int) -> None:
+        self._rates.use(sender.key, size, time.monotonic())
+        self._metrics.sent.labels(sender.tenant, sender.label).inc(size)
 
     async def _committed(self, tenant: str, body: T) -> list[bool]:
         if not body.documents:

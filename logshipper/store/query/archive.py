@@ -161,7 +161,8 @@ class Archive:
         try:
             reader = open_day(path)
             yield reader
-        except (sqlite3.Error, Unavailable) as error:
+        except (sqlite3.Error, Unavailable, UnicodeDecodeError, LookupError) as error:
+            # The last two: names in a damaged file are no text, and numbers in it lead nowhere.
             name = getattr(error, "sqlite_errorname", _DAMAGED[0])
             if name.startswith(_DAMAGED):
                 self.damaged[str(path)] = str(error)

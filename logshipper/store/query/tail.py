@@ -14,6 +14,7 @@ from logshipper.store.query.plan import Plan
 from logshipper.store.query.search import Effort, fitting_values
 
 QUEUED_HITS: Final = 2_000
+QUEUED_CHARACTERS: Final = 16 * 2**20
 _LINE_MASK: Final = (1 << LINE_BITS) - 1
 
 
@@ -25,21 +26,30 @@ class Follower:
         tenant: whose lines.
         plan: which of them.
         limit: hits that wait for a slow reader; beyond it the oldest are dropped and counted.
+        limit_characters: of the hits that wait, in the same way.
     """
 
     tenant: str
     plan: Plan
     limit: int = QUEUED_HITS
+    limit_characters: int = QUEUED_CHARACTERS
     _hits: list[Hit] = field(default_factory=list)
     _dropped: int = 0
+    _characters: int = 0
     _more: asyncio.Event = field(default_factory=asyncio.Event)
 
     def put(self, hits: Sequence[Hit]) -> None:
         """Takes hits; on the event loop."""
         self._hits.extend(hits)
-        excess = len(self._hits) - self.limit
-        if excess > 0:
+        self._characters += sum(map(_size, hits))
+        excess = max(0, len(self._hits) - self.limit)
+        dropped = sum(map(_size, self._hits[:excess]))
+        while self._characters - dropped > self.limit_characters:
+            dropped += _size(self._hits[excess])
+            excess += 1
+        if excess:
             del self._hits[:excess]
+            self._characters -= dropped
             self._dropped += excess
         self._more.set()
 
@@ -54,8 +64,12 @@ class Follower:
                 continue
             self._more.clear()
             hits, dropped = self._hits, self._dropped
-            self._hits, self._dropped = [], 0
+            self._hits, self._dropped, self._characters = [], 0, 0
             yield hits, dropped
+
+
+def _size(hit: Hit) -> int:
+    return len(hit.line.message) + len(hit.line.extra)
 
 
 class Tails:

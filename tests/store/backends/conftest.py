@@ -101,7 +101,7 @@ async def embedded(start: Start) -> Above:
 
 @pytest.fixture
 async def elastic() -> AsyncIterator[StrictSearch]:
-    async with StrictSearch(TYPES) as server:
+    async with StrictSearch(dict(TYPES)) as server:
         server.add("logs-main", corpus.body(corpus.LINES))
         server.add("other-main", corpus.body(corpus.OTHER))
         yield server

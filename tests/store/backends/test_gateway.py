@@ -292,3 +292,31 @@ async def test_status_and_reload(start: Start, elastic: StrictSearch, tmp_path: 
     flags |= {f"logstore.{k}": v for k, v in remote("elastic", elastic.url).items()}
     await above.daemon.reload(load(Config, environment={}, flags=flags).value)
     assert (await above.client.get("/api/search")).status == 401
+
+
+async def test_a_tenant_that_comes_later_sees_nothing(
+    start: Start, elastic: StrictSearch, tmp_path: Path
+) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("first-token default\n")
+    above = await start("elastic", read_token_file=tokens, **remote("elastic", elastic.url))
+    tokens.write_text("first-token default\nsecond-token ops\n")
+
+    async def told() -> Any:
+        headers = {"Authorization": "Bearer second-token"}
+        answer = await above.client.get("/api/search", headers=headers)
+        return answer.status, await answer.json()
+
+    async def known() -> bool:
+        return (await told())[0] != 401
+
+    await until(known, timeout_seconds=10, what="the token counts")
+    status, body = await told()
+    assert (status, body["error"]) == (400, "the tenant ops has no place in the back end")
+
+
+async def test_who_one_is(above_elastic: Above) -> None:
+    told = await above_elastic.get("/api/whoami")
+    assert told["tenant"] == "default"
+    page = await above_elastic.client.get("/", headers={"Accept": "text/html"})
+    assert page.status == 200

@@ -1,6 +1,7 @@
 """What requests of Loki's API ask for; the times and lengths that they write."""
 
 import math
+from collections.abc import Iterable
 from typing import Final
 
 from aiohttp import web
@@ -30,6 +31,10 @@ class Asking:
     def __init__(self, given: "MultiMapping[str]", now_ns: int) -> None:
         self._given = given
         self._now_ns = now_ns
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """All parameters as they are."""
+        return self._given.items()
 
     def text(self, name: str, default: str = "") -> str:
         """A parameter as it is."""

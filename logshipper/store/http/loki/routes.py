@@ -7,13 +7,14 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from logshipper.store.http.access import Tokens
+from logshipper.store.access.callers import Denied
+from logshipper.store.http import guard as guarding
+from logshipper.store.http.guard import Guard
 from logshipper.store.http.loki import fields, replies
 from logshipper.store.http.loki.asking import Asking, asked
 from logshipper.store.http.loki.tailing import Tailing
 from logshipper.store.http.loki.volumes import Volumes
 from logshipper.store.lines import times
-from logshipper.store.metrics import Metrics
 from logshipper.store.model import BadQuery
 from logshipper.store.query.backend import Counting
 from logshipper.store.query.logql import parser
@@ -28,7 +29,6 @@ _PREFIX: Final = "/loki/api/v1"
 _LABELS_SINCE_NS: Final = 6 * 3600 * times.SECOND_NS
 _CATEGORIZED: Final = "categorize-labels"
 _FLAGS: Final = "X-Loki-Response-Encoding-Flags"
-_DENIED: Final = {"WWW-Authenticate": 'Basic realm="logstore", charset="UTF-8"'}
 # The Loki whose answers these are; Grafana asks before it uses what is new.
 _BUILD: Final = {
     "version": "3.5.0",
@@ -47,8 +47,7 @@ class Loki:
 
     Args:
         backend: what answers.
-        metrics: what to count.
-        tokens: gives those that may read; `X-Scope-OrgID` says nothing here.
+        guard: lets in who may read; `X-Scope-OrgID` says nothing here.
         tell: is told of failures: what, at which endpoint, why.
         clock_ns: wall time.
     """
@@ -56,8 +55,7 @@ class Loki:
     def __init__(
         self,
         backend: Counting,
-        metrics: Metrics,
-        tokens: Callable[[], Tokens],
+        guard: Guard,
         *,
         tell: Callable[[str, str, str], None],
         clock_ns: Callable[[], int] = time.time_ns,
@@ -65,8 +63,7 @@ class Loki:
         self._answers = Answers(backend)
         self._volumes = Volumes(self._answers)
         self._tailing = Tailing(backend, self._answers, clock_ns)
-        self._metrics = metrics
-        self._tokens = tokens
+        self._guard = guard
         self._tell = tell
         self._clock_ns = clock_ns
 
@@ -102,14 +99,11 @@ class Loki:
     def _guarded(
         self, name: str, handler: Handler
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        async def guarded(request: web.Request) -> web.StreamResponse:
-            tenant = self._tokens().tenant(request.headers.get("Authorization", ""))
-            if tenant is None:
-                text = "the token is missing or wrong\n"
-                return web.Response(text=text, status=401, headers=_DENIED)
-            self._metrics.queries.labels(f"loki {name}").inc()
+        async def answered(request: web.Request, tenant: str) -> web.StreamResponse:
             try:
-                answer = await handler(await asked(request, self._clock_ns()), tenant, request)
+                asking = await asked(request, self._clock_ns())
+                guarding.asks(request, asking.items())
+                answer = await handler(asking, tenant, request)
             except BadQuery as error:
                 # Grafana shows a text that is no JSON as it is.
                 return web.Response(text=f"{error} ({error.fix})\n", status=400)
@@ -118,7 +112,7 @@ class Loki:
                 return web.Response(text=f"{error}\n", status=500)
             return answer if isinstance(answer, web.StreamResponse) else _json(answer)
 
-        return guarded
+        return self._guard.read(f"loki {name}", answered, _refusal)
 
     async def _query_range(self, asking: Asking, tenant: str, request: web.Request) -> Any:
         found = parser.parse(asking.query())
@@ -144,6 +138,7 @@ class Loki:
         lines = await self._answers.lines(
             tenant, translate(log, *span), asking.limit(), newest_first=asking.newest_first()
         )
+        guarding.gave(request, len(lines))
         return replies.lines(lines, categorized=_CATEGORIZED in request.headers.get(_FLAGS, ""))
 
     async def _label_sets(
@@ -200,6 +195,11 @@ class Loki:
 
     async def _build(self, _asking: Asking, _tenant: str, _request: web.Request) -> Any:
         return _BUILD
+
+
+def _refusal(denied: Denied) -> web.Response:
+    text = f"{denied} ({denied.fix})\n" if denied.fix else f"{denied}\n"
+    return web.Response(text=text, status=denied.status, headers=denied.headers)
 
 
 def _success(data: object) -> Mapping[str, object]:

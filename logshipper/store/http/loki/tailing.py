@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import WSMsgType, web
 
+from logshipper.store.http import guard as guarding
 from logshipper.store.http.loki import replies
 from logshipper.store.http.loki.asking import Asking
 from logshipper.store.model import BadQuery, Found
@@ -52,7 +53,7 @@ class Tailing:
                 tenant, translate(log, start_ns), limit, newest_first=True
             )
             await socket.prepare(request)
-            sending = asyncio.create_task(self._send(socket, before[::-1], coming, asked))
+            sending = asyncio.create_task(self._send(request, socket, before[::-1], coming, asked))
             listening = asyncio.create_task(_until_closed(socket))
             try:
                 await asyncio.wait({sending, listening}, return_when=asyncio.FIRST_COMPLETED)
@@ -65,6 +66,7 @@ class Tailing:
 
     async def _send(
         self,
+        request: web.Request,
         socket: web.WebSocketResponse,
         before: Sequence[Entry],
         coming: AsyncIterator[tuple[Sequence[Found], int]],
@@ -73,12 +75,14 @@ class Tailing:
         known = {one.id for one in before}
         if before:
             await socket.send_str(self._message(before, 0))
+            guarding.gave(request, len(before))
         with Expressions() as expressions:
             async for found, dropped in coming:
                 new = [one for one in found if one.id not in known]
                 kept = await asyncio.to_thread(passed, new, asked, expressions) if new else []
                 if kept or dropped:
                     await socket.send_str(self._message(kept, dropped))
+                    guarding.gave(request, len(kept))
 
     def _message(self, lines: Sequence[Entry], dropped: int) -> str:
         reply = replies.tail(lines, dropped, self._clock_ns())

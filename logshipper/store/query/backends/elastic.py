@@ -124,18 +124,16 @@ class Elastic(Remote):
 
     async def reach(self) -> None:
         """See `Remote`; a question that needs no rights but those of searches."""
-        config = self.connection.config
-        index = next(iter(config.tenants.values()), config.index)
+        index = self.place(self.tenants[0])
         parameters = {"fields": mapping.TIME, **_LENIENT}
         await self._told(Question(f"/{index}/_field_caps", "GET", parameters=parameters))
 
     async def findings(self) -> list[Finding]:
         """See `Remote`."""
         found: list[Finding] = []
-        tenants = self.connection.config.tenants or {"": ""}
-        for tenant in tenants:
+        for tenant in self.tenants:
             fields = await self._mapping(tenant, Query())
-            found += mapping.findings(fields, self._index(tenant))
+            found += mapping.findings(fields, self.place(tenant))
         return found
 
     async def _coming(
@@ -191,7 +189,7 @@ class Elastic(Remote):
     async def _mapping(self, tenant: str, query: Query) -> Fields:
         """How the fields of a query are mapped; asked anew after half a minute."""
         names = dsl.needed(query, self._words)
-        key = (self._index(tenant), names)
+        key = (self.place(tenant), names)
         asked_at, fields = self._mappings.get(key, (-_MAPPING_SECONDS, Fields()))
         if time.monotonic() - asked_at < _MAPPING_SECONDS:
             return fields
@@ -204,7 +202,7 @@ class Elastic(Remote):
         return fields
 
     async def _search(self, tenant: str, body: dict[str, Any]) -> dict[str, Any]:
-        path = f"/{self._index(tenant)}/_search"
+        path = f"/{self.place(tenant)}/_search"
         body = {**body, "timeout": f"{self.connection.seconds * 1000:.0f}ms"}
         answer = await self._told(Question(path, json=body, parameters=_WHOLE))
         if answer.get("timed_out") or answer.get("_shards", {}).get("failed"):
@@ -220,10 +218,6 @@ class Elastic(Remote):
         if reply.status == HTTPStatus.BAD_REQUEST:
             raise refused(Reply(reply.status, _reason(answer).encode()))
         return answer
-
-    def _index(self, tenant: str) -> str:
-        config = self.connection.config
-        return config.tenants.get(tenant, config.index)
 
 
 def _entry(hit: dict[str, Any]) -> Entry:

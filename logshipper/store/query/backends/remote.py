@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from logshipper.store.lines import times
-from logshipper.store.model import BadQuery, Filters, Found
+from logshipper.store.model import DEFAULT_TENANT, BadQuery, Filters, Found
 from logshipper.store.query.backend import Context, FieldValues, Histogram, Page, Paging
 from logshipper.store.query.backends import place as places
 from logshipper.store.query.backends.connection import Connection, slow
@@ -62,6 +62,23 @@ class Remote(ABC):
     @abstractmethod
     async def findings(self) -> list[Finding]:
         """What stands in the way of good answers there."""
+
+    def place(self, tenant: str) -> str:
+        """What the tenant sees there.
+
+        Raises:
+            BadQuery: nothing.
+        """
+        place = self.connection.config.place(tenant)
+        if not place:
+            fix = "let the operator name it in [logstore.backend] tenants"
+            raise BadQuery(f"the tenant {tenant} has no place in the back end", fix)
+        return place
+
+    @property
+    def tenants(self) -> tuple[str, ...]:
+        """Those who see anything there."""
+        return tuple(self.connection.config.tenants) or (DEFAULT_TENANT,)
 
     async def search(self, tenant: str, query: Query, paging: Paging) -> Page:
         """See `Backend`."""

@@ -55,7 +55,6 @@ class VictoriaLogs(Remote):
         self.now_ns = now_ns
         config = connection.config
         self._fields = config.word_fields
-        self._tenants = config.tenants
 
     async def asking(self, tenant: str, query: Query) -> tuple[Ask, Keep | None]:
         """See `Remote`."""
@@ -128,12 +127,12 @@ class VictoriaLogs(Remote):
 
     async def reach(self) -> None:
         """See `Remote`; a question, since `/health` says nothing of rights."""
-        await self._rows(next(iter(self._tenants), ""), "_time:1ms", 1)
+        await self._rows(self.tenants[0], "_time:1ms", 1)
 
     async def findings(self) -> list[Finding]:
         """See `Remote`."""
         found: list[Finding] = []
-        for tenant in self._tenants or {"": ""}:
+        for tenant in self.tenants:
             rows = await self._rows(tenant, "_time:1d", _LOOKED_AT)
             if rows and all(row.get("_msg", "").startswith(_NO_MESSAGE) for row in rows):
                 found.append(_finding("the newest lines have no message", "_msg_field = message"))
@@ -181,8 +180,8 @@ class VictoriaLogs(Remote):
         return reply
 
     def _headers(self, tenant: str) -> dict[str, str]:
-        account, _, project = self._tenants.get(tenant, "0:0").partition(":")
-        return {"AccountID": account, "ProjectID": project or "0"}
+        account, _, project = self.place(tenant).partition(":")
+        return {"AccountID": account, "ProjectID": project}
 
 
 async def _coming(

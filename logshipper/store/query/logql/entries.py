@@ -122,7 +122,7 @@ def _line_fits(line: str, stage: LineFilter, finds: Finds) -> bool:
     if stage.op in {"|=", "!="}:
         found = any(value in line for value in stage.values)
     else:
-        found = any(finds(value, line) for value in stage.values)
+        found = finds(patterns.searched(stage.values), line)
     return found == (stage.op in {"|=", "|~"})
 
 

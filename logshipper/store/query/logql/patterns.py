@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from collections.abc import Sequence
 from typing import Final
 
 from logshipper.store.model import BadQuery
@@ -38,19 +39,24 @@ def anchored(pattern: str) -> str:
     Raises:
         BadQuery: it is none.
     """
-    found = _FLAGS.match(pattern)
-    if found is None:
-        return _checked(rf"\A(?:{pattern})\Z", pattern)
-    return _checked(rf"\A(?{found[1]}:{pattern[found.end() :]})\Z", pattern)
+    return _checked(rf"\A{_grouped(pattern)}\Z", pattern)
 
 
-def searched(pattern: str) -> str:
-    """The expression as it is looked for in a line.
+def searched(choices: Sequence[str]) -> str:
+    """The expression that is found in a line where one of these is; empty where any line will do.
 
     Raises:
-        BadQuery: it is none.
+        BadQuery: one of them is none.
     """
-    return _checked(pattern, pattern)
+    for choice in choices:
+        _checked(choice, choice)
+    return choices[0] if len(choices) == 1 else "|".join(map(_grouped, choices))
+
+
+def _grouped(pattern: str) -> str:
+    """The expression as a part of another: Python takes flags for a part in a group alone."""
+    found = _FLAGS.match(pattern)
+    return f"(?{found[1]}:{pattern[found.end() :]})" if found else f"(?:{pattern})"
 
 
 def _checked(pattern: str, shown: str) -> str:

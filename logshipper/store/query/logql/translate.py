@@ -98,12 +98,9 @@ class _Asking:
             if negated or all(stage.values):
                 self.terms.append(Part(stage.values, negated))
             return
-        for value in stage.values:
-            patterns.searched(value)
         # One expression for all choices, so that each line is looked at once.
-        choices = [f"(?:{value})" for value in stage.values]
-        pattern = stage.values[0] if len(choices) == 1 else patterns.searched("|".join(choices))
-        if pattern:
+        pattern = patterns.searched(stage.values)
+        if pattern or negated:
             self.terms.append(Regex(pattern, negated, "message"))
 
     def match(self, matcher: Matcher) -> None:

@@ -1,0 +1,101 @@
+// Counts of a question's lines: by time and level, and by the values of each field.
+
+import { bucketSeconds, span } from "../pure/ranges.js";
+import { conditions, FACETS } from "../pure/url.js";
+import { ask } from "./api.js";
+
+const HOUR = 3600;
+const DAY = 86_400;
+const FINE_BUCKETS = 48;
+
+/** Asks for the counts of one question after another; `changed` is told of each answer. */
+export class Counts {
+  constructor(changed) {
+    this.changed = changed;
+    this.histogram = null;
+    this.fields = {};
+    this.problem = null;
+    this.fieldsProblem = null;
+    this.busy = false;
+    this.asking = null;
+  }
+
+  /** Counts for a state, in at most `most` bars; what was known stays until the answer. */
+  async show(state, most) {
+    this.asking?.abort();
+    this.asking = new AbortController();
+    const { signal } = this.asking;
+    this.busy = true;
+    this.changed();
+    const began = performance.now();
+    const [histogram, fields] = await Promise.allSettled([
+      this.bars(state, most, signal),
+      this.values(state, signal),
+    ]);
+    if (signal.aborted) return Infinity;
+    this.busy = false;
+    this.histogram = histogram.value ?? null;
+    this.problem = histogram.reason ?? null;
+    if (fields.value) this.fields = fields.value;
+    this.fieldsProblem = fields.reason ?? null;
+    this.changed();
+    return performance.now() - began;
+  }
+
+  async bars(state, most, signal) {
+    const now = Date.now();
+    const wanted = span(state, now);
+    const from = wanted.from ? Date.parse(wanted.from) : NaN;
+    const to = wanted.to ? Date.parse(wanted.to) : now;
+    if (Number.isNaN(from)) return this.extent(state, wanted, most, signal);
+    const seconds = bucketSeconds((to - from) / 1000, most);
+    return this.buckets(state, wanted, from, to, seconds, signal);
+  }
+
+  // Nobody says when the first line was: coarse bars tell, and then finer ones are asked for.
+  async extent(state, wanted, most, signal) {
+    let coarse;
+    try {
+      coarse = await this.buckets(state, wanted, NaN, NaN, HOUR, signal);
+    } catch (error) {
+      if (error.status !== 400) throw error;
+      coarse = await this.buckets(state, wanted, NaN, NaN, DAY, signal);
+    }
+    if (!coarse.buckets.length) return coarse;
+    const { from, to } = coarse;
+    const seconds = bucketSeconds((to - from) / 1000, most);
+    if (coarse.buckets.length > FINE_BUCKETS && seconds === coarse.seconds) return coarse;
+    const named = { from: new Date(from).toISOString(), to: wanted.to };
+    return this.buckets(state, named, from, to, seconds, signal);
+  }
+
+  async buckets(state, wanted, from, to, seconds, signal) {
+    const asked = conditions(state, wanted);
+    asked.set("bucket_seconds", seconds);
+    if (seconds % 60 === 0) asked.set("bucket_minutes", seconds / 60);
+    const answer = await ask(`/api/histogram?${asked}`, signal);
+    const width = answer.bucket_seconds ?? answer.bucket_minutes * 60;
+    const buckets = answer.buckets.map(({ time, levels }) => ({ at: Date.parse(time), levels }));
+    return {
+      seconds: width,
+      buckets,
+      from: Number.isNaN(from) ? (buckets[0]?.at ?? NaN) : from,
+      to: Number.isNaN(to) ? (buckets.at(-1)?.at ?? NaN) + width * 1000 : to,
+      exact: answer.exact !== false,
+      countedFrom: answer.counted_from ?? "",
+    };
+  }
+
+  // The values of a field that has conditions are counted without these: otherwise none but the
+  // chosen ones could be seen, and no second one chosen.
+  async values(state, signal) {
+    const wanted = span(state, Date.now());
+    const chosen = FACETS.filter((name) => state[name].length);
+    const [all, ...others] = await Promise.all([
+      ask(`/api/fields?${conditions(state, wanted)}`, signal),
+      ...chosen.map((name) => ask(`/api/fields?${conditions(state, wanted, name)}`, signal)),
+    ]);
+    const free = chosen.map((name, at) => [name, others[at][name] ?? {}]);
+    return { ...all, ...Object.fromEntries(free) };
+  }
+}

@@ -1,0 +1,102 @@
+"""Signing in from a browser, and out; and who one is."""
+
+import asyncio
+import time
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from logshipper.store.access.audit import Audit
+from logshipper.store.access.callers import Caller, Denied
+from logshipper.store.http.guard import Guard, caller_of, refusal
+
+_BODY_BYTES: Final = 4_096
+_READ_SECONDS: Final = 10.0
+_JSON: Final = "application/json"
+
+
+class _Login(msgspec.Struct):
+    token: str
+
+
+class SignIn:
+    """Routes for people.
+
+    Args:
+        guard: knows who may read.
+        audit: notes who signs in.
+    """
+
+    def __init__(self, guard: Guard, audit: Audit) -> None:
+        self._guard = guard
+        self._door = guard.door
+        self._audit = audit
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes, for an aiohttp application."""
+        return [
+            web.post("/api/login", self._login),
+            web.post("/api/logout", self._logout),
+            web.get("/api/whoami", self._guard.read("whoami", self._whoami)),
+        ]
+
+    async def _login(self, request: web.Request) -> web.Response:
+        """200 and a cookie for a token that may read; the cookie counts for reading only."""
+        try:
+            shown = await _shown(request)
+            if self._door.rules.anyone_reads:
+                return _json(_who(self._door.reader(request), writes=False))
+            caller, cookie, ends_at = self._door.sign_in(request, shown)
+        except Denied as denied:
+            self._guard.count(denied, request)
+            return refusal(denied)
+        self._audit.note(
+            "signed in", "info", reader=caller.name, tenant=caller.tenant, peer=caller.address
+        )
+        response = _json(_who(caller, writes=False))
+        response.set_cookie(
+            self._door.sessions.cookie,
+            cookie,
+            max_age=int(ends_at - time.time()),
+            path="/",
+            secure=self._door.is_encrypted(request),
+            httponly=True,
+            samesite="Strict",
+        )
+        return response
+
+    async def _logout(self, _request: web.Request) -> web.Response:
+        response = web.Response(status=204, headers={"Cache-Control": "no-store"})
+        response.del_cookie(self._door.sessions.cookie, path="/")
+        return response
+
+    async def _whoami(self, request: web.Request, _tenant: str) -> web.Response:
+        caller = caller_of(request)
+        return _json(_who(caller, writes=self._door.may_write(request, caller.tenant)))
+
+
+async def _shown(request: web.Request) -> str:
+    """The token in a body, which has to say that it is JSON: no form of another site can."""
+    if request.content_type != _JSON:
+        raise Denied(415, "login", "this is no JSON", f"send Content-Type: {_JSON}")
+    body = b""
+    try:
+        async with asyncio.timeout(_READ_SECONDS):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > _BODY_BYTES:
+                    raise Denied(413, "login", "no token is as long as this", "send the token")
+        return msgspec.json.decode(body, type=_Login).token
+    except (TimeoutError, msgspec.MsgspecError, UnicodeDecodeError, web.RequestPayloadError):
+        raise Denied(400, "login", "the body holds no token", 'send {"token":"..."}') from None
+
+
+def _who(caller: Caller, *, writes: bool) -> dict[str, object]:
+    may = ["read", "write"] if writes else ["read"]
+    return {"tenant": caller.tenant, "name": caller.name, "may": may}
+
+
+def _json(value: object) -> web.Response:
+    body = msgspec.json.encode(value)
+    return web.Response(body=body, content_type=_JSON, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,128 @@
+"""Who may, as it stands: rules from the configuration and its files, which are read again."""
+
+import asyncio
+import ssl
+from pathlib import Path
+from typing import Final
+
+from logshipper.store.access import keyfile, rules, tokens
+from logshipper.store.access.audit import Audit
+from logshipper.store.access.door import Door
+from logshipper.store.access.rates import Rates
+from logshipper.store.access.rereading import Rereading
+from logshipper.store.access.tokens import Tokens
+from logshipper.store.config import LogstoreConfig
+from logshipper.store.http.guard import Guard
+from logshipper.store.metrics import Metrics
+from wharfinger import servertls
+from wharfinger.scope import Scope
+from wharfinger.servertls import Replaceable, TlsFiles
+
+_LOOK_SECONDS: Final = 1.0
+_CHECK: Final = "token files"
+
+
+class Who:
+    """The door and all that stands behind it.
+
+    Args:
+        section: what the configuration says.
+        scope: what the lifecycle lends.
+        metrics: what to count.
+
+    Attributes:
+        door: tells who has come.
+        guard: stands in front of every question.
+        audit: notes them.
+        sending: bytes of each sender.
+
+    Raises:
+        ConfigError: a file cannot be used.
+    """
+
+    def __init__(self, section: LogstoreConfig, scope: Scope, metrics: Metrics) -> None:
+        self._scope = scope
+        self._token_files = self._watched_tokens(section)
+        self.door = Door(rules.make(section, *self._token_files.first()), keyfile.fresh())
+        self.audit = Audit(
+            scope.events.emit, metrics, scope.health.check("audit"), section.audit_file
+        )
+        self.sending = Rates(section.ingest_bytes_per_second)
+        self._asking = Rates(section.read_requests_per_second)
+        self.guard = Guard(self.door, self.audit, metrics, self._asking)
+        self._tls_files = self._watched_certificate(section.tls)
+        scope.application.middlewares.append(self.guard.front)
+        scope.application.on_response_prepare.append(self.guard.prepared)
+
+    async def start(self, folder: Path) -> None:
+        """Begins to watch the files.
+
+        Args:
+            folder: keeps the key of the sessions; it must exist.
+        """
+        try:
+            self.door.sessions = await asyncio.to_thread(keyfile.kept, folder)
+        except OSError as error:
+            # Those of this process serve as well; only a restart signs everybody out.
+            self._scope.events.emit("sessions not kept", "warning", why=error.strerror)
+        await self._scope.enter(self.audit.running())
+        self._scope.spawn("watch files", self._watch())
+
+    async def reload(self, section: LogstoreConfig) -> None:
+        """Swaps in what the configuration says now.
+
+        Raises:
+            ConfigError: a token file cannot be used; nothing was changed.
+        """
+        files = self._watched_tokens(section)
+        read = await asyncio.to_thread(_tokens, section)
+        self._token_files.end()
+        self._token_files = files
+        self._scope.health.check(_CHECK).ok()
+        self.door.rules = rules.make(section, *read)
+        self.sending.per_second = section.ingest_bytes_per_second
+        self._asking.per_second = section.read_requests_per_second
+        self.audit.use(section.audit_file)
+        self.guard.recheck()
+
+    async def _watch(self) -> None:
+        """Takes up changed files; ends the answers to those who may no longer read."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            if await self._token_files.look():
+                known = self.door.rules
+                self._scope.events.emit(
+                    "tokens read again",
+                    writing=len(known.writing.known),
+                    reading=len(known.reading.known),
+                )
+            if self._tls_files is not None and await self._tls_files.look():
+                self._scope.events.emit("certificate read again")
+            self.guard.recheck()
+
+    def _watched_tokens(self, section: LogstoreConfig) -> Rereading[tuple[Tokens, Tokens]]:
+        def use(read: tuple[Tokens, Tokens]) -> None:
+            self.door.rules = rules.make(section, *read)
+
+        paths = [p for p in (section.ingest_token_file, section.read_token_file) if p is not None]
+        check = self._scope.health.check(_CHECK)
+        return Rereading(paths, lambda: _tokens(section), use, check)
+
+    def _watched_certificate(self, files: TlsFiles | None) -> Rereading[ssl.SSLContext] | None:
+        if files is None:
+            return None
+
+        def use(context: ssl.SSLContext) -> None:
+            serving.latest = context
+
+        check = self._scope.health.check("certificate")
+        watched = Rereading(files.paths, lambda: servertls.load(files), use, check)
+        self._scope.tls = serving = Replaceable(watched.first())
+        return watched
+
+
+def _tokens(section: LogstoreConfig) -> tuple[Tokens, Tokens]:
+    return (
+        tokens.load(section.ingest_token_file, "logstore.ingest_token_file"),
+        tokens.load(section.read_token_file, "logstore.read_token_file"),
+    )

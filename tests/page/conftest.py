@@ -1,0 +1,43 @@
+"""One browser and one log store for all tests of the page in a worker, a tab for each test."""
+
+import shutil
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, async_playwright
+
+from tests.page.browsing import Store, Visit
+
+# Debian's, which .ci/setup installs: no other browser is fetched.
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        # Root has no sandbox in a container; what is shown comes from this machine.
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+        made = await playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield made
+        await made.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def store(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Store]:
+    made = Store(tmp_path_factory.mktemp("page"))
+    await made.start()
+    yield made
+    await made.process.kill()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit(browser: Browser, store: Store) -> AsyncIterator[Visit]:
+    context = await browser.new_context(
+        viewport={"width": 1280, "height": 800}, timezone_id="Europe/Berlin", locale="en-GB"
+    )
+    context.set_default_timeout(10_000)
+    made = Visit(await context.new_page(), store.url)
+    yield made
+    await context.close()
+    assert made.complaints() == []
