@@ -15,7 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from logstore_ingest import START, message
+from logstore.corpus import START, message
 
 from logshipper.store.engine.day import DayWriter
 from logshipper.store.engine.folder import Folder

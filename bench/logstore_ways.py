@@ -17,7 +17,7 @@ import aiohttp
 import cramjam
 import psutil
 from isal import igzip
-from logstore_ingest import START, message
+from logstore.corpus import START, message
 
 from logshipper.decode import Record
 from logshipper.encoding import Encoding

@@ -8,9 +8,10 @@ from wharfinger.text import printable
 
 
 class Exit(IntEnum):
-    """Exit codes, after sysexits.h."""
+    """Exit codes, after sysexits.h, but for grep's EMPTY: asked whether there is any, none was."""
 
     OK = 0
+    EMPTY = 1
     USAGE = 64
     UNAVAILABLE = 69
     BUG = 70

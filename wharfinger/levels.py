@@ -27,6 +27,7 @@ _SPELLINGS: Final = {
     "emerg": 6,
     "emergency": 6,
 }
+_CAPITAL_SPELLINGS: Final = {name.upper(): level for name, level in _SPELLINGS.items()}
 # Levels stand near the start of a line; a word further on is more likely prose.
 _SCANNED_CHARACTERS: Final = 160
 # Capitals count anywhere; small letters only where a logger put them: [error], level=error.
@@ -62,9 +63,12 @@ def spellings(level: int) -> tuple[str, ...]:
 
 def detect(message: str) -> int:
     """The level that a line names itself, `UNKNOWN` if it names none."""
-    for found in _LEVEL.finditer(message, 0, _SCANNED_CHARACTERS):
-        if small := found[1] or found[2]:
-            return _SPELLINGS[small]
-        if found.start() == 0 or not message[found.start() - 1].isalpha():
-            return _SPELLINGS[found[0].lower()]
+    found = _LEVEL.search(message, 0, _SCANNED_CHARACTERS)
+    while found is not None:
+        if found.lastindex:
+            return _SPELLINGS[found[found.lastindex]]
+        start = found.start()
+        if start == 0 or not message[start - 1].isalpha():
+            return _CAPITAL_SPELLINGS[found[0]]
+        found = _LEVEL.search(message, found.end(), _SCANNED_CHARACTERS)
     return UNKNOWN

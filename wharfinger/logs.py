@@ -2,14 +2,13 @@
 
 import logging
 import os
-import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal
 
 from wharfinger.jsontext import encode_line
-from wharfinger.text import printable
+from wharfinger.logfmt import logfmt
 
 LOGGER: Final = logging.getLogger("wharfinger")
 LEVELS: Final = {
@@ -27,12 +26,6 @@ _PRIORITIES: Final = {
     logging.ERROR: "<3>",
     logging.CRITICAL: "<2>",
 }
-_BARE: Final = re.compile(r'[^ "=\\]+')
-
-
-def logfmt(fields: Mapping[str, object]) -> str:
-    """`key=value` pairs on one line; a value with blanks, quotes or control codes is quoted."""
-    return " ".join(f"{_key(key)}={_value(value)}" for key, value in fields.items())
 
 
 def configure(
@@ -102,29 +95,3 @@ class _Formatter(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
         text = encode_line(line).decode() if self._form == "json" else logfmt(line)
         return _PRIORITIES.get(record.levelno, "") + text if self._under_journald else text
-
-
-def _key(key: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", key)
-
-
-def _value(value: object) -> str:
-    match value:
-        case None:
-            return '""'
-        case bool():
-            return "true" if value else "false"
-        case float():
-            return f"{value:.6g}"
-        case str():
-            text = value
-        case bytes():
-            text = value.decode(errors="backslashreplace")
-        case list() | tuple() | set() | frozenset():
-            text = ",".join(str(item) for item in value)
-        case _:
-            text = str(value)
-    if _BARE.fullmatch(text) and text.isprintable():
-        return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{printable(escaped)}"'

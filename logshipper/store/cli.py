@@ -9,7 +9,12 @@ from logshipper.store.config import Config
 from logshipper.store.daemon import Logstore
 from logshipper.store.engine import schema
 from logshipper.store.gateway import Gateway
-from logshipper.store.keeping import backupcommands, lookcommands
+from logshipper.store.keeping import (
+    backupcommands,
+    exportcommand,
+    importcommand,
+    lookcommands,
+)
 from wharfinger import servertls
 from wharfinger.cli import Command, run
 from wharfinger.errors import ConfigError, Finding
@@ -72,6 +77,8 @@ COMMAND = Command(
         lookcommands.REPAIR,
         backupcommands.BACKUP,
         backupcommands.RESTORE,
+        exportcommand.EXPORT,
+        importcommand.IMPORT,
     ),
 )
 

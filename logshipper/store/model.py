@@ -95,12 +95,15 @@ class Document(msgspec.Struct, frozen=True, gc=False):
         source: for an id of the shape `<source>.<hex offset>` the source, else the whole id;
             empty for a document without one.
         offset: the offset, or -1 for an id of any other shape.
+        copy: for a line that comes out of a store, which it is of those that are all alike: it
+            is known if there are more than so many; -1 for any other line.
     """
 
     line: Line
     text: str
     source: str
     offset: int
+    copy: int = -1
 
 
 class Key(NamedTuple):

@@ -70,7 +70,7 @@ def test_what_may_have_changed_within_a_tick_is_copied(folder: Folder, tmp_path:
     assert made(folder, tmp_path / "to", "20261126T080000Z", later_ns=LATER).linked == 0
     assert made(folder, tmp_path / "to", "20261126T080000Z", later_ns=LATER).linked == 3
     names = [path.name for path in backup.backups(tmp_path / "to")]
-    assert names == ["20261126T070000Z", "20261126T080000Z", "20261126T080000Z-2"]
+    assert names == ["20261126T070000Z", "20261126T080000Z", "20261126T080000Z-002"]
 
 
 def test_what_was_acknowledged_before_is_in_it_while_lines_come(
@@ -239,3 +239,18 @@ def test_a_day_in_the_way_is_kept_with_its_log(folder: Folder, tmp_path: Path) -
         "2026-11-23.db.replaced-T-shm",
         "2026-11-23.db.replaced-T-wal",
     ]
+
+
+def test_a_backup_sorts_behind_the_newest_whatever_the_clock_says() -> None:
+    for newest, expected in (
+        ("", "20261126T080000Z"),
+        ("20261126T075959Z-004", "20261126T080000Z"),
+        ("20261126T080000Z", "20261126T080000Z-002"),
+        ("20261126T080000Z-009", "20261126T080000Z-010"),
+        ("20270101T000000Z", "20270101T000000Z-002"),
+    ):
+        found = manifest.name_after("20261126T080000Z", newest)
+        assert found == expected > newest
+        assert manifest.is_stamp(found)
+    with pytest.raises(Rejected, match="is the clock right"):
+        manifest.name_after("20261126T080000Z", "20270101T000000Z-999")

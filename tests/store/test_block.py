@@ -1,12 +1,13 @@
 """A block holds exactly what was put in, whatever it was."""
 
-import zlib
-
+import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from logshipper.store.engine import block
 from logshipper.store.engine.block import Body, Columns, Head
+from wharfinger.errors import Unavailable
 
 HOSTILE = st.one_of(
     st.text(),
@@ -35,7 +36,18 @@ def test_round_trip(rows: list[tuple[int, int, int, str, bytes]]) -> None:
     again = Columns()
     again.extend(block.decode_head(head), block.decode_body(body))
     assert again == columns
-    assert zlib.decompress(head)  # any zlib reads it, now and in ten years
+    assert zstandard.ZstdDecompressor().decompress(head)  # any zstd reads it, now and in ten years
+
+
+@given(st.lists(ROW, min_size=1, max_size=5), st.data())
+def test_what_rotted_is_refused(
+    rows: list[tuple[int, int, int, str, bytes]], data: st.DataObject
+) -> None:
+    head, body = map(bytearray, block.encode(columns_of(rows)))
+    for packed, decode in ((head, block.decode_head), (body, block.decode_body)):
+        packed[data.draw(st.integers(0, len(packed) - 1))] ^= data.draw(st.integers(1, 255))
+        with pytest.raises(Unavailable):
+            decode(bytes(packed))
 
 
 @given(st.lists(ROW, min_size=2, max_size=20), st.data())

@@ -117,3 +117,65 @@ def test_good_lines_are_kept_in_order_beside_bad_ones(lines: list[tuple[bool, st
     body = bulk.parse("\n".join(rows).encode("utf-8", "surrogatepass"), NOW_NS)
     wanted = [text for good, text in lines if good]
     assert [d.line.message for d in body.documents][: len(wanted)] == wanted
+
+
+ACTION = st.one_of(
+    st.sampled_from(
+        [
+            '{"create":{}}',
+            '{"create":{"_id":"c.1.a"}}',
+            '{"create":{"_id":"c.1.b","_index":"x"}}',
+            '{"create":{"_id":null,"_routing":"r"}}',
+            '{"create":{"_id":7}}',
+            '{"index":{"_id":"7"}}',
+            '{"create":{},"index":{}}',
+            '{"create":null}',
+            '{"create":{}',
+            '"index":{}}',
+            '{"create":{}},{"create":{}}',
+            "{}",
+            "",
+        ]
+    ),
+    st.text(max_size=8).map(lambda text: json.dumps({"create": {"_id": text * 40}})),
+)
+DOCUMENT = st.one_of(
+    st.sampled_from(
+        [
+            GOOD,
+            '{"message":"ERROR \\u001b[1mx 数据","@timestamp":"2026-11-23T06:59:00.1Z","app":"a"}',
+            '{"message":"m","@timestamp":"2026-11-23T06:59:00.123456789Z","other":1}',
+            '{"message":"m","@timestamp":"2099-11-23T06:59:00Z"}',
+            '{"message":"m","@timestamp":"no"}',
+            GOOD + "," + GOOD,
+            '{"message":"m"',
+            "",
+        ]
+    ),
+    st.text(max_size=20).map(lambda text: json.dumps({"message": text})),
+)
+
+
+@given(st.lists(st.tuples(ACTION, DOCUMENT), min_size=1, max_size=6), st.booleans())
+def test_the_short_way_and_the_long_one_agree(pairs: list[tuple[str, str]], ends: bool) -> None:
+    body = "\n".join(line for pair in pairs for line in pair).encode() + b"\n" * ends
+    short = bulk._regular(body, NOW_NS, "logs")
+    assert short is None or short == bulk._irregular(body, NOW_NS, "logs")
+
+
+def test_what_senders_send_goes_the_short_way() -> None:
+    for action in ('{"create":{"_id":"c.1.0"}}', '{"create": {}}', '{"index":{"_index":"x"}}'):
+        assert bulk._regular(f"{action}\n{GOOD}\n".encode() * 3, NOW_NS, "logs") is not None
+
+
+@given(st.lists(st.text(max_size=6) | st.none(), min_size=1), st.text(max_size=6))
+def test_the_short_answer_and_the_long_one_agree(ids: list[str | None], index: str) -> None:
+    items = tuple(bulk.Item("create", index, identity) for identity in ids)
+    documents = parsed('{"create":{}}', GOOD).documents * len(ids)
+    answer = json.loads(bulk.answer(bulk.Body(items, documents), [True] * len(ids), 3))
+    assert answer["took"] == 3
+    assert answer["errors"] is False
+    wanted = {"_index": index, "result": "created", "status": 201}
+    assert [item["create"] for item in answer["items"]] == [
+        wanted | ({} if identity is None else {"_id": identity}) for identity in ids
+    ]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logshipper.store.lines import documents
+from logshipper.store.lines import documents, usual
 from logshipper.store.lines.times import DAY_NS
 from logshipper.store.model import MAX_EXTRA_BYTES, MAX_MESSAGE_BYTES, Document, Stream
 from wharfinger import levels
@@ -21,6 +21,13 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
+
+
+def read(raw: bytes, identity: str) -> Document:
+    (found,) = usual.read([raw], [identity], NOW_NS)
+    if isinstance(found, Rejected):
+        raise found
+    return found
 
 
 def made(identity: str = "", **fields: Any) -> Document:
@@ -187,13 +194,34 @@ def test_the_short_way_and_the_long_one_agree(fields: dict[str, Any]) -> None:
             return str(error)
 
     long = of(lambda: documents.document(documents.decode(raw), "c.1.0", NOW_NS))
-    assert of(lambda: documents.read(raw, "c.1.0", NOW_NS)) == long
+    assert of(lambda: read(raw, "c.1.0")) == long
+
+
+@given(st.lists(USUAL, max_size=5))
+def test_many_lines_are_read_as_one_by_one(rows: list[dict[str, Any]]) -> None:
+    raws = [json.dumps(fields).encode() for fields in rows]
+    identities = [f"c.1.{at:x}" for at in range(len(raws))]
+    together = usual.read(raws, identities, NOW_NS)
+    for raw, identity, found in zip(raws, identities, together, strict=True):
+        (alone,) = usual.read([raw], [identity], NOW_NS)
+        assert str(found) == str(alone)
+
+
+@given(
+    st.lists(
+        st.sampled_from(["c.1.a0", "c.1.0", "c.1.00", "c.1.A", "c.1.+1", "c.1.1_0", "c", "", "a.b"])
+        | st.from_regex(r"[a-c.]{1,4}\.[0-9a-f]{1,17}", fullmatch=True)
+    )
+)
+def test_many_ids_are_split_as_one_by_one(identities: list[str]) -> None:
+    sources, offsets = usual.split_ids(identities)
+    assert list(zip(sources, offsets, strict=True)) == list(map(documents.split_id, identities))
 
 
 @given(st.binary())
 def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     with contextlib.suppress(Rejected):
-        assert documents.read(raw, "", NOW_NS).source == ""
+        assert read(raw, "").source == ""
 
 
 def test_a_line_of_millions_of_lists_takes_no_memory() -> None:

@@ -1,6 +1,7 @@
 """JSON lines: ids, names, and lines that are bad."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from logshipper.store.http.protocols import jsonline, understood
 from logshipper.store.http.protocols.jsonline import Names
 from logshipper.store.http.protocols.understood import Lines
 from logshipper.store.model import Document, TooLarge
+from wharfinger.errors import Rejected
 
 NOW_NS = 1_795_417_140 * 10**9
 
@@ -102,3 +104,31 @@ def test_more_lines_than_memory_are_refused() -> None:
 @given(st.binary(max_size=200))
 def test_garbage_never_fails(body: bytes) -> None:
     parsed(body)
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"message": st.text()},
+            optional={
+                "_id": st.sampled_from(["c0ffee.abc.1f", "any", "x" * 200, "x" * 600, "", 7, None]),
+                "@timestamp": st.sampled_from(["2026-11-23T06:59:00.5Z", "1", "no", 5]),
+                "app": st.text(max_size=5),
+                "_msg": st.just("y"),
+                "other": st.just(1),
+            },
+        ),
+        max_size=6,
+    )
+)
+def test_the_short_way_and_the_long_one_agree(rows: list[dict[str, Any]]) -> None:
+    found = parsed(*map(json.dumps, rows), called=Names(("app",)))
+    called = Names(("app", "_msg"), ("_time",))
+    good, bad = [], []
+    for row in rows:
+        try:
+            good.append(jsonline._document(json.dumps(row).encode(), called, NOW_NS))
+        except Rejected as error:
+            bad.append(str(error))
+    assert found.documents == good
+    assert [reason for _, reason in found.reasons] == bad

@@ -16,7 +16,7 @@ from logshipper.store.engine.folder import Folder
 from logshipper.store.lines import documents, times
 from logshipper.store.lines.times import DAY_NS
 from logshipper.store.model import BadQuery, Document, Filters, Hit
-from logshipper.store.query import identity, language
+from logshipper.store.query import identity, language, plan
 from logshipper.store.query.archive import Archive
 from logshipper.store.query.search import Effort, Order
 
@@ -205,6 +205,9 @@ QUERY = st.lists(
             "alpha",
             "beta",
             "-gamma",
+            "-rare",
+            "-al*",
+            '-"beta gamma"',
             "连接",
             "rare",
             "app:shop",
@@ -231,8 +234,11 @@ def naive(lines: list[Hit], text: str) -> list[Hit]:
             '"alpha beta"': "alpha beta" in hit.line.message,
             "al*": "alpha" in words,
             "-gamma": "gamma" not in words,
+            "-rare": "rare" not in words,
+            "-al*": "alpha" not in words,
+            '-"beta gamma"': "beta gamma" not in hit.line.message,
         }
-        terms = re.findall(r'"[^"]*"|\S+', text)
+        terms = re.findall(r'-?"[^"]*"|\S+', text)
         if all(tests.get(term, term in words) for term in terms):
             kept.append(hit)
     return kept
@@ -284,6 +290,21 @@ def test_agrees_with_reading_every_line(
             order = replace(order, beyond=page[-1].key)
         assert answer == wanted
     archive.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("alpha -beta", '("alpha") NOT ("beta")'),
+        ("alpha -al* -连接", '("alpha") NOT ("al"* OR "连接")'),
+        ('alpha -"beta gamma"', '"alpha"'),
+        ("-beta", ""),  # what lacks a word has no place in the index
+    ],
+)
+def test_the_index_leaves_out_what_it_can_tell(archive: Archive, text: str, asked: str) -> None:
+    prepared = archive.plan(language.parse(text))
+    assert plan.match_expression(prepared, None) == asked
+    assert prepared.checks_text == ("NOT" not in asked)
 
 
 def test_context_stays_with_its_container_across_days(archive: Archive, folder: Folder) -> None:

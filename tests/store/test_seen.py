@@ -51,3 +51,22 @@ def test_extend_cuts_what_is_too_long() -> None:
 
 def test_nothing_new_writes_nothing() -> None:
     assert seen.extend(Span((1,)), []) == ()
+
+
+@given(OFFSETS, OFFSETS)
+def test_a_span_is_lengthened_as_if_it_were_encoded_anew(
+    before: list[int], after: list[int]
+) -> None:
+    span = Span(tuple(before))
+    longer = seen.lengthened(seen.encode(span), span.high, after)
+    if longer is None:
+        assert after[0] <= span.high or after[-1] - span.high >= 1 << 16
+    else:
+        assert seen.decode(span.low, longer).offsets == (*before, *after)
+        assert seen.extend(span, after) == (seen.decode(span.low, longer),)
+
+
+def test_a_full_span_is_not_lengthened() -> None:
+    data = seen.encode(Span(tuple(range(seen.SPAN_OFFSETS - 1))))
+    assert seen.lengthened(data, seen.SPAN_OFFSETS - 2, [500]) is not None
+    assert seen.lengthened(data, seen.SPAN_OFFSETS - 2, [500, 501]) is None

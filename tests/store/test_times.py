@@ -91,3 +91,30 @@ def test_day_names_are_read_back(day: int) -> None:
     assert times.parse_day(name) == day
     assert times.parse_day(name.replace("-", "")) == day
     assert times.parse_day(f"{name}x") is None
+
+
+TEXTS = st.one_of(
+    st.integers(0, 7_000_000_000 * 10**9).map(times.text),
+    st.sampled_from(
+        [
+            "2026-11-23T06:59:00.1Z",
+            "2026-11-23T06:59:00.Z",
+            "2026-11-23T06:59:00.1ZZ",
+            "2026-11-23T06:59:00.1",
+            "2026-11-23T06:59:00.+1Z",
+            "2026-11-23T06:59:00.1_1Z",
+            "2026-11-23T06:59:00.1234567890Z",
+            "2026-11-23T06:59:60.000000000Z",
+            "2026-11-23T06:59:00Z",
+            "2026-13-23T06:59:00.123456789Z",
+            "1795417140",
+            "Z",
+            "",
+        ]
+    ),
+)
+
+
+@given(st.lists(TEXTS, max_size=5))
+def test_many_at_once_are_read_as_one_by_one(texts: list[str]) -> None:
+    assert times.parse_texts(texts) == [times.parse(text) for text in texts]

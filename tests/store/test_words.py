@@ -1,5 +1,6 @@
 """The index's tokens, and the query's that must meet them."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -50,3 +51,17 @@ def test_every_part_of_a_text_is_found_by_its_tokens(text: str, data: st.DataObj
     pairs, runs = words.query_text(piece)
     assert set(TOKENIZER.tokens(pairs)) <= held
     assert all(any(token.startswith(run) for token in held) for run in runs)
+
+
+@given(st.lists(st.tuples(st.text(), st.integers(1, 300)), max_size=5))
+def test_lines_go_to_the_index_with_their_streams(lines: list[tuple[str, int]]) -> None:
+    texts = words.index_texts(words.plain_texts([text for text, _ in lines]))
+    given_to_index = json.loads(words.index_json(texts, [stream_id for _, stream_id in lines]))
+    for text, (line, stream_id) in zip(given_to_index, lines, strict=True):
+        single = f"{words.index_text(words.plain(line))} {words.stream_token(stream_id)}"
+        assert TOKENIZER.tokens(text) == TOKENIZER.tokens(single)
+
+
+def test_no_text_can_pass_for_the_stand_in_of_a_mark() -> None:
+    (text,) = json.loads(words.index_json(["a\x7f5 b\x7f"], [7]))
+    assert TOKENIZER.tokens(text) == ("a", "5", "b", words.stream_token(7))

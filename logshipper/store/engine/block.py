@@ -3,20 +3,30 @@
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
+from itertools import accumulate
+from operator import add, sub
 from typing import Final, NamedTuple, cast
 
 import msgspec
+import zstandard
 from isal import isal_zlib
 
 from wharfinger.errors import Unavailable
 
-# Measured on log text: a ninth of the time of zlib's level 6 for an eighth more bytes, and any
-# zlib can read it (RFC 1950).
-_LEVEL: Final = isal_zlib.ISAL_BEST_COMPRESSION
+# Measured on log text against the deflate of version 1 (RFC 1950; isal's best level): half the
+# time, an eighth fewer bytes, and unpacked in two thirds of the time. RFC 8878.
+_LEVEL: Final = 1
+_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+# Far more than a block can hold: a size that rotted must not be believed.
+_MAX_BYTES: Final = 64 * 2**20
 # What a page that rotted on disk ends in; the stubs declare an instance for the first.
+_DAMAGED: Final = (
+    cast("type[Exception]", isal_zlib.error),
+    zstandard.ZstdError,
+    msgspec.DecodeError,
+    ValueError,
+)
 _FEW: Final = 8  # one line in so many: sums between them cost less than a time for every line
-_DAMAGED: Final = (cast("type[Exception]", isal_zlib.error), msgspec.DecodeError, ValueError)
 
 
 class Head(NamedTuple):
@@ -76,6 +86,15 @@ class Columns:
     def __len__(self) -> int:
         return len(self.times_ns)
 
+    def part(self, first: int, end: int) -> tuple[Head, Body]:
+        """The lines from number `first` to the one before `end`."""
+        head = Head(self.times_ns[first:end], self.stream_ids[first:end], self.levels[first:end])
+        return head, Body(self.messages[first:end], self.extras[first:end])
+
+    def sizes(self) -> list[int]:
+        """What each line counts towards the bytes of a block."""
+        return list(map(add, map(len, self.messages), map(len, self.extras)))
+
     def extend(self, head: Head, body: Body) -> None:
         """Adds lines at the end."""
         self.times_ns.extend(head.times_ns)
@@ -101,6 +120,8 @@ class Summary(NamedTuple):
     levels: int
 
 
+# To make one takes as long as to unpack half a block with it.
+_unpackers: list[zstandard.ZstdDecompressor] = []
 _encoder = msgspec.msgpack.Encoder()
 _head_decoder = msgspec.msgpack.Decoder(tuple[int, bytes, bytes, bytes])
 _body_decoder = msgspec.msgpack.Decoder(tuple[list[str], list[bytes]])
@@ -109,14 +130,15 @@ _body_decoder = msgspec.msgpack.Decoder(tuple[list[str], list[bytes]])
 def encode(columns: Columns, first: int = 0) -> tuple[bytes, bytes]:
     """The head and body of the lines from number `first` on; there is at least one."""
     times = columns.times_ns[first:]
-    deltas = array("q", (after - before for before, after in pairwise(times)))
+    deltas = array("q", map(sub, times[1:], times))
     streams = array("I", columns.stream_ids[first:])
     head = _encoder.encode(
         (times[0], deltas.tobytes(), streams.tobytes(), bytes(columns.levels[first:]))
     )
     extras = columns.extras[first:]
     body = _encoder.encode((columns.messages[first:], extras if any(extras) else []))
-    return isal_zlib.compress(head, _LEVEL), isal_zlib.compress(body, _LEVEL)
+    packer = zstandard.ZstdCompressor(_LEVEL, write_checksum=True)
+    return packer.compress(head), packer.compress(body)
 
 
 def decode_head(data: bytes) -> Head:
@@ -137,9 +159,7 @@ def decode_columns(data: bytes) -> Columnar:
     """
     deltas, streams = array("q"), array("I")
     try:
-        first, deltas_bytes, streams_bytes, levels = _head_decoder.decode(
-            isal_zlib.decompress(data)
-        )
+        first, deltas_bytes, streams_bytes, levels = _head_decoder.decode(_unpacked(data))
         deltas.frombytes(deltas_bytes)
         streams.frombytes(streams_bytes)
     except _DAMAGED as error:
@@ -149,7 +169,7 @@ def decode_columns(data: bytes) -> Columnar:
 
 def columnar(head: Head) -> Columnar:
     """A block's columns from those of its parts."""
-    deltas = array("q", (after - before for before, after in pairwise(head.times_ns)))
+    deltas = array("q", map(sub, head.times_ns[1:], head.times_ns))
     return Columnar(head.times_ns[0], deltas, array("I", head.stream_ids), bytes(head.levels))
 
 
@@ -160,9 +180,24 @@ def decode_body(data: bytes) -> Body:
         Unavailable: it is damaged.
     """
     try:
-        return Body(*_body_decoder.decode(isal_zlib.decompress(data)))
+        return Body(*_body_decoder.decode(_unpacked(data)))
     except _DAMAGED as error:
         raise Unavailable(f"a block of lines is damaged: {error}") from None
+
+
+def _unpacked(data: bytes) -> bytes:
+    if not data.startswith(_ZSTD_MAGIC):
+        return isal_zlib.decompress(data)
+    if not 0 <= zstandard.frame_content_size(data) <= _MAX_BYTES:
+        raise ValueError("its size cannot be")
+    try:
+        unpacker = _unpackers.pop()
+    except IndexError:
+        unpacker = zstandard.ZstdDecompressor()
+    # None of them may be used by two threads at once; those of a failure are let go.
+    unpacked = unpacker.decompress(data, allow_extra_data=False)
+    _unpackers.append(unpacker)
+    return unpacked
 
 
 def summarize(columns: Columns) -> Summary:

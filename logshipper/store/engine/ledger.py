@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import compress
 from typing import Final
 
 import msgspec
@@ -18,7 +19,14 @@ _CACHED_SOURCES: Final = 4096
 
 @dataclass(slots=True)
 class _Source:
-    """What is known of a source without asking the file again; the last span is encoded."""
+    """What is known of a source without asking the file again.
+
+    Attributes:
+        id: its number.
+        high: the highest offset.
+        last_low: the lowest offset of the span that holds the highest.
+        last: that span, encoded; empty if there is none.
+    """
 
     id: int
     high: int
@@ -50,7 +58,7 @@ class Ledger:
                 foreign.append(at)
         for name, places in by_source.items():
             fresh = self._admit_source(name, [documents[at].offset for at in places])
-            for at, new in zip(places, fresh, strict=True):
+            for at, new in zip(places, fresh, strict=True) if not all(fresh) else ():
                 answers[at] = new
         if foreign:
             fresh = self._admit_foreign([documents[at].source for at in foreign])
@@ -61,27 +69,36 @@ class Ledger:
     def _admit_source(self, name: str, offsets: list[int]) -> list[bool]:
         source = self._source(name)
         low, high = min(offsets), max(offsets)
+        if low > source.high and len(set(offsets)) == len(offsets):
+            self._note(source, sorted(offsets))
+            return [True] * len(offsets)
         stored = self._spans(source, low, high) if low <= source.high else ()
         answers = seen.fresh(offsets, stored)
-        new = [offset for offset, is_new in zip(offsets, answers, strict=True) if is_new]
-        if not new:
-            return answers
-        last = seen.decode(source.last_low, source.last) if source.last else None
-        written = seen.extend(last, new)
-        for span in written:
-            self._connection.execute(
-                "INSERT INTO seen (source, low, high, offsets) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (source, low)"
-                " DO UPDATE SET high = excluded.high, offsets = excluded.offsets",
-                (source.id, span.low, span.high, seen.encode(span)),
-            )
-        if written[-1].high > source.high:
-            source.high = written[-1].high
-            source.last_low, source.last = written[-1].low, seen.encode(written[-1])
-            self._connection.execute(
-                "UPDATE source SET high = ? WHERE id = ?", (source.high, source.id)
-            )
+        new = sorted(compress(offsets, answers))
+        if new:
+            self._note(source, new)
         return answers
+
+    def _note(self, source: _Source, new: list[int]) -> None:
+        """Remembers new offsets, ascending."""
+        longer = seen.lengthened(source.last, source.high, new) if source.last else None
+        if longer is not None:
+            self._write(source, source.last_low, new[-1], longer)
+            return
+        last = seen.decode(source.last_low, source.last) if source.last else None
+        for span in seen.extend(last, new):
+            self._write(source, span.low, span.high, seen.encode(span))
+
+    def _write(self, source: _Source, low: int, high: int, offsets: bytes) -> None:
+        self._connection.execute(
+            "INSERT INTO seen (source, low, high, offsets) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (source, low)"
+            " DO UPDATE SET high = excluded.high, offsets = excluded.offsets",
+            (source.id, low, high, offsets),
+        )
+        if high > source.high:
+            source.high, source.last_low, source.last = high, low, offsets
+            self._connection.execute("UPDATE source SET high = ? WHERE id = ?", (high, source.id))
 
     def _spans(self, source: _Source, low: int, high: int) -> list[seen.Span]:
         rows = self._connection.execute(
@@ -108,7 +125,8 @@ class Ledger:
             )
             return _Source(made.lastrowid or 0, -1)
         last = self._connection.execute(
-            "SELECT low, offsets FROM seen WHERE source = ? ORDER BY low DESC LIMIT 1", found[:1]
+            "SELECT low, offsets FROM seen WHERE source = ? AND high = ? ORDER BY low DESC LIMIT 1",
+            found,
         ).fetchone()
         return _Source(*found, *(last or (0, b"")))
 

@@ -83,6 +83,27 @@ def extend(last: Span | None, offsets: Iterable[int]) -> tuple[Span, ...]:
     )
 
 
+def lengthened(data: bytes, high: int, offsets: Sequence[int]) -> bytes | None:
+    """An encoded span with more offsets; None if they do not fit.
+
+    It is the same as to decode it, `extend` it and encode it again, for the cost of what is new.
+
+    Args:
+        data: what `encode` wrote.
+        high: its highest offset.
+        offsets: new ones, ascending.
+    """
+    more = array(chr(data[0]))
+    count = 1 + (len(data) - 1) // more.itemsize
+    if offsets[0] <= high or count + len(offsets) > SPAN_OFFSETS:
+        return None
+    try:
+        more.extend(map(sub, offsets, [high, *offsets]))
+    except OverflowError:
+        return None
+    return data + more.tobytes()
+
+
 def is_ascending(span: Span) -> bool:
     """Whether a span read from disk is one that `extend` could have written."""
     return all(before < after for before, after in pairwise(span.offsets))

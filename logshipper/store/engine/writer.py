@@ -52,10 +52,16 @@ class Committed(Protocol):
 
 @dataclass(slots=True)
 class _Group:
-    """The documents of one day file in one transaction, and where each belongs."""
+    """The documents of one day file in one transaction, and where in its batch each belongs."""
 
     documents: list[Document] = field(default_factory=list)
-    places: list[tuple[Batch, int]] = field(default_factory=list)
+    places: list[tuple[Batch, Sequence[int]]] = field(default_factory=list)
+
+    def add(self, batch: Batch, places: Sequence[int]) -> None:
+        """Adds documents of a batch."""
+        whole = len(places) == len(batch.documents)
+        self.documents += batch.documents if whole else [batch.documents[at] for at in places]
+        self.places.append((batch, places))
 
 
 class Writer:
@@ -215,16 +221,11 @@ class Writer:
         groups: dict[tuple[str, int], _Group] = {}
         for batch in batches:
             first = self.removal.first_day(batch.tenant)
-            for at, document in enumerate(batch.documents):
-                day = times.day_of(document.line.time_ns)
+            for day, places in _by_day(batch.documents).items():
                 if day < first:
-                    self._metrics.expired.inc()
-                    continue
-                group = groups.get((batch.tenant, day))
-                if group is None:
-                    group = groups[batch.tenant, day] = _Group()
-                group.documents.append(document)
-                group.places.append((batch, at))
+                    self._metrics.expired.inc(len(places))
+                else:
+                    groups.setdefault((batch.tenant, day), _Group()).add(batch, places)
         return groups
 
     def _try(self, tenant: str, day: int, group: _Group) -> Exception | None:
@@ -258,11 +259,11 @@ class Writer:
         return Busy("file", f"cannot write {path}: {error}", _RETRY_SECONDS)
 
     def _note(self, tenant: str, day: int, group: _Group, row_ids: Sequence[int | None]) -> None:
-        new = 0
-        for (batch, at), row_id in zip(group.places, row_ids, strict=True):
-            if row_id is not None:
-                batch.stored[at] = True
-                new += 1
+        new = len(row_ids) - row_ids.count(None)
+        numbers = iter(row_ids)
+        for batch, places in group.places:
+            for at, row_id in zip(places, numbers, strict=False):
+                batch.stored[at] = row_id is not None
         self._metrics.accepted.inc(new)
         self._metrics.duplicates.inc(len(row_ids) - new)
         self._metrics.messages.inc(sum(len(d.line.message) for d in group.documents))
@@ -287,10 +288,20 @@ class Writer:
                 found.close()
 
 
+def _by_day(documents: Sequence[Document]) -> dict[int, Sequence[int]]:
+    """The places of the documents of each day; nearly always it is one."""
+    moments = [document.line.time_ns for document in documents]
+    if moments and (day := times.day_of(min(moments))) == times.day_of(max(moments)):
+        return {day: range(len(moments))}
+    found: dict[int, list[int]] = {}
+    for at, time_ns in enumerate(moments):
+        found.setdefault(times.day_of(time_ns), []).append(at)
+    return {**found}
+
+
 def _only(group: _Group, wanted: Batch) -> _Group:
-    pairs = [
-        (document, place)
-        for document, place in zip(group.documents, group.places, strict=True)
-        if place[0] is wanted
-    ]
-    return _Group([document for document, _ in pairs], [place for _, place in pairs])
+    only = _Group()
+    for batch, places in group.places:
+        if batch is wanted:
+            only.add(batch, places)
+    return only

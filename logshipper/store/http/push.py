@@ -9,8 +9,8 @@ from aiohttp import web
 from logshipper.store.engine.writer import Tell
 from logshipper.store.http import packed
 from logshipper.store.http.ingest import Ingest, Refusal, Way
-from logshipper.store.http.protocols import jsonline, loki, otlp, otlpjson, otlpwire
-from logshipper.store.http.protocols.understood import weigh_json, weigh_lines
+from logshipper.store.http.protocols import exported, jsonline, loki, otlp, otlpjson, otlpwire
+from logshipper.store.http.protocols.understood import Lines, weigh_json, weigh_lines
 
 T = TypeVar("T")
 
@@ -18,7 +18,8 @@ T = TypeVar("T")
 _LOKI: Final = ("/loki/api/v1/push", "/insert/loki/api/v1/push")
 _OTLP: Final = ("/v1/logs", "/insert/opentelemetry/v1/logs", "/otlp/v1/logs")
 _JSONLINE: Final = ("/insert/jsonline",)
-WAYS: Final = (*_LOKI, *_OTLP, *_JSONLINE)
+_EXPORTED: Final = ("/insert/exported",)
+WAYS: Final = (*_LOKI, *_OTLP, *_JSONLINE, *_EXPORTED)
 _PROTOBUF: Final = "application/x-protobuf"
 _JSON: Final = "application/json"
 
@@ -41,6 +42,7 @@ class Push:
             *(web.post(path, self._loki) for path in _LOKI),
             *(web.post(path, self._otlp) for path in _OTLP),
             *(web.post(path, self._jsonline) for path in _JSONLINE),
+            *(web.post(path, self._exported) for path in _EXPORTED),
             # What Vector asks of Loki before it sends.
             web.get("/ready", self._ready),
         ]
@@ -98,6 +100,13 @@ class Push:
         """200 and counts; 400 when nothing was stored."""
         called = jsonline.names(request.query, request.headers)
         way = Way(lambda body, now_ns: jsonline.parse(body, now_ns, called), weigh_lines)
+        return await self._counted(request, way)
+
+    async def _exported(self, request: web.Request) -> web.Response:
+        """The same, for lines that came out of this store or another of its kind."""
+        return await self._counted(request, Way(exported.parse, weigh_lines))
+
+    async def _counted(self, request: web.Request, way: Way[Lines]) -> web.Response:
         try:
             taken = await self._ingest.take(request, way)
         except Refusal as refusal:

@@ -151,11 +151,7 @@ class _Backup:
                 if inside.is_dir():
                     sync_folder(inside)
             sync_folder(partial)
-            path = self._target / stamp
-            for n in range(2, 1000):
-                if not path.exists():
-                    break
-                path = self._target / f"{stamp}-{n}"
+            path = self._target / manifest.name_after(stamp, before.name if before else "")
             partial.rename(path)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)

@@ -46,12 +46,14 @@ def checked(parsed: argparse.Namespace, config: Config) -> Awaitable[Sequence[Fi
         if parsed.quick:
             raise Rejected("--quick goes with --data")
         return None
-    return blocking.run(
-        lambda: inspected(
-            places.chosen(Folder(config.data_dir), parsed.data), with_words=not parsed.quick
-        ),
-        "interrupted: not everything was looked at",
-    )
+    folder = Folder(config.data_dir)
+
+    def work() -> list[Finding]:
+        found = inspected(places.chosen(folder, parsed.data), with_words=not parsed.quick)
+        strays = {} if parsed.data else folder.strays()
+        return found + [Finding(log, why) for log, why in sorted(strays.items())]
+
+    return blocking.run(work, "interrupted: not everything was looked at")
 
 
 def inspected(found: Sequence[DayPlace], *, with_words: bool) -> list[Finding]:

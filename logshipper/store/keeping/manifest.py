@@ -12,7 +12,7 @@ VERSION: Final = 1
 # A file may change twice within one tick of the clock that dates it.
 _SETTLED_NS: Final = 2_000_000_000
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_STAMP: Final = re.compile(r"\d{8}T\d{6}Z(?:-\d+)?", re.ASCII)
+_STAMP: Final = re.compile(r"(\d{8}T\d{6}Z)(?:-(\d{3}))?", re.ASCII)
 
 
 class State(msgspec.Struct, frozen=True):
@@ -111,3 +111,18 @@ def same(previous: Manifest | None, tenant: str, day: str, state: State) -> Entr
 def is_stamp(name: str) -> bool:
     """Whether a folder may be that of a backup, by its name."""
     return _STAMP.fullmatch(name) is not None
+
+
+def name_after(stamp: str, newest: str) -> str:
+    """What to call a backup, so that it sorts behind the newest, also where a clock was set back.
+
+    Raises:
+        Rejected: there are a thousand of one second.
+    """
+    found = _STAMP.fullmatch(newest)
+    if found is None or stamp > found[1]:
+        return stamp
+    number = int(found[2] or 1) + 1
+    if number > 999:  # noqa: PLR2004 - three digits, so that they sort
+        raise Rejected(f"no name comes after {newest}: is the clock right?")
+    return f"{found[1]}-{number:03}"

@@ -48,7 +48,8 @@ class Result:
         kept: lines.
         gaps: blocks of which lines are lost.
         missing: lines that the old roll-up counts and no block has, by minute, app and level.
-        has_roll: whether the old roll-up could be read; without it nothing is `missing`.
+        lacks: whether blocks may be lost of which nothing tells but the old roll-up.
+        has_roll: whether that could be read; without it nothing is `missing`.
         nameless: streams whose names are lost.
         doubts: what could not be read in the ordinary way, table by table.
     """
@@ -56,6 +57,7 @@ class Result:
     kept: int = 0
     gaps: list[Gap] = field(default_factory=list)
     missing: dict[tuple[int, str, int], int] = field(default_factory=dict)
+    lacks: bool = False
     has_roll: bool = True
     nameless: int = 0
     doubts: dict[str, str] = field(default_factory=dict)
@@ -69,7 +71,7 @@ class Result:
     @property
     def is_exact(self) -> bool:
         """Whether no more can be lost than that."""
-        return self.has_roll or not (self.doubts or any(gap.lines is None for gap in self.gaps))
+        return self.has_roll or not self.lacks
 
 
 def look(salvage: Salvage, progress: Progress | None = None) -> Result:
@@ -137,7 +139,8 @@ class _Rebuild:
         self._finish()
         self._execute("COMMIT")
         self._result.kept = self._counted.lines
-        if self._may_lack_blocks():
+        self._result.lacks = self._may_lack_blocks()
+        if self._result.lacks:
             noted, kept = self._salvage.roll, self._counted.roll
             if self._result.nameless:
                 noted, kept = accounts.without_apps(noted), accounts.without_apps(kept)

@@ -77,6 +77,7 @@ def restore(
             continue
         try:
             folder.prepare(entry.tenant)
+            swap.own(target.parent, folder.root)
             _bring(path / entry.tenant / f"{entry.day}{SUFFIX}", entry, target, stamp, done)
         except OSError as error:
             raise Unavailable(f"{target} is as it was: {error}") from error

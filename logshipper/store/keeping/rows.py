@@ -76,7 +76,7 @@ def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application == schema.APPLICATION_ID and version > schema.VERSION:
         raise LaterVersion(f"{path} is of a later version of this store")
-    if (application, version) != (schema.APPLICATION_ID, schema.VERSION):
+    if application != schema.APPLICATION_ID or version not in schema.READABLE:
         raise Unavailable(f"{path} is no file of this store")
 
 

@@ -27,12 +27,17 @@ def kept(path: Path, stamp: str) -> Path:
     return path.with_name(f"{path.name}{DAMAGED}{stamp}")
 
 
-def adopt(path: Path, like: Path) -> None:
-    """Gives a new file the owner of another, and what everybody may do with a day's file."""
+def own(path: Path, like: Path) -> None:
+    """Gives what was made here the owner of what it belongs to: the store need not be root."""
     owner = like.stat()
-    if os.geteuid() == 0:
+    if os.geteuid() == 0 and path.exists():
         os.chown(path, owner.st_uid, owner.st_gid)
-    path.chmod(owner.st_mode & 0o666)
+
+
+def adopt(path: Path, like: Path) -> None:
+    """The same, and lets everybody do with a new file what they may with another."""
+    own(path, like)
+    path.chmod(like.stat().st_mode & 0o666)
 
 
 def swap(path: Path, new: Path, stamp: str, mark: str = DAMAGED) -> Path:

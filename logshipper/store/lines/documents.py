@@ -34,45 +34,8 @@ _MAX_PARTS: Final = 1_000_000
 _UNUSABLE: Final = re.compile("[\ud800-\udfff]")
 
 
-class _Usual(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """What the shipper sends for most lines: read a third faster than any object."""
-
-    message: str
-    time: str = msgspec.field(name="@timestamp")
-    app: str = ""
-    env: str = ""
-    host: str = ""
-    container: str = ""
-    stream: str = ""
-
-
-_usual_decoder = msgspec.json.Decoder(_Usual)
 _decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
-
-
-def read(raw: bytes, identity: str, arrival_ns: int) -> Document:
-    """The document of one JSON object; the same as `document` of what `decode` gives.
-
-    Raises:
-        Rejected: it is no JSON object, or its time cannot be understood.
-    """
-    try:
-        usual = _usual_decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return document(decode(raw), identity, arrival_ns)
-    time_ns, message = times.parse(usual.time), usual.message
-    if (
-        time_ns is None
-        or time_ns > arrival_ns + MAX_AHEAD_NS
-        or len(message) * 4 > MAX_MESSAGE_BYTES
-    ):
-        return document(decode(raw), identity, arrival_ns)
-    stream = _labels(usual.app, usual.env, usual.host, usual.container, usual.stream)
-    text = plain(message)
-    source, offset = split_id(identity)
-    line = Line(time_ns, stream, levels.detect(text), message, b"")
-    return Document(line, index_text(text), source, offset)
 
 
 def decode(raw: bytes) -> dict[str, Any]:
@@ -161,17 +124,17 @@ def _composed(
     return Document(line, index_text(plain(text)), source, offset)
 
 
-def kept(line: Line) -> Document:
+def kept(line: Line, copy: int = -1) -> Document:
     """The document of a line that is in a store already, or was: as it is, without an id."""
     other = _decoder.decode(line.extra) if line.extra else {}
     text = "\n".join((line.message, *values(other))) if other else line.message
-    return Document(line, index_text(plain(text)), "", -1)
+    return Document(line, index_text(plain(text)), "", -1, copy)
 
 
 def split_id(identity: str) -> tuple[str, int]:
     """Source and offset of an id `<container>.<generation>.<hex offset>`, else itself and -1."""
     source, _, digits = identity.rpartition(".")
-    if source and _is_source(source) and len(digits) <= _OFFSET_DIGITS:
+    if source and is_source(source) and len(digits) <= _OFFSET_DIGITS:
         try:
             offset = int(digits, 16)
         except ValueError:
@@ -257,11 +220,11 @@ def _stream(fields: dict[str, Any]) -> Stream:
     app, env, host = fields.pop("app", ""), fields.pop("env", ""), fields.pop("host", "")
     container, stream = fields.pop("container", ""), fields.pop("stream", "")
     if type(app) is type(env) is type(host) is type(container) is type(stream) is str:
-        return _labels(app, env, host, container, stream)
+        return labels(app, env, host, container, stream)
     given = dict(zip(STREAM_FIELDS, (app, env, host, container, stream), strict=True))
     # Filebeat sends host and container as objects; the name is the label, all of it is kept.
     fields.update({key: value for key, value in given.items() if isinstance(value, dict | list)})
-    return _labels(*(_label(value) for value in given.values()))
+    return labels(*(_label(value) for value in given.values()))
 
 
 def _label(value: object) -> str:
@@ -277,7 +240,8 @@ def _label(value: object) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _labels(app: str, env: str, host: str, container: str, stream: str) -> Stream:
+def labels(app: str, env: str, host: str, container: str, stream: str) -> Stream:
+    """The stream with these labels, each cut to what one may be."""
     cut = MAX_LABEL_CHARACTERS
     return Stream(app[:cut], env[:cut], host[:cut], container[:cut], stream[:cut])
 
@@ -307,5 +271,6 @@ def _extra(fields: dict[str, Any]) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _is_source(source: str) -> bool:
+def is_source(source: str) -> bool:
+    """Whether an id may begin so to be one of a source and an offset."""
     return _SOURCE.fullmatch(source) is not None

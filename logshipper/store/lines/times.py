@@ -2,8 +2,10 @@
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from operator import add
 from typing import Final
 
 SECOND_NS: Final = 1_000_000_000
@@ -19,6 +21,7 @@ _NUMBER: Final = re.compile(r"-?\d{1,20}(\.\d{1,18})?", re.ASCII)
 # Epoch numbers tell their unit by size: seconds until the year 5138, then milli, micro, nano.
 _UNITS: Final = ((10**11, SECOND_NS), (10**14, 10**6), (10**17, 10**3), (2**63, 1))
 _NANOSECOND_DIGITS: Final = 9
+_FRACTIONS: Final = re.compile(r"(?:\d{1,9}Z)*", re.ASCII)
 
 
 def parse(value: object) -> int | None:
@@ -37,6 +40,24 @@ def parse(value: object) -> int | None:
         scale = _scale(whole)
         return None if scale is None else whole * scale + int((value - whole) * scale)
     return None
+
+
+def parse_texts(values: Sequence[str]) -> list[int | None]:
+    """`parse` of each text; a third of its time where all have the shape that Docker writes."""
+    starts = list(map(_start_of, [value[:20] for value in values]))
+    fractions = "".join([value[20:] for value in values])
+    numbers = fractions.split("Z")[:-1]
+    if (
+        None in starts
+        or len(numbers) != len(values)
+        or not _FRACTIONS.fullmatch(fractions)
+        # Else a Z is missing in one text, and another has two.
+        or [value[-1:] for value in values].count("Z") != len(values)
+    ):
+        return list(map(parse, values))
+    if len(fractions) != (_NANOSECOND_DIGITS + 1) * len(values):
+        numbers = [number.ljust(_NANOSECOND_DIGITS, "0") for number in numbers]
+    return list(map(add, starts, map(int, numbers)))
 
 
 def text(time_ns: int) -> str:
@@ -104,6 +125,13 @@ def _epoch(number: int) -> int | None:
 
 def _scale(number: int) -> int | None:
     return next((scale for below, scale in _UNITS if abs(number) < below), None)
+
+
+@lru_cache(maxsize=4096)
+def _start_of(value: str) -> int | None:
+    """The nanosecond at which the second of `2026-11-23T06:59:00.` begins."""
+    seconds = _second_of(value[:-1]) if value[-1:] == "." else None
+    return None if seconds is None else seconds * SECOND_NS
 
 
 # Lines come by the thousand for each second.

@@ -1,7 +1,11 @@
 """What goes into the index beside the words themselves: bigrams for scripts without spaces."""
 
 import re
+from collections.abc import Sequence
+from operator import add
 from typing import Final
+
+import msgspec
 
 # The index's tokenizer takes a run of letters as one word; Chinese and Japanese write without
 # spaces, so a word inside a sentence would never be found. Pairs of characters are.
@@ -13,6 +17,9 @@ _RUN: Final = re.compile(f"[{_UNSPACED}]+")
 _ANSI: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]{0,512}(?:\x07|\x1b\\)")
 # A private-use character is a letter to the tokenizer and in no word that people write.
 STREAM_MARK: Final = "\ue000"
+# DEL stands for it until the text is bytes: the mark would double the memory of each text. Like
+# all control characters it is in no word, and unlike the others it is never quoted in JSON.
+_STAND_IN: Final = "\x7f"
 
 
 def plain(text: str) -> str:
@@ -32,6 +39,17 @@ def index_text(text: str) -> str:
     return _RUN.sub(_pairs_and_last, text).replace("\0", " ")
 
 
+def plain_texts(texts: Sequence[str]) -> Sequence[str]:
+    """`plain` of each: as they are if none holds an escape, as most do not."""
+    return list(map(plain, texts)) if "\x1b" in "".join(texts) else texts
+
+
+def index_texts(texts: Sequence[str]) -> Sequence[str]:
+    """`index_text` of each."""
+    joined = "".join(texts)
+    return texts if joined.isascii() and "\0" not in joined else list(map(index_text, texts))
+
+
 def query_text(word: str) -> tuple[str, tuple[str, ...]]:
     """What to look for to find `word`: a text whose tokens must all be there, and prefixes."""
     if word.isascii():
@@ -48,6 +66,15 @@ def is_unspaced(character: str) -> bool:
 def stream_token(stream_id: int) -> str:
     """The token that every line of a stream carries in the index."""
     return f"{STREAM_MARK}{stream_id}"
+
+
+def index_json(texts: Sequence[str], stream_ids: Sequence[int]) -> bytes:
+    """A JSON array of what to index for each line: its text and the token of its stream."""
+    if _STAND_IN in "".join(texts):
+        texts = [text.replace(_STAND_IN, " ") for text in texts]
+    tails = {stream_id: f" {_STAND_IN}{stream_id}" for stream_id in set(stream_ids)}
+    marked = list(map(add, texts, map(tails.__getitem__, stream_ids)))
+    return msgspec.json.encode(marked).replace(_STAND_IN.encode(), STREAM_MARK.encode())
 
 
 def _pairs_and_last(found: re.Match[str]) -> str:

@@ -27,6 +27,8 @@ class Plan:
 
     Attributes:
         match: tokens that every line found must have, as terms of FTS5's query syntax.
+        without: tokens that none may have; only where there are some that it must have, since
+            the index cannot name the lines that lack a word.
         texts: literal searches and whether they must succeed.
         parts: texts within the message.
         fields: conditions on other fields.
@@ -36,6 +38,7 @@ class Plan:
     """
 
     match: tuple[str, ...]
+    without: tuple[str, ...]
     texts: tuple[tuple[re.Pattern[str], bool], ...]
     parts: tuple[Part, ...]
     fields: tuple[Field, ...]
@@ -63,14 +66,27 @@ def make(query: Query, tokenize: Tokenize, *, has_index: bool = True) -> Plan:
         has_index: False where every term must be checked on the text (a live tail).
     """
     match: list[str] = []
-    texts: list[tuple[re.Pattern[str], bool]] = []
-    for term in query.terms:
-        wanted, exact = _asked(term, tokenize) if has_index else ([], False)
+    without: list[str] = []
+    said: set[Term] = set()
+    for term in query.terms if has_index else ():
+        wanted, exact = _asked(term, tokenize)
         match += wanted
-        if isinstance(term, Text) and not exact:
-            texts.append((expression(term), not term.negated))
+        if exact:
+            said.add(term)
+    for term in query.terms if match else ():
+        if isinstance(term, Text) and term.negated:
+            refused, exact = _match(term.text, tokenize, prefix=term.prefix)
+            if exact:
+                without += refused
+                said.add(term)
+    texts = [
+        (expression(term), not term.negated)
+        for term in query.terms
+        if isinstance(term, Text) and term not in said
+    ]
     return Plan(
         tuple(dict.fromkeys(match)),
+        tuple(without),
         tuple(texts),
         tuple(term for term in query.terms if isinstance(term, Part)),
         tuple(term for term in query.terms if isinstance(term, Field)),
@@ -120,7 +136,8 @@ def match_expression(plan: Plan, stream_ids: Iterable[int] | None) -> str:
         tokens = [f'"{stream_token(number)}"' for number in stream_ids]
         if len(tokens) <= _MAX_STREAM_TOKENS:
             parts.append(f"({' OR '.join(tokens)})")
-    return " AND ".join(parts)
+    asked = " AND ".join(parts)
+    return f"({asked}) NOT ({' OR '.join(plan.without)})" if plan.without else asked
 
 
 def accepts_text(plan: Plan, message: str, extra: bytes) -> bool:

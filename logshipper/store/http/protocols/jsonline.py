@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from logshipper.store.http.protocols.understood import Lines, is_too_long
-from logshipper.store.lines import documents
+from logshipper.store.lines import documents, usual
 from logshipper.store.model import MAX_ID_BYTES, Document
 from wharfinger.errors import Rejected
 
@@ -52,13 +52,15 @@ def parse(body: bytes, arrival_ns: int, called: Names) -> Lines:
     """
     found = Lines()
     called = Names(called.message + _VICTORIA.message, called.time + _VICTORIA.time)
-    for raw in body.split(b"\n"):
-        if not raw or raw.isspace():
-            continue
-        try:
-            found.take(_document(raw, called, arrival_ns))
-        except Rejected as error:
-            found.refuse(str(error))
+    raws = [raw for raw in body.split(b"\n") if raw and not raw.isspace()]
+    # What has our names and no others needs no new ones.
+    for document in usual.read_named(
+        raws, arrival_ns, lambda raw: _document(raw, called, arrival_ns)
+    ):
+        if isinstance(document, Rejected):
+            found.refuse(str(document))
+        else:
+            found.take(document)
     return found
 
 
