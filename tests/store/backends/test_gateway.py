@@ -129,6 +129,48 @@ async def test_an_answer_of_victorialogs_that_breaks_off(
     assert "took longer" in told["error"]
 
 
+async def facets_or_count(request: web.Request) -> web.StreamResponse:
+    value = {"field_name": "app", "field_value": "shop", "hits": "7"}
+    asks_facets = "facets" in str((await request.post())["query"])
+    return web.Response(text=json.dumps(value if asks_facets else {"lines": "7"}))
+
+
+async def test_what_there_was_time_for_is_counted(start: Start, engine: Any) -> None:
+    kind, server = engine
+    own = remote(kind, server.url, request_timeout_seconds="0.5")
+    above = await start(kind, **own)
+    await _healthy(above)
+    told = await above.get("/api/fields")
+    hit = {"timestamps": ["2025-11-20T11:30:00Z"], "values": [7], "fields": {"level": "info"}}
+    answers: dict[tuple[str, str], Any] = {
+        ("victorialogs", "histogram"): [saying(200, {"hits": [hit]})],
+        ("victorialogs", "fields"): [facets_or_count] * 2,
+        ("elastic", "histogram"): [saying(200, _aggregated("time", 1_763_638_200_000))],
+        ("elastic", "fields"): [saying(200, _aggregated("app", "shop"))],
+    }
+    for path in ("histogram", "fields"):
+        server.moods += [*answers[kind, path], *[hanging] * 2]
+        told = await above.get(f"/api/{path}", params={"bucket_minutes": 60})
+        server.moods.clear()
+        if path == "fields":
+            assert told["app"] == {"shop": None}
+        else:
+            assert (told["exact"], len(told["buckets"])) == (False, 1)
+            assert told["counted_from"] > "2025-11-20T10"
+    server.moods += [hanging] * 2
+    assert "took longer" in (await above.get("/api/histogram", 400))["error"]
+    server.moods.clear()
+
+
+def _aggregated(name: str, key: object) -> dict[str, Any]:
+    return {
+        "timed_out": False,
+        "_shards": {"failed": 0},
+        "hits": {"hits": [], "total": {"value": 7}},
+        "aggregations": {name: {"buckets": [{"key": key, "doc_count": 7}]}},
+    }
+
+
 async def test_a_tail_that_ends_is_cut_off(start: Start, victorialogs: VictoriaLogs) -> None:
     above = await start("victorialogs", **remote("victorialogs", victorialogs.url))
     await _healthy(above)

@@ -26,6 +26,10 @@ _KEEPALIVE_SECONDS: Final = 10
 _SECRET_BYTES: Final = 64 * 2**10
 
 
+class Slow(BadQuery):
+    """There was no time for the answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What an engine said.
@@ -184,9 +188,9 @@ def refused(reply: Reply, fix: str = "ask in another way") -> BadQuery:
     return BadQuery(f"the back end refuses the question: {reply.why}", fix)
 
 
-def slow(seconds: float) -> BadQuery:
+def slow(seconds: float) -> Slow:
     """The error for a question that takes too long."""
-    return BadQuery(
+    return Slow(
         f"the search took longer than {seconds:g} s",
         "narrow the time (from, to), or add a word that is rare",
     )

@@ -13,13 +13,12 @@ import msgspec
 
 from logshipper.store.lines import times
 from logshipper.store.model import STREAM_FIELDS, BadQuery, Found, Unanswered
-from logshipper.store.query.backend import FieldValues, Histogram
 from logshipper.store.query.backends import dsl, mapping, received
 from logshipper.store.query.backends.connection import Connection, Question, Reply, refused
 from logshipper.store.query.backends.mapping import Fields
 from logshipper.store.query.backends.place import Entry, Place, digest
-from logshipper.store.query.backends.remote import Remote
-from logshipper.store.query.backends.walk import Ask, Keep, Span, span_of
+from logshipper.store.query.backends.remote import Counts, Remote
+from logshipper.store.query.backends.walk import Ask, Keep, Span
 from logshipper.store.query.language import Query, Regex
 from logshipper.store.query.plan import regex_text
 from logshipper.store.query.search import Effort
@@ -56,9 +55,8 @@ class Elastic(Remote):
         executor: Executor,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        super().__init__(connection)
+        super().__init__(connection, now_ns)
         self._executor = executor
-        self._now_ns = now_ns
         self._words = connection.config.word_fields
         self._mappings: dict[tuple[str, tuple[str, ...]], tuple[float, Fields]] = {}
 
@@ -81,12 +79,12 @@ class Elastic(Remote):
 
         return ask, keep
 
-    async def fields(self, tenant: str, query: Query) -> FieldValues:
-        """See `Backend`."""
-        clause, fields = await self._countable(tenant, query)
+    async def values(self, tenant: str, query: Query, span: Span) -> Counts[str]:
+        """See `Remote`."""
+        clause, fields = await self._countable(tenant, query, span)
         answer = await self._search(tenant, dsl.values(clause, fields))
         counted = answer.get("aggregations", {})
-        values: dict[str, dict[str, int | None]] = {
+        values = {
             name: {
                 str(bucket["key"]): bucket["doc_count"]
                 for bucket in counted.get(name, {}).get("buckets", ())
@@ -94,29 +92,27 @@ class Elastic(Remote):
             }
             for name in STREAM_FIELDS
         }
-        by_level = _by_level(counted.get("level", {}), answer["hits"]["total"]["value"])
-        return {**values, "level": dict(by_level.most_common())}
+        total = answer["hits"]["total"]["value"]
+        return {**values, "level": _by_level(counted.get("level", {}), total)}
 
-    async def histogram(self, tenant: str, query: Query, bucket_ns: int) -> Histogram:
-        """See `Backend`."""
-        clause, fields = await self._countable(tenant, query)
+    async def levels(self, tenant: str, query: Query, span: Span, bucket_ns: int) -> Counts[int]:
+        """See `Remote`."""
+        clause, fields = await self._countable(tenant, query, span)
         answer = await self._search(tenant, dsl.histogram(clause, bucket_ns, fields))
         buckets = answer.get("aggregations", {}).get("time", {}).get("buckets", ())
-        return Histogram(
-            {
-                bucket["key"] * dsl.MILLISECOND_NS: dict(
-                    _by_level(bucket.get("level", {}), bucket["doc_count"])
-                )
-                for bucket in buckets
-            }
-        )
+        return {
+            bucket["key"] * dsl.MILLISECOND_NS: _by_level(
+                bucket.get("level", {}), bucket["doc_count"]
+            )
+            for bucket in buckets
+        }
 
     @asynccontextmanager
     async def tail(
         self, tenant: str, query: Query, idle_seconds: float
     ) -> AsyncIterator[AsyncIterator[tuple[Sequence[Found], int]]]:
         """See `Backend`; asked again each second, as nothing tells of new lines."""
-        since = self._now_ns()
+        since = self.now_ns()
         ask, keep = await self.asking(tenant, query)
         # What is there already was asked for by a search; a question that is wrong fails here.
         seen = dict.fromkeys(e.found.id for e in await self._newest(ask, since - _OVERLAP_NS))
@@ -142,7 +138,7 @@ class Elastic(Remote):
         told_at = time.monotonic()
         while True:
             await asyncio.sleep(_POLL_SECONDS)
-            given = await self._newest(ask, self._now_ns() - _OVERLAP_NS)
+            given = await self._newest(ask, self.now_ns() - _OVERLAP_NS)
             # Those that fell out of the window are never met again.
             within = {entry.found.id for entry in given}
             fresh = [entry for entry in given if entry.found.id not in seen]
@@ -177,14 +173,14 @@ class Elastic(Remote):
 
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
-    async def _countable(self, tenant: str, query: Query) -> tuple[dsl.Clause, Fields]:
+    async def _countable(self, tenant: str, query: Query, span: Span) -> tuple[dsl.Clause, Fields]:
         if any(isinstance(term, Regex) for term in query.terms):
             raise BadQuery(
                 "the back end cannot count what a regular expression finds",
                 "leave /.../ out, or use words",
             )
         fields = await self._mapping(tenant, query)
-        return dsl.query(query, span_of(query.filters), fields, self._words), fields
+        return dsl.query(query, span, fields, self._words), fields
 
     async def _mapping(self, tenant: str, query: Query) -> Fields:
         """How the fields of a query are mapped; asked anew after half a minute."""

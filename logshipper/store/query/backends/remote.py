@@ -1,24 +1,39 @@
 """What all back ends over HTTP share: search, context and export as walks along time."""
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeAlias, TypeVar
 
 from logshipper.store.lines import times
-from logshipper.store.model import DEFAULT_TENANT, BadQuery, Filters, Found
+from logshipper.store.model import DEFAULT_TENANT, STREAM_FIELDS, BadQuery, Filters, Found
 from logshipper.store.query.backend import Context, FieldValues, Histogram, Page, Paging
 from logshipper.store.query.backends import place as places
-from logshipper.store.query.backends.connection import Connection, slow
+from logshipper.store.query.backends.connection import Connection, Slow, slow
 from logshipper.store.query.backends.place import Entry, Place
-from logshipper.store.query.backends.walk import Ask, Keep, Span, Walk, span_of
+from logshipper.store.query.backends.walk import Ask, Keep, Span, Walk, span_of, strides
 from logshipper.store.query.language import Query
 from wharfinger.errors import Finding
 
 _EXPORT_LINES: Final = 5_000
 _NEAR_NS: Final = times.DAY_NS
+# What a person looks at is counted in one go, mostly.
+_COUNTED_NS: Final = 3600 * times.SECOND_NS
+MAX_VALUES: Final = 1_000
+
+K = TypeVar("K", str, int)
+Counts: TypeAlias = Mapping[K, Mapping[str, int]]
 
 
 class Remote(ABC):
@@ -26,24 +41,26 @@ class Remote(ABC):
 
     Args:
         connection: to it.
+        now_ns: the clock.
     """
 
     resolution_ns = 1
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, now_ns: Callable[[], int] = time.time_ns) -> None:
         self.connection = connection
+        self.now_ns = now_ns
 
     @abstractmethod
     async def asking(self, tenant: str, query: Query) -> tuple[Ask, Keep | None]:
         """How to ask for the lines of a query, and what is to be done with the answers."""
 
     @abstractmethod
-    async def fields(self, tenant: str, query: Query) -> FieldValues:
-        """See `Backend`."""
+    async def values(self, tenant: str, query: Query, span: Span) -> Counts[str]:
+        """For each label, and `level`, its values in the lines of a span that fit."""
 
     @abstractmethod
-    async def histogram(self, tenant: str, query: Query, bucket_ns: int) -> Histogram:
-        """See `Backend`."""
+    async def levels(self, tenant: str, query: Query, span: Span, bucket_ns: int) -> Counts[int]:
+        """For the beginning of each bucket the levels of the lines of a span that fit."""
 
     @abstractmethod
     def tail(
@@ -104,6 +121,24 @@ class Remote(ABC):
         )
         return Context([e.found for e in older[::-1]], hit.found, [e.found for e in newer])
 
+    async def fields(self, tenant: str, query: Query) -> FieldValues:
+        """See `Backend`; where there was no time to count all, values without lines."""
+        counts, from_ns = await self._counted(query, lambda span: self.values(tenant, query, span))
+        return {
+            name: {
+                value: lines if from_ns is None else None
+                for value, lines in counts.get(name, Counter()).most_common(MAX_VALUES)
+            }
+            for name in (*STREAM_FIELDS, "level")
+        }
+
+    async def histogram(self, tenant: str, query: Query, bucket_ns: int) -> Histogram:
+        """See `Backend`."""
+        counts, from_ns = await self._counted(
+            query, lambda span: self.levels(tenant, query, span, bucket_ns)
+        )
+        return Histogram({start: dict(counts[start]) for start in sorted(counts)}, from_ns)
+
     async def export(
         self, tenant: str, query: Query, *, newest_first: bool = True
     ) -> AsyncGenerator[Sequence[Found]]:
@@ -115,6 +150,31 @@ class Remote(ABC):
     async def close(self) -> None:
         """Closes the connections."""
         await self.connection.close()
+
+    async def _counted(
+        self, query: Query, count: Callable[[Span], Awaitable[Counts[K]]]
+    ) -> tuple[dict[K, Counter[str]], int | None]:
+        """Counts of a query's time, the newest first, and from when on; None if from its start.
+
+        Raises:
+            BadQuery: there was no time even for the newest.
+        """
+        span, counts = span_of(query.filters), dict[K, Counter[str]]()
+        first = min(span.to_ns, self.now_ns())
+        # Within a moment no engine can be asked for a part.
+        parts = strides(span, first - first % self.resolution_ns, _COUNTED_NS, newest_first=True)
+        counted_from_ns = None
+        try:
+            async with _limited(self.connection.seconds):
+                for part in parts:
+                    for key, found in (await count(part)).items():
+                        counts.setdefault(key, Counter()).update(found)
+                    counted_from_ns = part.from_ns
+        except Slow:
+            if counted_from_ns is None:
+                raise
+            return counts, counted_from_ns
+        return counts, None
 
     async def _walk(self, tenant: str, query: Query, *, newest_first: bool) -> Walk:
         ask, keep = await self.asking(tenant, query)

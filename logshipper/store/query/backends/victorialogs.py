@@ -1,9 +1,8 @@
 """VictoriaLogs as back end (documents: Querying, HTTP API; LogsQL)."""
 
 import asyncio
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, Final
@@ -14,12 +13,11 @@ from aiohttp import StreamReader
 
 from logshipper.store.lines import times
 from logshipper.store.model import STREAM_FIELDS, BadQuery, Found, Unanswered
-from logshipper.store.query.backend import FieldValues, Histogram
 from logshipper.store.query.backends import logsql, received
-from logshipper.store.query.backends.connection import Connection, Question, Reply, refused, slow
+from logshipper.store.query.backends.connection import Question, Reply, refused, slow
 from logshipper.store.query.backends.place import Entry, Place, digest
-from logshipper.store.query.backends.remote import Remote
-from logshipper.store.query.backends.walk import FIRST_NS, Ask, Keep, Span, span_of, strides
+from logshipper.store.query.backends.remote import MAX_VALUES, Counts, Remote
+from logshipper.store.query.backends.walk import FIRST_NS, Ask, Keep, Span, strides
 from logshipper.store.query.language import Query
 from wharfinger import levels
 from wharfinger.errors import Finding
@@ -29,7 +27,6 @@ _TAIL: Final = "/select/logsql/tail"
 _HITS: Final = "/select/logsql/hits"
 _NEWEST_LINES: Final = 2_000
 _LOOKED_AT: Final = 100
-_MAX_VALUES: Final = 1_000
 _TRACKED_VALUES: Final = 100_000
 _FIRST_STRIDE_NS: Final = times.SECOND_NS
 _LEAST_STRIDE_NS: Final = 1_000_000
@@ -47,14 +44,7 @@ class VictoriaLogs(Remote):
 
     Args:
         connection: to it.
-        now_ns: the clock.
     """
-
-    def __init__(self, connection: Connection, now_ns: Callable[[], int] = time.time_ns) -> None:
-        super().__init__(connection)
-        self.now_ns = now_ns
-        config = connection.config
-        self._fields = config.word_fields
 
     async def asking(self, tenant: str, query: Query) -> tuple[Ask, Keep | None]:
         """See `Remote`."""
@@ -78,12 +68,12 @@ class VictoriaLogs(Remote):
 
         return ask, None
 
-    async def fields(self, tenant: str, query: Query) -> FieldValues:
-        """See `Backend`."""
-        where = self._condition(query)
+    async def values(self, tenant: str, query: Query, span: Span) -> Counts[str]:
+        """See `Remote`."""
+        where = self._condition(query, span)
         names = (*STREAM_FIELDS, "level")
         facets = (
-            f"{where} | fields {', '.join(names)} | facets {_MAX_VALUES}"
+            f"{where} | fields {', '.join(names)} | facets {MAX_VALUES}"
             f" max_values_per_field {_TRACKED_VALUES} keep_const_fields"
         )
         counted, total = await asyncio.gather(
@@ -97,12 +87,12 @@ class VictoriaLogs(Remote):
         unknown = sum(int(row["lines"]) for row in total) - values["level"].total()
         if unknown > 0:
             values["level"]["unknown"] += unknown
-        return {name: dict(counter.most_common()) for name, counter in values.items()}
+        return values
 
-    async def histogram(self, tenant: str, query: Query, bucket_ns: int) -> Histogram:
-        """See `Backend`."""
+    async def levels(self, tenant: str, query: Query, span: Span, bucket_ns: int) -> Counts[int]:
+        """See `Remote`."""
         step = f"{bucket_ns // 1_000_000}ms"
-        form = {"query": self._condition(query), "step": step, "field": "level"}
+        form = {"query": self._condition(query, span), "step": step, "field": "level"}
         reply = await self._ask(tenant, _HITS, form)
         buckets: dict[int, Counter[str]] = {}
         for series in _decoded(reply)["hits"]:
@@ -111,14 +101,14 @@ class VictoriaLogs(Remote):
                 start = times.parse(at)
                 if start is not None:
                     buckets.setdefault(start, Counter())[level] += count
-        return Histogram({start: dict(buckets[start]) for start in sorted(buckets)})
+        return buckets
 
     @asynccontextmanager
     async def tail(
         self, tenant: str, query: Query, idle_seconds: float
     ) -> AsyncIterator[AsyncIterator[tuple[Sequence[Found], int]]]:
         """See `Backend`."""
-        form = {"query": self._condition(query), "start_offset": "1ms"}
+        form = {"query": self._condition(query, Span()), "start_offset": "1ms"}
         # Packed, neither its headers nor its lines would come before there are many.
         headers = {**self._headers(tenant), "Accept-Encoding": "identity"}
         question = Question(_TAIL, headers=headers, form=form)
@@ -140,9 +130,8 @@ class VictoriaLogs(Remote):
                 found.append(_finding("the newest lines have no app", "wharfinger's fields"))
         return found
 
-    def _condition(self, query: Query, span: Span | None = None) -> str:
-        span = span_of(query.filters) if span is None else span
-        return logsql.condition(query, span, self._fields)
+    def _condition(self, query: Query, span: Span) -> str:
+        return logsql.condition(query, span, self.connection.config.word_fields)
 
     async def _beginning(self, tenant: str, query: Query, span: Span, *, newest_first: bool) -> int:
         """Where to begin in a span that is open at that end."""
@@ -224,7 +213,11 @@ def _entry(row: dict[str, str]) -> Entry:
 
 
 def _refused(reply: Reply) -> BadQuery:
-    return refused(reply, _RE2 if b"regexp" in reply.body else "ask in another way")
+    """Its reason, without the question that stands before and behind it."""
+    text = reply.body.decode(errors="replace")
+    why = text.rpartition("]: ")[2] if text.startswith("cannot parse query [") else text
+    short = Reply(reply.status, why.partition("; context: ")[0].encode())
+    return refused(short, _RE2 if "regexp" in text else "ask in another way")
 
 
 def _finding(problem: str, wanted: str) -> Finding:
