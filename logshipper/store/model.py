@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from wharfinger.errors import Rejected
+from wharfinger.errors import Rejected, Unavailable
 
 # A tenant is a folder too: nothing that leads out of it, nothing hidden.
 TENANT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
@@ -31,6 +31,12 @@ class BadQuery(Rejected):
     def __init__(self, problem: str, fix: str) -> None:
         self.fix = fix
         super().__init__(problem)
+
+
+class Unanswered(Unavailable):
+    """The engine that holds the lines cannot be asked now (HTTP 503)."""
+
+    fix = "look whether it runs and can be reached from here; /healthz says since when"
 
 
 class Busy(Rejected):

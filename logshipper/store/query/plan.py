@@ -144,6 +144,12 @@ def accepts_level(filters: Filters, level: int) -> bool:
     return (not filters.levels or level in filters.levels) and level not in filters.not_levels
 
 
+def container_spellings(value: str) -> tuple[str, ...]:
+    """The beginnings of a container's id that stand for it; none where only the whole does."""
+    least = _MIN_CONTAINER_PREFIX
+    return tuple(value[:size] for size in range(least, min(len(value), 64) + 1))
+
+
 def level_bits(filters: Filters) -> int:
     """One bit for each level that the filters take."""
     return sum(1 << level for level in range(8) if accepts_level(filters, level))
