@@ -194,6 +194,7 @@ class Writer:
             self._intake.abandon()
             for key in list(self._days):
                 self._forget(*key)
+            self.broken.close()
 
     def _commit(self, batches: Sequence[Batch]) -> None:
         try:
