@@ -1,11 +1,14 @@
 """Day files that cannot be used, until others have their names."""
 
-import os
 from pathlib import Path
 
 import pytest
 
 from logshipper.store.engine.brokenfiles import BrokenFiles
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.fixture
@@ -42,10 +45,10 @@ def test_another_file_in_its_place_is_not_broken_even_where_inodes_are_used_agai
 
 
 def test_nothing_is_held_open_longer_than_needed(path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = _open_files()
     broken = BrokenFiles()
     for _ in range(3):
         broken.add(path, "malformed")
-    assert len(os.listdir("/proc/self/fd")) == before + 1
+    assert _open_files() == before + 1
     broken.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert _open_files() == before
