@@ -24,7 +24,7 @@ export function Elapsed({ since, onCancel }) {
   }, [since]);
   const passed = Math.max(0, now - since);
   if (passed < SHOWN_AFTER_MS) return null;
-  return html`<span class="elapsed"><span class="spinner" aria-hidden="true"></span>Searching, ${(passed / 1000).toFixed(1)} s
+  return html`<span class="elapsed"><span class="spinner" aria-hidden="true"></span>${(passed / 1000).toFixed(1)} s
     <button type="button" class="button small" onClick=${onCancel}>Cancel</button></span>`;
 }
 
