@@ -98,6 +98,7 @@ async def searchable(engine: Engine) -> str:
     took = []
     async with engines.session() as client:
         for _ in range(SEARCHABLE_TRIALS):
+            await asyncio.sleep(0.1)  # a line that comes alone
             word = uuid.uuid4().hex
             at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             line = {"message": f"here I am {word}", "@timestamp": at, "app": "probe"}
