@@ -35,6 +35,7 @@ pytest_plugins = [
         "tests.stack.shipper",
         "tests.stack.runtime",
         "tests.stack.journal",
+        "tests.stack.victorialogs",
     )
     if importlib.util.find_spec(name) is not None
 ]

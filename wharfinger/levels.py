@@ -56,6 +56,11 @@ def level_of(name: str) -> int:
     return _SPELLINGS.get(name) or _SPELLINGS.get(name.strip().lower(), UNKNOWN)
 
 
+def spellings(level: int) -> tuple[str, ...]:
+    """The usual spellings of a level, in small letters; none of `UNKNOWN`."""
+    return tuple(word for word, number in _SPELLINGS.items() if number == level)
+
+
 def detect(message: str) -> int:
     """The level that a line names itself, `UNKNOWN` if it names none."""
     found = _LEVEL.search(message, 0, _SCANNED_CHARACTERS)

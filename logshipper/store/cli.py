@@ -3,11 +3,12 @@
 import tempfile
 from collections.abc import Sequence
 
-from logshipper.store import tokencommand
+from logshipper.store import gateway, tokencommand
 from logshipper.store.access import tokens
 from logshipper.store.config import Config
 from logshipper.store.daemon import Logstore
 from logshipper.store.engine import schema
+from logshipper.store.gateway import Gateway
 from logshipper.store.keeping import (
     backupcommands,
     exportcommand,
@@ -17,6 +18,7 @@ from logshipper.store.keeping import (
 from wharfinger import servertls
 from wharfinger.cli import Command, run
 from wharfinger.errors import ConfigError, Finding
+from wharfinger.lifecycle import Daemon, Scope
 
 
 async def findings(config: Config) -> Sequence[Finding]:
@@ -37,6 +39,8 @@ async def findings(config: Config) -> Sequence[Finding]:
             servertls.load(files)
     except ConfigError as error:
         found.extend(error.findings)
+    if config.logstore.backend.type != "embedded":
+        return [*found, *(await gateway.findings(config))]
     folder = config.data_dir
     nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not nearest.is_dir():
@@ -51,13 +55,19 @@ async def findings(config: Config) -> Sequence[Finding]:
     return found
 
 
+def _make(config: Config, scope: Scope) -> Daemon[Config]:
+    if config.logstore.backend.type == "embedded":
+        return Logstore(config, scope)
+    return Gateway(config, scope)
+
+
 COMMAND = Command(
     name="logstore",
     summary="The central log store: every line of every host, found in a second.",
     model=Config,
     listen=lambda config: config.logstore.listen,
     log=lambda config: config.log,
-    make=Logstore,
+    make=_make,
     findings=findings,
     checking=lookcommands.checking,
     checked=lookcommands.checked,

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import msgspec
 
+from logshipper.store.backendconfig import BackendConfig
 from logshipper.store.model import DEFAULT_TENANT, TENANT
 from wharfinger.config import Section, doc
 from wharfinger.endpoints import parse_address
@@ -113,6 +114,10 @@ class LogstoreConfig(Section, frozen=True, kw_only=True):
     queue_bytes: Annotated[
         int, doc("Bodies waiting to be committed; beyond it senders get 429.", ge=2**20)
     ] = 64 * 2**20
+
+    backend: Annotated[BackendConfig, doc("Another engine that holds the lines.")] = msgspec.field(
+        default_factory=BackendConfig
+    )
 
     def problems(self) -> Iterator[Finding]:
         """Says what is wrong in more than one field at once."""

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from wharfinger.errors import Rejected
+from wharfinger.errors import Rejected, Unavailable
 
 # A tenant is a folder too: nothing that leads out of it, nothing hidden.
 TENANT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
@@ -31,6 +31,12 @@ class BadQuery(Rejected):
     def __init__(self, problem: str, fix: str) -> None:
         self.fix = fix
         super().__init__(problem)
+
+
+class Unanswered(Unavailable):
+    """The engine that holds the lines cannot be asked now (HTTP 503)."""
+
+    fix = "look whether it runs and can be reached from here; /healthz says since when"
 
 
 class Busy(Rejected):
@@ -132,13 +138,14 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LabelMatcher:
-    """A field of `Stream`, by what its whole value must be as it stands.
+    """A label, by what its whole value must be as it stands.
 
     Attributes:
-        name: the field.
+        name: a field of `Stream`, or another as `labels.flat` writes it; where a line has no
+            such label, its value is empty.
         values: of which it must be one,
         prefixes: or begin so,
-        pattern: or fit this expression; it is run where it can be stopped. Empty for none.
+        pattern: or fit this expression of RE2; empty for none.
         negated: whether it must not.
     """
 
@@ -147,12 +154,6 @@ class LabelMatcher:
     prefixes: tuple[str, ...] = ()
     pattern: str = ""
     negated: bool = False
-
-    def accepts(self, value: str) -> bool:
-        """Whether a value fits; any does while the expression was not run."""
-        if self.pattern:
-            return True
-        return (value in self.values or value.startswith(self.prefixes)) != self.negated
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,6 +195,28 @@ def test_retention_goes_on_when_the_disk_is_full(
     assert store.found() == {"new"}
 
 
+def test_a_day_that_cannot_be_removed_is_told_and_stops_nobody(
+    make: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_file: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    store = make(retention_days=3)
+    store.send(document("old", days_ago=3), document("new"))
+    store.now_ns = store.passed_ns = NOW_NS + DAY_NS
+    with monkeypatch.context() as broken:
+        broken.setattr(store.folder, "remove", refused)
+        store.writer._retained_at = float("-inf")
+        store.writer.tick()
+    assert "Read-only" in store.writer.removal.excess
+    assert store.writer.failing == ""
+    with store.intake.reserve(1):
+        assert store.send(document("newer")) == [True]
+    store.writer.removal.apply(store.writer.limits)
+    assert store.writer.removal.excess == ""
+    assert store.found() == {"new", "newer"}
+
+
 def test_a_day_removed_for_its_bytes_stays_away(make: Callable[..., Store]) -> None:
     store = make(retention_bytes=10)
     store.send(document("old", days_ago=1), document("new"))

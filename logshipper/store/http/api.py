@@ -17,7 +17,7 @@ from logshipper.store.http.hits import answer, render
 from logshipper.store.http.parameters import MAX_LIMIT
 from logshipper.store.lines import times
 from logshipper.store.metrics import Metrics
-from logshipper.store.model import BadQuery, Found
+from logshipper.store.model import BadQuery, Found, Unanswered
 from logshipper.store.query.backend import Backend
 from wharfinger.errors import Unavailable
 
@@ -85,6 +85,9 @@ class Api:
                 return await handler(request, tenant)
             except BadQuery as error:
                 refusal = _json({"error": str(error), "fix": error.fix}, 400)
+            except Unanswered as error:
+                self._tell("query failed", name, str(error))
+                refusal = _json({"error": str(error), "fix": error.fix}, 503)
             except Unavailable as error:
                 self._tell("query failed", name, str(error))
                 fix = "leave its day out (from, to), or move the file away"

@@ -12,6 +12,9 @@ from logshipper.store.http.protocols.understood import weigh_lines
 from wharfinger import __version__
 
 PREFIX: Final = "/insert/elasticsearch"
+WAYS: Final = tuple(
+    f"{start}{path}" for start in ("", PREFIX) for path in ("/_bulk", "/{index}/_bulk")
+)
 # Elastic's clients from 8 on refuse a server that does not send it on every answer.
 PRODUCT: Final = {"X-Elastic-Product": "Elasticsearch"}
 _COMPATIBLE_VERSION: Final = "8.9.0"

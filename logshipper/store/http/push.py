@@ -19,6 +19,7 @@ _LOKI: Final = ("/loki/api/v1/push", "/insert/loki/api/v1/push")
 _OTLP: Final = ("/v1/logs", "/insert/opentelemetry/v1/logs", "/otlp/v1/logs")
 _JSONLINE: Final = ("/insert/jsonline",)
 _EXPORTED: Final = ("/insert/exported",)
+WAYS: Final = (*_LOKI, *_OTLP, *_JSONLINE, *_EXPORTED)
 _PROTOBUF: Final = "application/x-protobuf"
 _JSON: Final = "application/json"
 

@@ -11,11 +11,11 @@ from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.reader import DayReader, open_day
 from logshipper.store.lines import times
 from logshipper.store.model import BadQuery, Filters, Hit, Key, Line, Stream
-from logshipper.store.query import counting, plan
+from logshipper.store.query import counting, fitting, plan
 from logshipper.store.query.counting import DayCount
 from logshipper.store.query.language import Query
 from logshipper.store.query.plan import Plan
-from logshipper.store.query.search import DaySearch, Effort, Order, fitting_streams
+from logshipper.store.query.search import DaySearch, Effort, Order
 from logshipper.store.query.tally import Tally
 from logshipper.store.query.tokenizer import Tokenizer
 from wharfinger.errors import Unavailable
@@ -116,11 +116,11 @@ class Archive:
             with self._reading(tenant, day) as reader:
                 if reader is None:
                     continue
-                fitting = fitting_streams(reader, filters, effort)
+                numbers = fitting.streams(reader, filters)
                 found.update(
                     stream
                     for number, stream in reader.streams.items()
-                    if fitting is None or number in fitting
+                    if numbers is None or number in numbers
                 )
         return found
 

@@ -1,0 +1,1 @@
+"""Back ends that ask another engine: one page above VictoriaLogs, Elasticsearch and OpenSearch."""
