@@ -50,7 +50,7 @@ def query(asked: Query, span: Span, fields: Fields, words: Sequence[str] = ()) -
                 clauses.append(_field(term, fields))
             case Regex():
                 pass
-            case Part() | Pattern() | LabelMatcher():
+            case LabelMatcher() | Part() | Pattern():
                 raise not_here()
             case _:
                 assert_never(term)

@@ -167,7 +167,7 @@ class Elastic(Remote):
             with Effort(self.connection.seconds) as effort:
                 for regex in regexes:
                     texts = [regex_text(e.line.message, e.line.extra) for e in kept]
-                    found = effort.matching(regex, texts)
+                    found = effort.matcher(regex).matching(texts) if texts else frozenset()
                     kept = [e for n, e in enumerate(kept) if (n in found) != regex.negated]
             return kept
 

@@ -120,7 +120,7 @@ def _term(term: Term, places: Sequence[str]) -> str:
             end = "" if term.prefix else "$"
             pattern = quoted(f"(?i)^{_literal(term.value)}{end}")
             return f"{sign}{_name(term.name)}:~{pattern}"
-        case Part() | Pattern() | LabelMatcher():
+        case LabelMatcher() | Part() | Pattern():
             raise not_here()
         case _:
             assert_never(term)
