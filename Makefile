@@ -1,6 +1,6 @@
 # Each target prepares what it needs (.ci/setup says what and why) and calls one command.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check scenarios bench format lock sample vendor picture clean
+.PHONY: help setup demo test check scenarios bench format lock sample vendor picture screenshot clean
 
 # dockerd, network namespaces and the containers' files need root.
 ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env=ONCE,CI)
@@ -55,6 +55,9 @@ sample: ## write deploy/wharfinger.toml from the models
 
 picture: setup ## record the README's picture from a real run of the demo
 	$(ROOT) env ONCE=1 $(RUN)/wharfinger demo --svg wharfinger/operator/demo/demo.svg
+
+screenshot: setup ## take the README's picture of the log page
+	$(RUN)/python -m tests.page.picture logshipper/store/http/page.png
 
 clean: ## remove what was built, keep the clone
 	rm -rf .venv build dist .hypothesis .mypy_cache .ruff_cache .import_linter_cache

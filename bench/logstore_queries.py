@@ -86,9 +86,9 @@ async def asked(
         except LookupError as error:
             return f"refused: {error}"[:60]
         walls, before = [], engines.cpu_seconds(process)
-        for _ in range(rounds):
+        for less in range(1, rounds + 1):
             began = time.monotonic()
-            await engine.ask(client, question)
+            await engine.ask(client, question._replace(less=less))
             walls.append(time.monotonic() - began)
         return Timing(walls, (engines.cpu_seconds(process) - before) / rounds, lines)
 

@@ -26,12 +26,14 @@ class Question(NamedTuple):
         app: of which application, empty for all.
         hours: from which hour of the corpus to which; None for all.
         minutes: of a bucket of a histogram; 0 for the last 100 lines.
+        less: seconds that the last hour lacks: nobody shall answer from what was asked before.
     """
 
     words: str = ""
     app: str = ""
     hours: tuple[int, int] | None = None
     minutes: int = 0
+    less: int = 0
 
 
 class Engine(Protocol):
@@ -183,5 +185,6 @@ async def _json(client: aiohttp.ClientSession, url: str, asked: Mapping[str, str
 def _range(question: Question, first: str, end: str) -> dict[str, str]:
     if question.hours is None:
         return {}
-    moments = [datetime.fromtimestamp(START + hour * 3600, UTC) for hour in question.hours]
+    begins, ends = (START + hour * 3600 for hour in question.hours)
+    moments = (datetime.fromtimestamp(at, UTC) for at in (begins, ends - question.less))
     return {k: f"{m:%Y-%m-%dT%H:%M:%SZ}" for k, m in zip((first, end), moments, strict=True)}

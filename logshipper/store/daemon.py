@@ -177,15 +177,14 @@ class Logstore:
         raise WriterEndedError(repr(self._writer.failure))
 
     def _broken(self) -> dict[str, str]:
-        """Day files that cannot be used, and why; one that was moved away is none."""
+        """Day files that cannot be used, and why; one that was moved or repaired is none."""
         writer = self._writer
-        broken = {
-            **writer.growing,
-            **self._archive.damaged,
-            **writer.broken,
-            **writer.removal.strays,
+        others = {**writer.growing, **writer.removal.strays}
+        return {
+            **self._archive.damaged.told(),
+            **writer.broken.told(),
+            **{path: why for path, why in others.items() if Path(path).exists()},
         }
-        return {path: why for path, why in broken.items() if Path(path).exists()}
 
     def _stuck(self) -> str:
         """Why nothing is acknowledged although nothing fails: a disk or mount that hangs."""
@@ -196,7 +195,8 @@ class Logstore:
 
     def _lost_files(self) -> str:
         broken = "; ".join(f"{path}: {why}" for path, why in self._broken().items())
-        return broken and f"{broken} (moved away with its -wal, it no longer stops the others)"
+        fix = "move it away with its -wal and `logstore repair` it there: all else goes on"
+        return broken and f"{broken} ({fix})"
 
     def _tell_failure(self, kind: str, endpoint: str, error: str) -> None:
         self._scope.events.emit(kind, "error", endpoint=endpoint, error=error)

@@ -138,13 +138,14 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LabelMatcher:
-    """A field of `Stream`, by what its whole value must be as it stands.
+    """A label, by what its whole value must be as it stands.
 
     Attributes:
-        name: the field.
+        name: a field of `Stream`, or another as `labels.flat` writes it; where a line has no
+            such label, its value is empty.
         values: of which it must be one,
         prefixes: or begin so,
-        pattern: or fit this expression; it is run where it can be stopped. Empty for none.
+        pattern: or fit this expression of RE2; empty for none.
         negated: whether it must not.
     """
 
@@ -153,12 +154,6 @@ class LabelMatcher:
     prefixes: tuple[str, ...] = ()
     pattern: str = ""
     negated: bool = False
-
-    def accepts(self, value: str) -> bool:
-        """Whether a value fits; any does while the expression was not run."""
-        if self.pattern:
-            return True
-        return (value in self.values or value.startswith(self.prefixes)) != self.negated
 
 
 @dataclass(frozen=True, slots=True)

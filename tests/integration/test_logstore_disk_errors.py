@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.stack.powercut import Recording
-from tests.stack.storecheck import check_file, check_lines
+from tests.stack.storecheck import check_file, check_index, check_lines
 from tests.stack.storelife import Body
 
 STEPS = (
@@ -29,6 +29,7 @@ def check_faults(folder: Path, *faults: str) -> int:
     for tenant in ("t", "u"):
         lines = {word for body in STEPS if body.tenant == tenant for word in body.words()}
         check_lines(recording.root, tenant, lines, lines)
+        check_index(recording.root, tenant, lines)
     for path in recording.root.glob("*/*.db"):
         check_file(path)
     refused = [line for line in notes.splitlines() if line.startswith("refused")]

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from tests.stack.logstore import Server
+from tests.stack.tls import Authority
 from wharfinger.operator.parts.process import until
 
 TODAY = datetime.now(UTC)
@@ -31,7 +32,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 
 
 async def logstore(server: Server, *arguments: str, code: int = 0) -> str:
-    listen = server.url.removeprefix("http://")
+    listen = server.url.partition("://")[2]
     command = [
         sys.executable, "-m", "logshipper.store",
         "--set", f"logstore.data_dir={server.data_dir}",
@@ -144,6 +145,35 @@ async def test_a_backup_is_restored_to_a_store_that_lost_everything(
     # Ids are in it: what a sender has not heard of yet is known.
     await send(server, 1_190, 20)
     assert sorted(await server.messages()) == sorted(f"line {n}" for n in range(1_210))
+
+
+async def test_lines_go_into_a_store_by_tls_and_token(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    pair = authority.issue("store", "127.0.0.1", "localhost")
+    (tmp_path / "tokens").write_text("a-token-of-ours team-a shipper\n")
+    files = {"cert_file": pair.cert_file, "key_file": pair.key_file}
+    tokens = {"ingest_token_file": tmp_path / "tokens", "read_token_file": tmp_path / "tokens"}
+    (tmp_path / "x.ndjson").write_text(f'{{"_id":"1","time":"{STAMP}","message":"x"}}\n')
+    settings = [f"logstore.{k}={v}" for k, v in (files | tokens).items()]
+    given = [part for each in settings for part in ("--set", each)]
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as client:
+        server = Server(tmp_path, client, **files, **tokens)
+        server.url = server.url.replace("http:", "https:")
+        await server.start()
+        try:
+            file = str(tmp_path / "x.ndjson")
+            assert "1 new, 0 known" in await logstore(server, *given, "import", file)
+            elsewhere = ("--url", server.url, "--token-file", str(tmp_path / "tokens"))
+            trusted = (*elsewhere, "--ca-file", str(authority.ca_file))
+            assert "0 new, 1 known" in await logstore(server, "import", file, *trusted)
+            wrong = (*elsewhere, "--ca-file", "/proc/version")
+            assert "holds no certificates" in await logstore(
+                server, "import", file, *wrong, code=64
+            )
+            (day,) = json.loads(await logstore(server, "days", "--json"))["days"]
+            assert (day["tenant"], day["lines"]) == ("team-a", 1)
+        finally:
+            await server.process.kill()
 
 
 def _execute(path: Path, statement: str) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.stack.powercut import Recording, State, place
-from tests.stack.storecheck import check_file, check_lines
-from tests.stack.storelife import Body, Closed, Later, Life
+from tests.stack.storecheck import check_file, check_index, check_lines
+from tests.stack.storelife import Body, Closed, Later, Life, Read
 
 # More chance than a change has to wait for: WHARFINGER_TORN=50 looks at that many for each call.
 TORN = int(os.environ.get("WHARFINGER_TORN", "1"))
@@ -24,12 +24,17 @@ STEPS = (
     Body("t", -1, "b", 0, 4),
     Body("t", 0, "a", 0, 12),  # sent again
     Body("u", 0, "c", 0, 2),
+    Body("u", 0, "x", 0, 3),
+    Body("u", 0, "x", 1, 4),
     Body("t", 0, "a", 12, 5),
     Closed(),
     Body("t", 0, "a", 10, 9),
+    Body("t", -1, "b", 4, 3),
+    Read("t", -1),
+    Body("t", -1, "b", 7, 3),
     Later(2),
-    Body("t", 1, "b", 4, 4),
-    Body("t", -1, "b", 2, 4),  # too old by now
+    Body("t", 1, "b", 10, 4),
+    Body("t", -1, "b", 8, 4),  # too old by now
     Body("t", 2, "d", 0, 9),
 )
 
@@ -54,11 +59,11 @@ def check(state: State, root: Path) -> None:
     for tenant in promise.tenants():
         promised = promise.lines(tenant, promise.acknowledged)
         check_lines(root, tenant, promised, promise.lines(tenant, promise.sent))
-    for body in promise.sent:
-        life.send(body)
+    life.send(*promise.sent)
     for tenant in promise.tenants():
         everything = promise.lines(tenant, promise.sent)
         check_lines(root, tenant, everything, everything)
+        check_index(root, tenant, everything)
     assert not life.why, life.why
     life.close()
     for path in root.glob("*/*.db"):
@@ -84,6 +89,7 @@ def check_all(
     return opened + Counter(moments=len(calls))
 
 
+@pytest.mark.timeout(400)
 def test_a_cut_at_any_call(tmp_path: Path, memory: Path, record_property: Record) -> None:
     recording = Recording(tmp_path)
     notes = recording.live(STEPS)

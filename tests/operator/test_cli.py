@@ -27,7 +27,7 @@ def code(*arguments: str) -> int:
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("sail",), ("status", "registrat"), ("logs", "--limit", "0"), ("logs", "--limit", "x")],
+    [(), ("sail",), ("status", "registrat"), ("logs", "--limit", "-1"), ("logs", "--limit", "x")],
 )
 def test_wrong_use(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert code(*arguments) == Exit.USAGE

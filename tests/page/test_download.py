@@ -30,3 +30,10 @@ async def test_everything_that_matches_is_written(visit: Visit, store: Store) ->
     messages = [json.loads(line)["message"] for line in await written(coming.value)]
     assert messages == [f"INFO kept {n}" for n in reversed(range(1500))]
     assert (await coming.value).suggested_filename == "logs.ndjson"
+    await visit.button("Download").click()
+    async with visit.page.expect_download() as coming:
+        await panel.get_by_text("Text, oldest first").click()
+    lines = await written(coming.value)
+    assert len(lines) == 1500
+    assert lines[0].endswith("INFO download - INFO kept 0")
+    assert (await coming.value).suggested_filename == "logs.txt"

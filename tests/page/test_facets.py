@@ -75,6 +75,16 @@ async def test_counts_stand_beside_values(visit: Visit, store: Store) -> None:
     await expect(row.locator(".count")).to_have_text("5")
 
 
+async def test_counts_follow_the_query(visit: Visit, store: Store) -> None:
+    await store.say("ERROR broken", "INFO fine", "INFO fine too", app="follow", host="h1")
+    await visit.open("/?app=follow")
+    row = facet(visit, "host").locator(".value", has_text="h1")
+    await expect(row.locator(".count")).to_have_text("3")
+    await visit.search("fine")
+    await expect(row.locator(".count")).to_have_text("2")
+    await expect(facet(visit, "level").locator(".value")).to_have_text(["info2"])
+
+
 async def test_conditions_stand_above_the_list_with_their_way_out(
     visit: Visit, store: Store
 ) -> None:

@@ -122,6 +122,16 @@ async def test_the_legend_chooses_levels(visit: Visit, store: Store) -> None:
     await expect(visit.messages).to_have_count(3)
 
 
+async def test_any_query_is_counted(visit: Visit, store: Store) -> None:
+    await store.say("ERROR order 17", "INFO order 18", "INFO nothing", app="any", host="a b")
+    await visit.open('/?app=any&host=a+b&range=15m&q="order"+/1[78]/+-nothing')
+    await expect(
+        visit.page.get_by_role("img", name="2 lines by time: error 1, info 1")
+    ).to_be_visible()
+    await visit.search("/order 1[0-7]/")
+    await expect(visit.page.get_by_role("img", name="1 lines by time: error 1")).to_be_visible()
+
+
 async def test_all_time_is_counted_from_the_first_line_on(visit: Visit, store: Store) -> None:
     await store.say("old", ago_seconds=4 * 86_400, app="everything")
     await store.say("new", ago_seconds=60, app="everything")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.stack.logstore import Sender, Server
 from tests.stack.powercut import Recording
-from tests.stack.storecheck import check_file, check_lines
+from tests.stack.storecheck import check_file, check_index, check_lines
 from tests.stack.storelife import Body
 from wharfinger.operator.parts.process import until
 
@@ -52,6 +52,7 @@ def test_each_call_fails_once(
         assert notes.count("done") == len(STEPS)
         promised = {word for body in STEPS for word in body.words()}
         check_lines(recording.root, "t", promised, promised)
+        check_index(recording.root, "t", promised)
         for path in recording.root.glob("*/*.db"):
             check_file(path)
         return notes.count("refused")

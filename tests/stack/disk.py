@@ -90,26 +90,46 @@ Call = Opened | Closed | Wrote | Resized | Synced | Unlinked | Renamed | Made | 
 class _File:
     """A file: what is on the disk, what a process reads, and the changes that are between.
 
-    `strays` are changes that a failed sync let go of: they may be on the disk or not, and no
-    later sync makes up for it (fsync(2) reports an error once; the pages are clean then).
+    What a failed sync let go of may be on the disk or not, and no later sync makes up for it
+    (fsync(2) reports an error once; the pages are clean then). So from the first of these on
+    `history` has all changes in order, each with whether it is known to be on the disk.
     """
 
     durable: bytearray = field(default_factory=bytearray)
     cached: bytearray = field(default_factory=bytearray)
     pending: list["_Change"] = field(default_factory=list)
-    strays: list["_Change"] = field(default_factory=list)
+    before: bytes = b""
+    history: list[tuple["_Change", bool]] = field(default_factory=list)
 
     def change(self, change: "_Change") -> None:
         self.pending.append(change)
         change.apply(self.cached)
 
     def sync(self, *, failed: bool) -> None:
-        if failed:
-            self.strays += self.pending
-        else:
+        if failed and not self.history:
+            self.before = bytes(self.durable)
+        if failed or self.history:
+            self.history += [(change, not failed) for change in self.pending]
+        if not failed:
             for change in self.pending:
                 change.apply(self.durable)
         self.pending = []
+
+    def torn(self, dice: random.Random, kept: float) -> bytearray:
+        """Its content if chance decides, sector by sector."""
+        found = bytearray(self.before if self.history else self.durable)
+        for change, certain in (*self.history, *((change, False) for change in self.pending)):
+            if certain:
+                change.apply(found)
+                continue
+            if change.data is not None and dice.random() < kept / 2:
+                # The new size is there before the data is.
+                end = change.offset + len(change.data)
+                found.extend(bytes(max(0, end - len(found))))
+            for part in change.sectors():
+                if dice.random() < kept:
+                    part.apply(found)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,16 +269,7 @@ class Disk:
             return found
 
         def content(file: _File) -> bytearray:
-            found = bytearray(file.durable)
-            for change in (*file.strays, *file.pending):
-                if change.data is not None and dice.random() < kept / 2:
-                    # The new size is there before the data is.
-                    end = change.offset + len(change.data)
-                    found.extend(bytes(max(0, end - len(found))))
-                for part in change.sectors():
-                    if dice.random() < kept:
-                        part.apply(found)
-            return found
+            return file.torn(dice, kept)
 
         return dict(_listed(self._root, names, content))
 

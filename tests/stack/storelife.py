@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from logshipper.store.engine import day, schema
 from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.intake import Intake
+from logshipper.store.engine.reader import DayReader, open_day
 from logshipper.store.engine.retention import Limits
 from logshipper.store.engine.timekeeper import Timekeeper
 from logshipper.store.engine.writer import Writer
@@ -45,10 +46,12 @@ class Body(NamedTuple):
     def documents(self) -> list[Document]:
         """The lines, as they are sent."""
         time_ns = (TODAY + self.day) * DAY_NS + DAY_NS // 2
+        # Half the sources number their lines as the shipper does, the others' ids have no order.
+        separator = ".1." if self.source < "m" else "-"
         return [
             documents.document(
                 {"message": word, "time": time_ns, "app": self.source, "level": "info"},
-                f"{self.source}.1.{self.first + n:x}",
+                f"{self.source}{separator}{self.first + n:x}",
                 time_ns,
             )
             for n, word in enumerate(self.words())
@@ -61,12 +64,19 @@ class Later(NamedTuple):
     days: int
 
 
+class Read(NamedTuple):
+    """Somebody reads a day, and goes on: its log then outlives its writer."""
+
+    tenant: str
+    day: int
+
+
 class Closed(NamedTuple):
     """The writer is closed and made anew, as a clean restart does."""
 
 
-Step = Body | Later | Closed
-_STEPS: Final = {step.__name__: step for step in (Body, Later, Closed)}
+Step = Body | Later | Read | Closed
+_STEPS: Final = {step.__name__: step for step in (Body, Later, Read, Closed)}
 
 
 def command(root: Path, notes: Path, steps: Sequence[Step]) -> list[str]:
@@ -104,12 +114,14 @@ class Life:
     @property
     def why(self) -> str:
         """What health says is wrong with the disk or a file."""
-        wrong = {**self._writer.broken, **self._folder.strays()}
+        wrong = {**self._writer.broken.told(), **self._folder.strays()}
         return self._writer.failing or "; ".join(f"{path} {why}" for path, why in wrong.items())
 
-    def send(self, body: Body) -> None:
-        """Raises Busy if it was refused."""
-        self._intake.offer(body.tenant, body.documents()).result(timeout=60)
+    def send(self, *bodies: Body) -> None:
+        """Raises Busy if one was refused."""
+        offers = [self._intake.offer(body.tenant, body.documents()) for body in bodies]
+        for offer in offers:
+            offer.result(timeout=60)
 
     def tick(self) -> None:
         """Looks at the disk, as the writer does each second."""
@@ -144,7 +156,7 @@ def main(root: Path, notes: Path, steps: Sequence[Step]) -> None:
     """Goes through the steps; what is refused is sent again."""
     make_small()
     descriptor = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    life = Life(root)
+    life, readers = Life(root), list[DayReader | None]()
 
     def note(word: str, at: int, why: str = "") -> None:
         os.write(descriptor, f"{word} {at} {why}".strip().encode() + b"\n")
@@ -157,6 +169,8 @@ def main(root: Path, notes: Path, steps: Sequence[Step]) -> None:
                     note("refused", at, why)
             case Later(days):
                 life.later(days)
+            case Read(tenant, day):
+                readers.append(open_day(Folder(root).path(tenant, TODAY + day)))
             case Closed():
                 life.restart()
         note("done", at)

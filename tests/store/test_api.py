@@ -16,6 +16,7 @@ from aiohttp import ClientPayloadError, encode_basic_auth
 
 from logshipper.store.config import Config
 from logshipper.store.http.protocols import understood
+from tests.store import damage
 from tests.store.running import ACTION, Make, Store
 from wharfinger.config import load
 from wharfinger.errors import ConfigError
@@ -476,3 +477,18 @@ async def test_drain_finishes_what_was_begun(make: Make) -> None:
             continue
     assert len(await store.found()) == acknowledged
     assert (await store.bulk(ACTION, "{}")).status == 429
+
+
+async def test_health_is_green_again_when_a_damaged_day_was_repaired(make: Make) -> None:
+    store = await make(retention_days=3650)
+    await store.add(*(f"line {n}" for n in range(50)))
+    (path,) = store.daemon._folder.root.glob("*/*.db")
+    await asyncio.to_thread(
+        damage.sql("UPDATE part SET body = zeroblob(9)", "UPDATE roll SET count = 0"), path
+    )
+    await store.get("/api/search", 500)
+    assert list(store.daemon.status()["broken"]) == [str(path)]
+    new = path.parent.parent.parent / "new" / path.name
+    damage.write(new, 5)
+    new.rename(path)
+    assert store.daemon.status()["broken"] == {}

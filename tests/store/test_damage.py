@@ -14,7 +14,7 @@ from logshipper.store.engine.folder import Folder
 from logshipper.store.lines import documents
 from logshipper.store.lines.times import DAY_NS
 from logshipper.store.model import Busy, Document
-from tests.stack.storecheck import check_file, check_lines, found
+from tests.stack.storecheck import check_file, check_index, check_lines, found
 from tests.stack.storelife import TODAY, Body, Life
 from wharfinger.errors import Unavailable
 
@@ -148,6 +148,7 @@ def test_a_torn_end_of_a_log_is_no_damage(tmp_path: Path) -> None:
     assert not Folder(tmp_path).strays()
     everything = messages([document for body in bodies for document in body])
     check_lines(tmp_path, "t", everything, everything)
+    check_index(tmp_path, "t", everything)
 
 
 def test_damage_in_the_middle_of_a_log_is_told_and_kept(tmp_path: Path) -> None:
@@ -170,6 +171,7 @@ def test_damage_in_the_middle_of_a_log_is_told_and_kept(tmp_path: Path) -> None:
     check_file(path)
     everything = messages([document for body in bodies for document in body])
     check_lines(tmp_path, "t", everything, everything)
+    check_index(tmp_path, "t", everything)
 
 
 def test_the_log_of_another_day_is_not_believed(tmp_path: Path) -> None:

@@ -149,11 +149,11 @@ def test_a_foreign_file_is_never_written_to(tmp_path: Path, content: bytes | Non
     assert path.read_bytes()[:100] == before[:100]
 
 
-def test_a_missing_or_new_day_has_no_reader(tmp_path: Path) -> None:
+def test_a_missing_day_has_no_reader_and_an_emptied_one_is_said(tmp_path: Path) -> None:
     assert open_day(tmp_path / "none.db") is None
-    sqlite3.connect(tmp_path / "empty.db").close()
     (tmp_path / "empty.db").touch()
-    assert open_day(tmp_path / "empty.db") is None
+    with pytest.raises(Unavailable, match=r"empty\.db"):
+        open_day(tmp_path / "empty.db")
 
 
 def test_foreign_ids_are_bounded(tmp_path: Path) -> None:

@@ -57,6 +57,14 @@ def test_a_failed_sync_lets_go_for_good() -> None:
     assert again.durable() == {"f": b"one"}
 
 
+def test_what_was_let_go_of_is_older_than_what_was_synced_since() -> None:
+    failed = (*MADE, Synced(FOLDER), Wrote(FILE, b"old", 0), Synced(FILE, failed=True))
+    found = {disk(*failed).torn(random.Random(seed))["f"] for seed in range(50)}
+    assert found == {b"", b"\0\0\0", b"old"}
+    since = (*failed, Wrote(FILE, b"new", 0), Synced(FILE))
+    assert {disk(*since).torn(random.Random(seed))["f"] for seed in range(50)} == {b"new"}
+
+
 def test_names_change_at_once_and_are_synced_together() -> None:
     calls = (*MADE, Synced(FOLDER), Wrote(FILE, b"x"), Synced(FILE), Renamed("/d/f", "/d/g"))
     assert disk(*calls).durable() == {"f": b"x"}

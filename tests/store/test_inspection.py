@@ -160,7 +160,7 @@ def test_whatever_was_stored_is_found_sound(
     taken = []
     for message, fields in lines:
         body = documents._encoder.encode({**fields, "message": message, "time": BASE_NS})
-        taken.append(documents.read(body, "", BASE_NS))
+        taken.append(documents.document(documents.decode(body), "", BASE_NS))
     writer.write(taken)
     writer.close()
     assert findings(path) == []

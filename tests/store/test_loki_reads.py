@@ -86,6 +86,7 @@ async def test_save_and_test_of_the_data_source(make: Make) -> None:
     assert answer["data"]["resultType"] == "vector"
     assert answer["data"]["result"] == [{"metric": {}, "value": [4_000_000_000, "2"]}]
     assert (await store.get(f"{PREFIX}/status/buildinfo"))["version"].startswith("3.")
+    assert (await store.get(f"{PREFIX}/drilldown-limits"))["pattern_ingester_enabled"] is False
     assert await (await store.client.get("/ready")).text() == "ready\n"
 
 

@@ -195,6 +195,28 @@ def test_retention_goes_on_when_the_disk_is_full(
     assert store.found() == {"new"}
 
 
+def test_a_day_that_cannot_be_removed_is_told_and_stops_nobody(
+    make: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_file: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    store = make(retention_days=3)
+    store.send(document("old", days_ago=3), document("new"))
+    store.now_ns = store.passed_ns = NOW_NS + DAY_NS
+    with monkeypatch.context() as broken:
+        broken.setattr(store.folder, "remove", refused)
+        store.writer._retained_at = float("-inf")
+        store.writer.tick()
+    assert "Read-only" in store.writer.removal.excess
+    assert store.writer.failing == ""
+    with store.intake.reserve(1):
+        assert store.send(document("newer")) == [True]
+    store.writer.removal.apply(store.writer.limits)
+    assert store.writer.removal.excess == ""
+    assert store.found() == {"new", "newer"}
+
+
 def test_a_day_removed_for_its_bytes_stays_away(make: Callable[..., Store]) -> None:
     store = make(retention_bytes=10)
     store.send(document("old", days_ago=1), document("new"))
@@ -320,11 +342,11 @@ def test_a_broken_day_file_is_named_and_the_others_go_on(make: Callable[..., Sto
     path.write_bytes(b"no database " * 1000)
     with pytest.raises(Busy, match="2026-11-22"):
         store.send(document("lost?", days_ago=1))
-    assert list(store.writer.broken) == [str(path)]
+    assert list(store.writer.broken.told()) == [str(path)]
     assert store.send(document("fine")) == [True]
     path.unlink()
     assert store.send(document("lost?", days_ago=1)) == [True]
-    assert store.writer.broken == {}
+    assert store.writer.broken.told() == {}
 
 
 def test_a_sender_that_went_away_costs_nothing(make: Callable[..., Store]) -> None:

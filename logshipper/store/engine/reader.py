@@ -1,11 +1,11 @@
 """One day of one tenant, being read: its streams, its blocks, what its index finds."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, overload
 
 import msgspec
 
@@ -13,6 +13,7 @@ from logshipper.store.engine import block, schema
 from logshipper.store.engine.block import Body, Columnar, Head
 from logshipper.store.engine.day import read_parts
 from logshipper.store.model import LINE_BITS, Stream
+from wharfinger.errors import Unavailable
 
 _LINE_MASK: Final = (1 << LINE_BITS) - 1
 _LAST_BLOCK: Final = (1 << 62 - LINE_BITS) - 1  # its row ids still fit SQLite's integer
@@ -139,13 +140,19 @@ class DayReader:
         columns = read_parts(self._connection)
         return Head(columns.times_ns, columns.stream_ids, columns.levels)
 
-    def body(self, number: int) -> Body:
-        """The texts of a block."""
+    @overload
+    def body(self, number: int) -> Body: ...
+
+    @overload
+    def body(self, number: int, needles: Sequence[bytes]) -> Body | None: ...
+
+    def body(self, number: int, needles: Sequence[bytes] = ()) -> Body | None:
+        """The texts of a block; None if its messages lack one of the needles, in UTF-8."""
         (data,) = self._connection.execute(
             "SELECT body FROM block WHERE id = ?", (number,)
         ).fetchone()
         if data is not None:
-            return block.decode_body(data)
+            return block.decode_body_with(data, needles) if needles else block.decode_body(data)
         columns = read_parts(self._connection)
         return Body(columns.messages, columns.extras)
 
@@ -172,14 +179,17 @@ class DayReader:
 
 
 def open_day(path: Path) -> DayReader | None:
-    """A reader of a day's file; None if the file has gone, or is only just being made.
+    """A reader of a day's file; None if the file has gone.
 
     Raises:
         sqlite3.Error: it is there and cannot be read.
+        Unavailable: it is there and holds nothing of ours; a day file is never made so.
     """
     try:
         return DayReader(path)
     except sqlite3.OperationalError as error:
-        if not path.exists() or "no such table" in str(error):
+        if not path.exists():
             return None
+        if "no such table" in str(error):
+            raise Unavailable(f"{path} is no file of this store: {error}") from None
         raise

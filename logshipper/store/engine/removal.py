@@ -53,11 +53,17 @@ class Removal:
     def apply(self, limits: Limits) -> None:
         """Removes the days that are too old or too many, and what a crash left of such a removal.
 
-        Raises:
-            OSError: the disk does not do what it should.
+        A file that cannot be removed is no reason to refuse lines; `excess` says so.
         """
         known = self._timekeeper.ask()
         self._first_day = retention.first_day(known.now_ns, limits.retention_days)
+        try:
+            self.excess = self._applied(known, limits)
+        except OSError as error:
+            self.excess = f"days cannot be removed: {error}"
+
+    def _applied(self, known: Clock, limits: Limits) -> str:
+        """Removes them; why it is not enough, if it is not."""
         self._folder.remove_leftovers(self._first_day)
         self.strays = self._folder.strays()
         files = self._folder.files()
@@ -73,7 +79,7 @@ class Removal:
         self._metrics.disk.set(size)
         self._metrics.days.set(len(files) - len(gone))
         over = limits.retention_bytes is not None and size > limits.retention_bytes
-        self.excess = f"today alone has {size} bytes, more than retention_bytes" if over else ""
+        return f"today alone has {size} bytes, more than retention_bytes" if over else ""
 
     def _doubted(self, known: Clock, files: Sequence[DayFile], limits: Limits) -> str:
         machine_ns = self._timekeeper.machine_ns

@@ -63,9 +63,9 @@ def lost_transactions(path: Path, recovered: int) -> int:
         recovered: frames that SQLite counts in its log.
     """
     frames = list(_frames(path))
-    last = max((at for at, frame in enumerate(frames) if frame.salts == frames[0].salts), default=0)
-    ends = [at for at in range(recovered, last) if frames[at].ends]
-    return len(ends)
+    own = [at for at, frame in enumerate(frames) if frame.salts == frames[0].salts]
+    # Between them may be pages of an earlier round, where those of this one were torn off.
+    return sum(recovered <= at < own[-1] and frames[at].ends for at in own)
 
 
 def keep_damaged(path: Path) -> None:

@@ -6,9 +6,11 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Protocol
 
 from logshipper.store.engine import removal
+from logshipper.store.engine.brokenfiles import BrokenFiles
 from logshipper.store.engine.day import DayWriter
 from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.intake import Batch, Intake
@@ -99,7 +101,7 @@ class Writer:
     ) -> None:
         self.limits = limits
         self.failing = ""
-        self.broken: dict[str, str] = {}
+        self.broken = BrokenFiles()
         self.growing: dict[str, str] = {}
         self.failure: BaseException | None = None
         self.turned_at = time.monotonic()
@@ -236,26 +238,26 @@ class Writer:
             row_ids = self._day(tenant, day).write(group.documents)
         except Exception as error:  # noqa: BLE001 - sorted out below; the thread must go on
             self._forget(tenant, day)
-            return self._judged(str(path), error)
+            return self._judged(path, error)
         self._metrics.commit_seconds.observe(time.monotonic() - began)
-        self.broken.pop(str(path), None)
+        self.broken.clear(path)
         if self.failing and not self._intake.refusal:
             self._mend()
         self._note(tenant, day, group, row_ids)
         return None
 
-    def _judged(self, path: str, error: Exception) -> Exception:
+    def _judged(self, path: Path, error: Exception) -> Exception:
         """What to tell the senders of lines that could not be written."""
         name = getattr(error, "sqlite_errorname", "")
         if isinstance(error, OSError) or name.startswith(_DISK_ERRORS):
             self._fail(f"cannot write {path}: {error}")
             return Busy("disk", self.failing, _RETRY_SECONDS)
-        self._tell("commit failed", "error", path=path, error=repr(error)[:500])
+        self._tell("commit failed", "error", path=str(path), error=repr(error)[:500])
         if isinstance(error, sqlite3.DataError | sqlite3.IntegrityError) or not isinstance(
             error, sqlite3.Error | Unavailable | UnicodeDecodeError
         ):
             return error
-        self.broken[path] = str(error)
+        self.broken.add(path, str(error))
         return Busy("file", f"cannot write {path}: {error}", _RETRY_SECONDS)
 
     def _note(self, tenant: str, day: int, group: _Group, row_ids: Sequence[int | None]) -> None:

@@ -3,20 +3,21 @@
 import argparse
 import asyncio
 import os
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import chain
 from pathlib import Path
 from typing import IO, Final
 
-from logshipper.store.config import Config
+from logshipper.store.config import Config, LogstoreConfig
 from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.retention import Limits
 from logshipper.store.keeping import bodies, importing, packing
 from logshipper.store.keeping.importing import Outcome, Target
 from logshipper.store.keeping.progress import Progress
 from logshipper.store.model import DEFAULT_TENANT, TENANT
-from wharfinger import cli
+from wharfinger import cli, servertls
 from wharfinger.endpoints import parse_address
 from wharfinger.errors import Conflict, Exit, Rejected, Unavailable
 from wharfinger.jsontext import encode_line
@@ -43,6 +44,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", metavar="URL", help="of a store that runs, here or elsewhere")
     parser.add_argument(
         "--token-file", type=Path, metavar="FILE", help="if not [logstore] ingest_token_file"
+    )
+    parser.add_argument(
+        "--ca-file", type=Path, metavar="FILE", help="of the authority of --url, if not a usual one"
     )
     parser.add_argument("--json", action="store_true", help="for programs")
 
@@ -121,15 +125,28 @@ async def _target(parsed: argparse.Namespace, config: Config, form: str) -> Asyn
                 return
         if parsed.tenant != DEFAULT_TENANT:
             raise Rejected("the store runs: there a token says whose lines they are, not --tenant")
-        url = parsed.url or _own_url(config.logstore.listen)
+        url = parsed.url or _own_url(config.logstore)
         token = _token(parsed.token_file or config.logstore.ingest_token_file)
-        yield await stack.enter_async_context(importing.over_http(url, token, form))
+        tls = _tls(parsed, config.logstore)
+        yield await stack.enter_async_context(importing.over_http(url, token, form, tls=tls))
 
 
-def _own_url(listen: str) -> str:
-    host, port = parse_address(listen)
+def _own_url(section: LogstoreConfig) -> str:
+    host, port = parse_address(section.listen)
     host = "127.0.0.1" if host in _EVERYWHERE else host
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "http" if section.tls is None else "https"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def _tls(parsed: argparse.Namespace, section: LogstoreConfig) -> ssl.SSLContext | bool:
+    if parsed.ca_file is not None:
+        try:
+            return ssl.create_default_context(cafile=parsed.ca_file)
+        except (OSError, ValueError) as error:
+            raise Rejected(f"{parsed.ca_file} holds no certificates: {error}") from None
+    if parsed.url is None and section.tls is not None:
+        return servertls.trusting(section.tls)
+    return True
 
 
 def _token(path: Path | None) -> str:

@@ -1,6 +1,7 @@
 """Brings a file of lines into a store: through its HTTP where it runs, else into its files."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -207,14 +208,19 @@ class Http:
 
 
 @asynccontextmanager
-async def over_http(url: str, token: str, form: str) -> AsyncIterator[Http]:
+async def over_http(
+    url: str, token: str, form: str, *, tls: ssl.SSLContext | bool = True
+) -> AsyncIterator[Http]:
     """Sends to a store that runs.
 
     Args:
         url: of it.
         token: that may write; empty for none.
         form: of the bodies.
+        tls: how its certificate is checked, as aiohttp takes it.
     """
     headers: dict[str, Any] = {"Authorization": f"Bearer {token}"} if token else {}
-    async with aiohttp.ClientSession(timeout=_TIMEOUT, headers=headers) as session:
+    async with aiohttp.ClientSession(
+        timeout=_TIMEOUT, headers=headers, connector=aiohttp.TCPConnector(ssl=tls)
+    ) as session:
         yield Http(session, url.rstrip("/"), form)

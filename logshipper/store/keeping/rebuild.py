@@ -184,7 +184,7 @@ class _Rebuild:
             "INSERT INTO block VALUES (?, ?, ?, ?, ?, ?, ?)",
             (row.number, *summarized(row), *packed),
         )
-        words.insert(self._connection, "line_index", row.number, words.texts(row))
+        words.insert(self._connection, "line_index", row)
 
     def _gap(self, row: BlockRow, kept: int) -> None:
         told = row.summary

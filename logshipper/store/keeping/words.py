@@ -1,17 +1,15 @@
 """Holds the index of a day against the words of its lines: the same file is made once more."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
 
-import msgspec
-
 from logshipper.store.engine import schema
 from logshipper.store.keeping.rows import BlockRow
 from logshipper.store.lines import documents
-from logshipper.store.lines.words import stream_token
+from logshipper.store.lines.words import index_json
 from logshipper.store.model import LINE_BITS, Line, Stream
 
 # A row for each word of each line (FTS5's documentation, 6.3).
@@ -54,24 +52,19 @@ class Differences:
             yield f"finds {self.unfounded} words where they are not, the first is {told}"
 
 
-def texts(row: BlockRow) -> list[str]:
-    """What the index is to be told of each line of a block that could be read."""
+def insert(connection: sqlite3.Connection, table: str, row: BlockRow) -> None:
+    """Tells an index the lines of a block that could be read."""
     assert row.head is not None  # noqa: S101 - the caller looks
     assert row.body is not None  # noqa: S101
     extras = row.body.extras or [b""] * len(row.body.messages)
-    return [
-        f"{documents.kept(Line(0, _NOWHERE, 0, message, extra)).text} {stream_token(number)}"
-        for message, extra, number in zip(
-            row.body.messages, extras, row.head.stream_ids, strict=True
-        )
+    texts = [
+        documents.kept(Line(0, _NOWHERE, 0, message, extra)).text
+        for message, extra in zip(row.body.messages, extras, strict=True)
     ]
-
-
-def insert(connection: sqlite3.Connection, table: str, number: int, lines: Sequence[str]) -> None:
-    """Tells an index the lines of a block."""
     connection.execute(
-        f"INSERT INTO {table} (rowid, text) SELECT ? + key, value FROM json_each(?)",  # noqa: S608
-        (number << LINE_BITS, msgspec.json.encode(lines).decode()),
+        f"INSERT INTO {table} (rowid, text) SELECT ? + key, value"  # noqa: S608
+        " FROM json_each(CAST(? AS TEXT))",
+        (row.number << LINE_BITS, index_json(texts, row.head.stream_ids)),
     )
 
 
@@ -115,7 +108,7 @@ class Index:
         if row.body is None:
             self._connection.execute("INSERT INTO temp.unread VALUES (?)", (row.number,))
             return
-        insert(self._connection, "temp.expected", row.number, texts(row))
+        insert(self._connection, "temp.expected", row)
         loose = [
             ((row.number << LINE_BITS) + at,)
             for at, extra in enumerate(row.body.extras)

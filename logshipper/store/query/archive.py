@@ -6,15 +6,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
+from logshipper.store.engine.brokenfiles import BrokenFiles
 from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.reader import DayReader, open_day
 from logshipper.store.lines import times
 from logshipper.store.model import BadQuery, Filters, Hit, Key, Line, Stream
-from logshipper.store.query import counting, plan
+from logshipper.store.query import counting, fitting, plan
 from logshipper.store.query.counting import DayCount
 from logshipper.store.query.language import Query
 from logshipper.store.query.plan import Plan
-from logshipper.store.query.search import DaySearch, Effort, Order, fitting_streams
+from logshipper.store.query.search import DaySearch, Effort, Order
 from logshipper.store.query.tally import Tally
 from logshipper.store.query.tokenizer import Tokenizer
 from wharfinger.errors import Unavailable
@@ -36,7 +37,7 @@ class Archive:
     """
 
     def __init__(self, folder: Folder) -> None:
-        self.damaged: dict[str, str] = {}
+        self.damaged = BrokenFiles()
         self._folder = folder
         self._tokenizer = Tokenizer()
 
@@ -115,11 +116,11 @@ class Archive:
             with self._reading(tenant, day) as reader:
                 if reader is None:
                     continue
-                fitting = fitting_streams(reader, filters, effort)
+                numbers = fitting.streams(reader, filters)
                 found.update(
                     stream
                     for number, stream in reader.streams.items()
-                    if fitting is None or number in fitting
+                    if numbers is None or number in numbers
                 )
         return found
 
@@ -165,7 +166,7 @@ class Archive:
             # The last two: names in a damaged file are no text, and numbers in it lead nowhere.
             name = getattr(error, "sqlite_errorname", _DAMAGED[0])
             if name.startswith(_DAMAGED):
-                self.damaged[str(path)] = str(error)
+                self.damaged.add(path, str(error))
             raise Unavailable(f"{path} cannot be read: {error}") from error
         finally:
             if reader is not None:

@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from logshipper.store.engine.block import Columnar
+from logshipper.store.engine.block import Body, Columnar
 from logshipper.store.engine.reader import BlockEntry, DayReader
 from logshipper.store.lines import times
 from logshipper.store.model import Filters, Stream
+from logshipper.store.query import fitting
 from logshipper.store.query import plan as planning
 from logshipper.store.query.plan import Plan
-from logshipper.store.query.search import Effort, fitting_streams, fitting_texts, window
+from logshipper.store.query.search import Effort, window
 from logshipper.store.query.tally import Tally
 
 # The index is asked for so many blocks at once: enough that the asking costs nothing, few enough
@@ -26,7 +27,6 @@ def rolls_up(plan: Plan, tally: Tally) -> bool:
     matched = [matcher.name for matcher in filters.labels]
     return (
         {*filters.streams, *filters.not_streams, *matched, *tally.fields} <= {"app"}
-        and not any(matcher.pattern for matcher in filters.labels)
         and not plan.match
         and not plan.checks_text
         and tally.bucket_ns % times.MINUTE_NS == 0
@@ -49,7 +49,7 @@ class DayCount:
         self._plan = plan
         self._tally = tally
         self._effort = effort
-        self._streams = fitting_streams(reader, plan.filters, effort)
+        self._streams = fitting.streams(reader, plan.filters)
         self._levels = planning.level_bits(plan.filters)
 
     def rolled(self) -> int | None:
@@ -95,8 +95,15 @@ class DayCount:
                     return entry.last_ns + 1
                 if not entry.levels & self._levels:
                     continue
+                # First of all: most blocks have no such text, and it is seen at once.
+                needles = self._plan.needles
+                body = self._reader.body(entry.id, needles) if needles else None
+                if needles and body is None:
+                    continue
                 columns = read()
                 kept = self._kept(entry, columns, lines, (first_ns, last_ns))
+                if self._plan.checks_text and (kept is None or kept):
+                    kept = self._worded(entry, body or self._reader.body(entry.id), kept)
                 if kept is None or kept:
                     day.add((entry.first_ns, entry.last_ns), columns, kept)
         finally:
@@ -156,14 +163,15 @@ class DayCount:
             numbers = range(entry.lines) if lines is None else lines
             lines = [at for at in numbers if 1 << levels[at] & wanted]
         if self._streams is not None:
-            fitting, streams = self._streams, columns.stream_ids
+            taken, streams = self._streams, columns.stream_ids
             numbers = range(entry.lines) if lines is None else lines
-            lines = [at for at in numbers if streams[at] in fitting]
-        if self._plan.checks_text and (lines is None or lines):
-            body = self._reader.body(entry.id)
-            numbers = list(range(entry.lines)) if lines is None else list(lines)
-            lines = fitting_texts(self._plan, body, numbers, self._effort)
+            lines = [at for at in numbers if streams[at] in taken]
         return lines
+
+    def _worded(self, entry: BlockEntry, body: Body, lines: Sequence[int] | None) -> list[int]:
+        """Those of the lines whose text fits."""
+        numbers = list(range(entry.lines)) if lines is None else list(lines)
+        return fitting.texts(self._plan, body, numbers, self._effort.matching)
 
 
 def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -168,7 +168,7 @@ class Embedded:
     ) -> AsyncIterator[tuple[Sequence[Found], int]]:
         plan = follower.plan
         async for hits, dropped in follower.batches(idle_seconds):
-            if hits and plan.has_expressions:
+            if plan.regexes and hits:
                 hits = await self._ask(  # noqa: PLW2901 - those of them that fit
                     lambda effort, hits=hits: tail.matching(plan, hits, effort)  # type: ignore[misc]
                 )

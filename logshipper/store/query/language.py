@@ -4,10 +4,10 @@ import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Final
 
 from logshipper.store.lines.words import is_unspaced
-from logshipper.store.model import STREAM_FIELDS, BadQuery, Filters
+from logshipper.store.model import STREAM_FIELDS, BadQuery, Filters, LabelMatcher
 from wharfinger import levels
 
 MAX_CHARACTERS: Final = 4096
@@ -56,25 +56,15 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Regex:
-    """A regular expression (Python's `re`) that must be found.
+    """A regular expression (Python's `re`, MULTILINE) that must be found in the text.
 
     Attributes:
         pattern: the expression.
         negated: whether it must not be found.
-        of: in what: all of the text, MULTILINE; the message alone, DOTALL; or a label's value.
-        label: that label's name.
     """
 
     pattern: str
     negated: bool = False
-    of: Literal["text", "message", "label"] = "text"
-    label: str = ""
-
-    @property
-    def flags(self) -> int:
-        """Those of `re`."""
-        # ^ and $ at each line of the text: other fields follow the message, a line each.
-        return {"text": re.MULTILINE, "message": re.DOTALL, "label": 0}[self.of]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,27 +81,19 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
-    """A label beside those of the stream, by what its whole value must be as it stands.
+class Pattern:
+    """An expression of RE2 that must be found in the message.
 
     Attributes:
-        name: as `labels.flat` writes it; where there is no such label, its value is empty.
-        values: of which it must be one,
-        prefixes: or begin so.
-        negated: whether it must not.
+        pattern: the expression.
+        negated: whether it must not be found.
     """
 
-    name: str
-    values: tuple[str, ...] = ()
-    prefixes: tuple[str, ...] = ()
+    pattern: str
     negated: bool = False
 
-    def accepts(self, value: str) -> bool:
-        """Whether a value fits."""
-        return (value in self.values or value.startswith(self.prefixes)) != self.negated
 
-
-Term = Text | Field | Regex | Part | Value
+Term = Text | Field | Regex | Part | Pattern | LabelMatcher
 
 
 @dataclass(frozen=True, slots=True)

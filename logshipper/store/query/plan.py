@@ -9,12 +9,24 @@ import msgspec
 
 from logshipper.store.lines import documents, labels
 from logshipper.store.lines.words import plain, query_text, stream_token
-from logshipper.store.model import Filters, Stream
-from logshipper.store.query.language import Field, Part, Query, Regex, Term, Text, Value, expression
+from logshipper.store.model import Filters, LabelMatcher, Stream
+from logshipper.store.query import linear, literals
+from logshipper.store.query.language import (
+    Field,
+    Part,
+    Pattern,
+    Query,
+    Regex,
+    Term,
+    Text,
+    expression,
+)
 
 # Beyond so many streams a list of them costs the index more than it saves.
 _MAX_STREAM_TOKENS: Final = 64
 _MIN_CONTAINER_PREFIX: Final = 12
+# The index walks every word that begins so: of few letters there are too many.
+_MIN_PREFIX: Final = 4
 _ASCII_WORD: Final = re.compile(r"[A-Za-z0-9]+")
 
 _decoder = msgspec.json.Decoder()
@@ -31,30 +43,34 @@ class Plan:
             the index cannot name the lines that lack a word.
         texts: literal searches and whether they must succeed.
         parts: texts within the message.
+        patterns: expressions of RE2 in it.
         fields: conditions on other fields.
-        values: the same, as labels.
+        labels: the same, as labels.
         regexes: expressions, and whether they must be found; run outside this process.
         filters: what must hold beside the text.
+        needles: bytes that the messages of a block have in them if any line of it fits.
     """
 
     match: tuple[str, ...]
     without: tuple[str, ...]
     texts: tuple[tuple[re.Pattern[str], bool], ...]
     parts: tuple[Part, ...]
+    patterns: tuple[Pattern, ...]
     fields: tuple[Field, ...]
-    values: tuple[Value, ...]
+    labels: tuple[LabelMatcher, ...]
     regexes: tuple[Regex, ...]
     filters: Filters
+    needles: tuple[bytes, ...] = ()
 
     @property
     def checks_text(self) -> bool:
         """Whether the index alone cannot tell that a line fits."""
-        return bool(self.texts or self.parts or self.fields or self.values or self.regexes)
+        return bool(self.parts or self.patterns or self.checks_fields or self.regexes)
 
     @property
-    def has_expressions(self) -> bool:
-        """Whether something must be run outside this process."""
-        return bool(self.regexes) or any(matcher.pattern for matcher in self.filters.labels)
+    def checks_fields(self) -> bool:
+        """Whether a line's other fields, or its text as words, must be looked at."""
+        return bool(self.texts or self.fields or self.labels)
 
 
 def make(query: Query, tokenize: Tokenize, *, has_index: bool = True) -> Plan:
@@ -89,10 +105,12 @@ def make(query: Query, tokenize: Tokenize, *, has_index: bool = True) -> Plan:
         tuple(without),
         tuple(texts),
         tuple(term for term in query.terms if isinstance(term, Part)),
+        tuple(term for term in query.terms if isinstance(term, Pattern)),
         tuple(term for term in query.terms if isinstance(term, Field)),
-        tuple(term for term in query.terms if isinstance(term, Value)),
+        tuple(term for term in query.terms if isinstance(term, LabelMatcher)),
         tuple(term for term in query.terms if isinstance(term, Regex)),
         query.filters,
+        tuple(needle for term in query.terms if (needle := _needle(term))),
     )
 
 
@@ -109,8 +127,16 @@ def accepts_stream(filters: Filters, stream: Stream) -> bool:
             for name, patterns in filters.not_streams.items()
             for pattern in patterns
         )
-        and all(matcher.accepts(fields[matcher.name]) for matcher in filters.labels)
+        and all(label_fits(matcher, fields[matcher.name]) for matcher in filters.labels)
     )
+
+
+def label_fits(matcher: LabelMatcher, value: str) -> bool:
+    """Whether a label's value is as it must be."""
+    found = value in matcher.values or value.startswith(matcher.prefixes)
+    if not found and matcher.pattern:
+        found = linear.compiled(matcher.pattern, whole=True).found(value)
+    return found != matcher.negated
 
 
 def accepts_level(filters: Filters, level: int) -> bool:
@@ -141,16 +167,30 @@ def match_expression(plan: Plan, stream_ids: Iterable[int] | None) -> str:
 
 
 def accepts_text(plan: Plan, message: str, extra: bytes) -> bool:
-    """Whether the literal searches and the other fields fit."""
-    for part in plan.parts:
-        if any(text in message for text in part.texts) == part.negated:
-            return False
-    if not plan.texts and not plan.fields and not plan.values:
-        return True
+    """Whether all but the expressions that run elsewhere fit."""
+    if not all(has_part(part, message) for part in plan.parts):
+        return False
+    if not all(has_pattern(pattern, message) for pattern in plan.patterns):
+        return False
+    return not plan.checks_fields or accepts_fields(plan, message, extra)
+
+
+def has_part(part: Part, message: str) -> bool:
+    """Whether a message has in it what it must, or must not."""
+    return any(text in message for text in part.texts) != part.negated
+
+
+def has_pattern(pattern: Pattern, message: str) -> bool:
+    """Whether an expression is found in a message as it must be."""
+    return linear.compiled(pattern.pattern).found(message) != pattern.negated
+
+
+def accepts_fields(plan: Plan, message: str, extra: bytes) -> bool:
+    """Whether the literal searches and the other fields fit, as a part of `accepts_text`."""
     other = _decoder.decode(extra) if extra else {}
-    if plan.values:
+    if plan.labels:
         held = labels.flat(other)
-        if not all(value.accepts(held.get(value.name, "")) for value in plan.values):
+        if not all(label_fits(matcher, held.get(matcher.name, "")) for matcher in plan.labels):
             return False
     text = full_text(message, other) if plan.texts else ""
     return all((found.search(text) is not None) == wanted for found, wanted in plan.texts) and all(
@@ -163,12 +203,9 @@ def full_text(message: str, other: Mapping[str, Any]) -> str:
     return plain("\n".join((message, *documents.values(other))) if other else message)
 
 
-def regex_text(regex: Regex, message: str, extra: bytes) -> str:
-    """What an expression is looked for in, of a line whose other fields are still encoded."""
-    if regex.of == "message":
-        return message
-    other = _decoder.decode(extra) if extra else {}
-    return labels.flat(other).get(regex.label, "") if regex.label else full_text(message, other)
+def regex_text(message: str, extra: bytes) -> str:
+    """The same, for a line whose other fields are still encoded."""
+    return full_text(message, _decoder.decode(extra) if extra else {})
 
 
 def _asked(term: Term, tokenize: Tokenize) -> tuple[list[str], bool]:
@@ -180,7 +217,9 @@ def _asked(term: Term, tokenize: Tokenize) -> tuple[list[str], bool]:
             return _match(text, tokenize, prefix=prefix)[0], False
         case Part((only,), negated=False):
             return _inside(only), False
-        case Value(_, (only,), (), negated=False):
+        case Regex(pattern, False) | Pattern(pattern, False):
+            return _inside(literals.required(pattern)), False
+        case LabelMatcher(_, (only,), (), "", False):
             return _match(only, tokenize, prefix=False)[0], False
         case _:
             return [], False
@@ -209,11 +248,22 @@ def _inside(text: str) -> list[str]:
     """
     if not text.isascii() or "[" in text or "\x1b" in text:
         return []
-    return [
-        f'"{found[0].lower()}"' + "*" * (found.end() == len(text))
-        for found in _ASCII_WORD.finditer(text)
-        if found.start() > 0
-    ]
+    words = [found for found in _ASCII_WORD.finditer(text) if found.start() > 0]
+    whole = [f'"{found[0].lower()}"' for found in words if found.end() < len(text)]
+    if whole or not words or len(words[-1][0]) < _MIN_PREFIX:
+        return whole
+    return [f'"{words[-1][0].lower()}"*']
+
+
+def _needle(term: Term) -> bytes:
+    """What is in a block's messages, byte for byte, if a line of it fits; empty if not known."""
+    match term:
+        case Part((only,), negated=False):
+            return only.encode(errors="surrogatepass")
+        case Pattern(pattern, False):
+            return literals.required(pattern).encode(errors="surrogatepass")
+        case _:
+            return b""
 
 
 def _fits(name: str, pattern: str, value: str) -> bool:

@@ -21,15 +21,11 @@ class Matcher:
 
     Args:
         pattern: an expression that `re` takes.
-        flags: those of `re`.
         batch_seconds: how long it may take over one batch.
     """
 
-    def __init__(
-        self, pattern: str, flags: int = 0, *, batch_seconds: float = BATCH_SECONDS
-    ) -> None:
+    def __init__(self, pattern: str, *, batch_seconds: float = BATCH_SECONDS) -> None:
         self._pattern = pattern
-        self._flags = flags
         self._batch_seconds = batch_seconds
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -88,5 +84,5 @@ class Matcher:
                 stderr=subprocess.DEVNULL,
             )
             assert self._process.stdin is not None  # noqa: S101
-            marshal.dump((self._pattern, int(self._flags)), self._process.stdin)
+            marshal.dump(self._pattern, self._process.stdin)
         return self._process

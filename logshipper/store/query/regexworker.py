@@ -17,8 +17,8 @@ def main() -> None:
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     # Should the store die, nobody is left to kill this process.
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-    pattern, flags = marshal.load(source)  # noqa: S302 - our parent wrote it
-    found = re.compile(pattern, flags).search
+    # ^ and $ at each line of it: other fields follow the message, a line each.
+    found = re.compile(marshal.load(source), re.MULTILINE).search  # noqa: S302 - our parent wrote it
     while True:
         try:
             texts = marshal.load(source)  # noqa: S302 - our parent wrote it

@@ -7,7 +7,8 @@ from typing import Final, Self
 
 from logshipper.store.engine.block import Body, Head
 from logshipper.store.engine.reader import BlockEntry, DayReader
-from logshipper.store.model import BadQuery, Filters, Hit, Key, LabelMatcher, Line
+from logshipper.store.model import BadQuery, Filters, Hit, Key, Line
+from logshipper.store.query import fitting, literals
 from logshipper.store.query import plan as planning
 from logshipper.store.query.language import Regex
 from logshipper.store.query.plan import Plan
@@ -64,7 +65,20 @@ class Effort:
 
     def matcher(self, regex: Regex) -> Matcher:
         """The process that runs this expression."""
-        return self.matchers.setdefault(regex, Matcher(regex.pattern, regex.flags))
+        return self.matchers.setdefault(regex, Matcher(regex.pattern))
+
+    def matching(self, regex: Regex, texts: Sequence[str]) -> frozenset[int]:
+        """The numbers of the texts in which an expression is found.
+
+        Raises:
+            BadQuery: it takes too long.
+        """
+        literal = literals.required(regex.pattern)
+        possible = [n for n, text in enumerate(texts) if literal in text]
+        if not possible:
+            return frozenset()
+        found = self.matcher(regex).matching([texts[n] for n in possible])
+        return frozenset(possible[n] for n in found)
 
 
 def too_long(seconds: float) -> BadQuery:
@@ -114,7 +128,7 @@ class DaySearch:
         self._order = order
         self._effort = effort
         filters = plan.filters
-        self._stream_ids = fitting_streams(reader, filters, effort)
+        self._stream_ids = fitting.streams(reader, filters)
         self._from, self._to = _window(filters, order)
         self._levels = planning.level_bits(filters)
         self._hits: list[Hit] = []
@@ -182,6 +196,12 @@ class DaySearch:
             or not entry.levels & self._levels
         ):
             return
+        body = None
+        if self._plan.needles:
+            # Before all else: most blocks have no such text, and it is seen at once.
+            body = self._reader.body(entry.id, self._plan.needles)
+            if body is None:
+                return
         head = self._reader.head(entry.id)
         kept = [at for at in lines if self._head_fits(head, at, entry.id)]
         if not kept:
@@ -190,14 +210,13 @@ class DaySearch:
             # Nothing can drop out any more: only the first ones need their texts.
             kept.sort(key=lambda at: (head.times_ns[at], at), reverse=self._order.newest_first)
             del kept[self._order.limit :]
-        self._take(entry.id, head, kept)
+        self._take(entry.id, head, body or self._reader.body(entry.id), kept)
         if len(self._hits) > 2 * self._order.limit + 1000:
             self._prune()
 
-    def _take(self, number: int, head: Head, lines: list[int]) -> None:
-        body = self._reader.body(number)
+    def _take(self, number: int, head: Head, body: Body, lines: list[int]) -> None:
         extras = body.extras or [b""] * len(body.messages)
-        for at in fitting_texts(self._plan, body, lines, self._effort):
+        for at in fitting.texts(self._plan, body, lines, self._effort.matching):
             stream = self._reader.streams[head.stream_ids[at]]
             line = Line(head.times_ns[at], stream, head.levels[at], body.messages[at], extras[at])
             self._hits.append(Hit(self._day, Key(line.time_ns, number, at), line))
@@ -227,53 +246,6 @@ class DaySearch:
     def _prune(self) -> None:
         self._hits.sort(key=lambda hit: hit.key, reverse=self._order.newest_first)
         del self._hits[self._order.limit :]
-
-
-def fitting_texts(plan: Plan, body: Body, lines: list[int], effort: Effort) -> list[int]:
-    """Those lines of a block whose text is as it must be.
-
-    Raises:
-        BadQuery: an expression takes too long.
-    """
-    extras = body.extras or [b""] * len(body.messages)
-    lines = [at for at in lines if planning.accepts_text(plan, body.messages[at], extras[at])]
-    for regex in plan.regexes:
-        texts = [planning.regex_text(regex, body.messages[at], extras[at]) for at in lines]
-        found = effort.matcher(regex).matching(texts) if texts else frozenset()
-        lines = [at for n, at in enumerate(lines) if (n in found) != regex.negated]
-    return lines
-
-
-def fitting_streams(reader: DayReader, filters: Filters, effort: Effort) -> frozenset[int] | None:
-    """The numbers of the day's streams that the filters take; None for all.
-
-    Raises:
-        BadQuery: an expression takes too long.
-    """
-    if not filters.streams and not filters.not_streams and not filters.labels:
-        return None
-    fitting = {
-        number: stream
-        for number, stream in reader.streams.items()
-        if planning.accepts_stream(filters, stream)
-    }
-    for matcher in filters.labels:
-        if matcher.pattern and fitting:
-            values = sorted({getattr(stream, matcher.name) for stream in fitting.values()})
-            found = fitting_values(matcher, values, effort)
-            fitting = {n: s for n, s in fitting.items() if getattr(s, matcher.name) in found}
-    return frozenset(fitting)
-
-
-def fitting_values(matcher: LabelMatcher, values: Sequence[str], effort: Effort) -> frozenset[str]:
-    """Those of the values that a matcher's expression takes.
-
-    Raises:
-        BadQuery: it takes too long.
-    """
-    regex = Regex(matcher.pattern, of="label", label=matcher.name)
-    found = effort.matcher(regex).matching(values)
-    return frozenset(v for n, v in enumerate(values) if (n in found) != matcher.negated)
 
 
 def window(filters: Filters) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from logshipper.store.metrics import Metrics
 from logshipper.store.model import LINE_BITS, Document, Hit, Key
 from logshipper.store.query import plan as planning
 from logshipper.store.query.plan import Plan
-from logshipper.store.query.search import Effort, fitting_values
+from logshipper.store.query.search import Effort
 
 QUEUED_HITS: Final = 2_000
 QUEUED_CHARACTERS: Final = 16 * 2**20
@@ -141,13 +141,8 @@ def matching(plan: Plan, hits: Sequence[Hit], effort: Effort) -> list[Hit]:
         BadQuery: an expression takes too long.
     """
     kept = list(hits)
-    for matcher in plan.filters.labels:
-        if matcher.pattern and kept:
-            values = sorted({getattr(hit.line.stream, matcher.name) for hit in kept})
-            fitting = fitting_values(matcher, values, effort)
-            kept = [hit for hit in kept if getattr(hit.line.stream, matcher.name) in fitting]
     for regex in plan.regexes:
-        texts = [planning.regex_text(regex, hit.line.message, hit.line.extra) for hit in kept]
-        found = effort.matcher(regex).matching(texts) if texts else frozenset()
+        texts = [planning.regex_text(hit.line.message, hit.line.extra) for hit in kept]
+        found = effort.matching(regex, texts)
         kept = [hit for n, hit in enumerate(kept) if (n in found) != regex.negated]
     return kept

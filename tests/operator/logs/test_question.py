@@ -62,6 +62,7 @@ def test_levels(levels: tuple[str, ...], named: list[str], refused: str) -> None
         ({"wanted": {"app": ("!",)}}, "holds an empty value"),
         ({"since": "soon"}, "--since 'soon' is no time"),
         ({"until": "late"}, "--until 'late' is no time"),
+        ({"since": "1h", "until": "2h"}, "does not lie behind --since 2026-11-23T11:00"),
     ],
 )
 def test_what_is_refused(given: dict[str, Any], why: str) -> None:

@@ -145,6 +145,19 @@ def test_no_line_drives_a_terminal(
     assert all(SGR.sub("", row).startswith("    ") for row in more)
 
 
+def luminance(colour: int) -> float:
+    """Of one of the cube's 216 colours (WCAG 2.2, relative luminance)."""
+    steps = [(0, 95, 135, 175, 215, 255)[(colour - 16) // d % 6] / 255 for d in (36, 6, 1)]
+    red, green, blue = (s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in steps)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("colour", PALETTE)
+def test_names_are_read_on_black_and_on_white(colour: int) -> None:
+    assert 1.05 / (luminance(colour) + 0.05) >= 3
+    assert (luminance(colour) + 0.05) / 0.05 >= 3
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_line_without_anything(form: Any) -> None:
     assert line({}, replace(COLOURED, form=form)).endswith("\n")

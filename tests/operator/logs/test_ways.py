@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from tests.operator.logs.stores import TOKEN, Store, logs, running, served
-from tests.stack.tls import Authority
+from tests.stack.tls import Authority, KeyPair
 from wharfinger.errors import ConfigError, Exit, Rejected, Unavailable
 from wharfinger.operator.parts.process import free_port
 
@@ -263,6 +263,7 @@ async def test_what_makes_no_sense_together(arguments: list[str], why: str) -> N
         ["-o", "xml"],
         ["-f", "--histogram"],
         ["--nonsense"],
+        ["-debug", "order"],
     ],
 )
 async def test_wrong_use_has_its_code(arguments: list[str], capsys: Captured) -> None:
@@ -307,29 +308,56 @@ async def test_the_address_and_the_token_come_from_the_configuration(
     assert "hello" in capsys.readouterr().out
 
 
+def serving(authority: Authority, *, asks: bool = False) -> tuple[KeyPair, ssl.SSLContext]:
+    pair = authority.issue("store", "127.0.0.1")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pair.cert_file, pair.key_file)
+    if asks:
+        context.load_verify_locations(authority.ca_file)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return pair, context
+
+
 async def test_tls(tmp_path: Path, capsys: Captured) -> None:
     authority = Authority(tmp_path / "tls")
-    pair = authority.issue("store", "127.0.0.1")
-    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    serving.load_cert_chain(pair.cert_file, pair.key_file)
-    async with running(tmp_path, tls=serving) as store:
-        ca_file = str(authority.ca_file)
-        assert await store.logs("--ca-file", ca_file) is Exit.OK
+    pair, context = serving(authority)
+    async with running(tmp_path, tls=context) as store:
+        assert await store.logs("--ca-file", str(authority.ca_file)) is Exit.OK
         with pytest.raises(ConfigError, match=r"its certificate: .*--ca-file FILE"):
             await store.logs()
         with pytest.raises(Unavailable, match="log store http://"):
             await logs("--url", store.url.replace("https", "http"))
+        # On the store's own host its certificate is known.
+        config = tmp_path / "w.toml"
+        listen = store.url.removeprefix("https://")
+        config.write_text(
+            f'[logstore]\nlisten = "{listen}"\ncert_file = "{pair.cert_file}"\n'
+            f'key_file = "{pair.key_file}"\n'
+        )
+        assert await logs("--config", str(config)) is Exit.OK
     for bad in (tmp_path / "none.pem", tmp_path):
-        with pytest.raises(ConfigError, match="certificates in PEM"):
-            await logs("--ca-file", str(bad))
+        for option in ("--ca-file", "--cert-file"):
+            with pytest.raises(ConfigError, match=f"{option} .*name a file in PEM"):
+                await logs(option, str(bad))
     assert capsys.readouterr().out == ""
 
 
-async def test_out_of_reach() -> None:
+async def test_a_store_that_wants_certificates(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "tls")
+    _, context = serving(authority, asks=True)
+    mine = authority.issue("me")
+    async with running(tmp_path, tls=context) as store:
+        trusting = ["--ca-file", str(authority.ca_file)]
+        showing = ["--cert-file", str(mine.cert_file), "--key-file", str(mine.key_file)]
+        assert await store.logs(*trusting, *showing) is Exit.OK
+        with pytest.raises(Unavailable, match=r"certificate required|it closed the connection"):
+            await store.logs(*trusting)
+
+
+async def test_out_of_reach(tmp_path: Path) -> None:
     for url in (f"http://127.0.0.1:{free_port()}", "http://no.such.host.invalid:1"):
-        for arguments in ([], ["-f"], ["-n", "all"], ["--top", "app"]):
-            if arguments == ["-n", "all"]:
-                continue  # it has patience
+        saved = str(tmp_path / "a.ndjson")
+        for arguments in ([], ["-f"], ["-n", "all"], ["--top", "app"], ["--export", saved]):
             with pytest.raises(Unavailable, match=f"log store {url}"):
                 await logs("--url", url, *arguments)
     with pytest.raises(ConfigError, match="write http://HOST:PORT"):

@@ -18,8 +18,8 @@ STYLES: Final[Mapping[str, str]] = {
     "warn": "\x1b[33m",
     "info": "\x1b[32m",
     "debug": "\x1b[34m",
-    "trace": FAINT,
-    "unknown": "",
+    "trace": "\x1b[36m",
+    "unknown": FAINT,
 }
 # Whole seconds that divide a day: buckets begin at round times.
 STEPS: Final = (

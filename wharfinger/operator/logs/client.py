@@ -81,11 +81,11 @@ class Store:
     Args:
         url: without a slash at its end.
         headers: with a token, where there is one.
-        tls: how its certificate is checked; None for the system's way.
+        tls: how its certificate is checked; True for the system's way.
     """
 
     def __init__(
-        self, url: str, headers: Mapping[str, str], tls: ssl.SSLContext | None = None
+        self, url: str, headers: Mapping[str, str], *, tls: ssl.SSLContext | bool = True
     ) -> None:
         self.url = url
         self._headers = headers
@@ -141,7 +141,7 @@ class Store:
                 f"{self.url}/api/{what}",
                 params=parameters,
                 timeout=patience,
-                ssl=True if self._tls is None else self._tls,
+                ssl=self._tls,
                 allow_redirects=False,  # elsewhere our token has no business
             )
         try:

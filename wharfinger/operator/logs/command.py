@@ -65,12 +65,26 @@ def add_to(verbs: Verbs) -> None:
         "--token-file", type=Path, metavar="FILE", help="if not [logstore] read_token_file"
     )
     store.add_argument("--ca-file", type=Path, metavar="FILE", help="who signs its certificate")
+    store.add_argument(
+        "--cert-file", type=Path, metavar="FILE", help="to show, if it wants certificates"
+    )
+    store.add_argument("--key-file", type=Path, metavar="FILE", help="its key, if not in there")
+    _take_words_anywhere(parser)
+
+
+def _take_words_anywhere(parser: Parser) -> None:
     parse = parser.parse_known_args
 
     def parse_gathered(
         args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        return parse(gathered(args or (), parser), namespace)
+        parsed, unknown = parse(gathered(args or (), parser), namespace)
+        if unknown:
+            parser.error(
+                f"there is no option {unknown[0]}; words that must not be there stand at the "
+                f"end, behind a --: -- {unknown[0]}"
+            )
+        return parsed, unknown
 
     parser.parse_known_args = parse_gathered  # type: ignore[method-assign,assignment]
 
@@ -174,7 +188,14 @@ def _context(text: str) -> int:
 
 async def _logs(parsed: argparse.Namespace) -> Exit:
     wish = _wish(parsed)
-    access = Access(parsed.config, parsed.url, parsed.token_file, parsed.ca_file)
+    access = Access(
+        config=parsed.config,
+        url=parsed.url,
+        token_file=parsed.token_file,
+        ca_file=parsed.ca_file,
+        cert_file=parsed.cert_file,
+        key_file=parsed.key_file,
+    )
     if parsed.pager:
         with paged():
             return await ways.logs(wish, access)

@@ -44,7 +44,7 @@ async def pages(
         parameters: what is asked.
         limit: lines at most; None for all.
         newest_first: downward in time.
-        patience_seconds: how long one page may be asked for in vain.
+        patience_seconds: how long a page behind the first may be asked for in vain.
         complain: is told once when the store has gone away.
 
     Raises:
@@ -59,7 +59,8 @@ async def pages(
         async def ask(asked: Parameters = asked, wanted: int = wanted) -> Page:
             return await store.page(asked, wanted)
 
-        page = await persistent(ask, patience_seconds, complain)
+        # Who is not there at the beginning will hardly be for the waiting.
+        page = await persistent(ask, patience_seconds if beyond else 0.0, complain)
         if page.hits:
             before, beyond = beyond, _last(store, page)
             if beyond == before:

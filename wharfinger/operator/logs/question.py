@@ -62,10 +62,11 @@ class Question:
             if not value.startswith("!")
         ]
         asked += [("level", name) for name in _levels(self.wanted, refused=False)]
-        if self.since:
-            asked.append(("from", moment(self.since, now)))
-        if self.until:
-            asked.append(("to", moment(self.until, now, "--until")))
+        since = moment(self.since, now) if self.since else ""
+        until = moment(self.until, now, "--until") if self.until else ""
+        if since and until and datetime.fromisoformat(until) <= datetime.fromisoformat(since):
+            raise Rejected(f"--until {until} does not lie behind --since {since}")
+        asked += [("from", since), ("to", until)]
         return tuple((name, text) for name, text in asked if text)
 
 

@@ -29,7 +29,7 @@ LEVELS: Final[Mapping[str, str]] = {
     "trace": FAINT,
 }
 # Of 256 colours those that are read on black and on white, and none that a level has.
-PALETTE: Final = (29, 31, 37, 61, 64, 67, 71, 97, 99, 109, 132, 133, 139, 141, 168, 173)
+PALETTE: Final = (26, 28, 29, 30, 31, 32, 61, 96, 101, 129, 130, 131, 133, 135, 199, 201)
 SEPARATOR: Final = "--"
 _CONTINUED: Final = "    "
 _OWN: Final = ("id", "time", "message", "level", "app", "env", "host", "container", "stream")

@@ -47,7 +47,7 @@ def detect(lines: Iterable[Entry]) -> dict[str, Detected]:
         for parser in _PARSERS:
             stages: Sequence[Stage] = (parser,)
             probe = Entry(one.time_ns, one.line, one.stream, one.metadata)
-            entries.passes(probe, stages, lambda _pattern, _text: False)
+            entries.passes(probe, stages)
             if "__error__" in probe.parsed:
                 continue
             for name, value in probe.parsed.items():

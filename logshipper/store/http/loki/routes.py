@@ -11,7 +11,7 @@ from logshipper.store.access.callers import Denied
 from logshipper.store.http import guard as guarding
 from logshipper.store.http.guard import Guard
 from logshipper.store.http.loki import fields, replies
-from logshipper.store.http.loki.asking import Asking, asked
+from logshipper.store.http.loki.asking import MAX_LIMIT, Asking, asked
 from logshipper.store.http.loki.tailing import Tailing
 from logshipper.store.http.loki.volumes import Volumes
 from logshipper.store.lines import times
@@ -20,7 +20,7 @@ from logshipper.store.query.backend import Counting
 from logshipper.store.query.logql import parser
 from logshipper.store.query.logql.answers import Answers
 from logshipper.store.query.logql.entries import stream_labels
-from logshipper.store.query.logql.evaluate import Moments
+from logshipper.store.query.logql.evaluate import MAX_SERIES, Moments
 from logshipper.store.query.logql.nodes import Log
 from logshipper.store.query.logql.translate import translate
 from wharfinger.errors import Unavailable
@@ -37,6 +37,19 @@ _BUILD: Final = {
     "buildUser": "",
     "buildDate": "",
     "goVersion": "",
+}
+# What Logs Drilldown asks before it shows its tabs; there are no patterns to show.
+_LIMITS: Final = {
+    "limits": {
+        "discover_log_levels": True,
+        "discover_service_name": ["app"],
+        "log_level_fields": ["level"],
+        "max_entries_limit_per_query": MAX_LIMIT,
+        "max_query_series": MAX_SERIES,
+        "volume_enabled": True,
+    },
+    "pattern_ingester_enabled": False,
+    "version": _BUILD["version"],
 }
 
 Handler = Callable[[Asking, str, web.Request], Awaitable[Any]]
@@ -90,10 +103,12 @@ class Loki:
             routes += [method(f"{_PREFIX}/{name}", guarded) for method in (web.get, web.post)]
         tail = self._guarded("tail", self._tailing.tail)
         build = self._guarded("buildinfo", self._build)
+        limits = self._guarded("drilldown-limits", self._limits)
         return [
             *routes,
             web.get(f"{_PREFIX}/tail", tail),
             web.get(f"{_PREFIX}/status/buildinfo", build),
+            web.get(f"{_PREFIX}/drilldown-limits", limits),
         ]
 
     def _guarded(
@@ -195,6 +210,9 @@ class Loki:
 
     async def _build(self, _asking: Asking, _tenant: str, _request: web.Request) -> Any:
         return _BUILD
+
+    async def _limits(self, _asking: Asking, _tenant: str, _request: web.Request) -> Any:
+        return _LIMITS
 
 
 def _refusal(denied: Denied) -> web.Response:

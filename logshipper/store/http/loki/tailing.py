@@ -16,7 +16,6 @@ from logshipper.store.query.backend import Counting
 from logshipper.store.query.logql import parser
 from logshipper.store.query.logql.answers import Answers, passed
 from logshipper.store.query.logql.entries import Entry
-from logshipper.store.query.logql.expressions import Expressions
 from logshipper.store.query.logql.translate import Asked, translate
 
 _PING_SECONDS: Final = 15.0
@@ -76,13 +75,12 @@ class Tailing:
         if before:
             await socket.send_str(self._message(before, 0))
             guarding.gave(request, len(before))
-        with Expressions() as expressions:
-            async for found, dropped in coming:
-                new = [one for one in found if one.id not in known]
-                kept = await asyncio.to_thread(passed, new, asked, expressions) if new else []
-                if kept or dropped:
-                    await socket.send_str(self._message(kept, dropped))
-                    guarding.gave(request, len(kept))
+        async for found, dropped in coming:
+            new = [one for one in found if one.id not in known]
+            kept = await asyncio.to_thread(passed, new, asked) if new else []
+            if kept or dropped:
+                await socket.send_str(self._message(kept, dropped))
+                guarding.gave(request, len(kept))
 
     def _message(self, lines: Sequence[Entry], dropped: int) -> str:
         reply = replies.tail(lines, dropped, self._clock_ns())

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, assert_never
 
 from logshipper.store.lines import times
-from logshipper.store.model import BadQuery, Filters
+from logshipper.store.model import BadQuery, Filters, LabelMatcher
 from logshipper.store.query.backends.mapping import LABELS, MESSAGE, TIME, Fields
 from logshipper.store.query.backends.place import not_here
 from logshipper.store.query.backends.walk import LAST_NS, Span
-from logshipper.store.query.language import Field, Part, Query, Regex, Text, Value
+from logshipper.store.query.language import Field, Part, Pattern, Query, Regex, Text
 from logshipper.store.query.plan import container_spellings
 from wharfinger import levels
 
@@ -50,7 +50,7 @@ def query(asked: Query, span: Span, fields: Fields, words: Sequence[str] = ()) -
                 clauses.append(_field(term, fields))
             case Regex():
                 pass
-            case Part() | Value():
+            case LabelMatcher() | Part() | Pattern():
                 raise not_here()
             case _:
                 assert_never(term)

@@ -166,7 +166,7 @@ class Elastic(Remote):
             kept = list(entries)
             with Effort(self.connection.seconds) as effort:
                 for regex in regexes:
-                    texts = [regex_text(regex, e.line.message, e.line.extra) for e in kept]
+                    texts = [regex_text(e.line.message, e.line.extra) for e in kept]
                     found = effort.matcher(regex).matching(texts) if texts else frozenset()
                     kept = [e for n, e in enumerate(kept) if (n in found) != regex.negated]
             return kept

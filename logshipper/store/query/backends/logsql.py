@@ -10,10 +10,10 @@ from typing import Final, assert_never
 
 from logshipper.store.lines import times
 from logshipper.store.lines.words import is_unspaced
-from logshipper.store.model import Filters
+from logshipper.store.model import Filters, LabelMatcher
 from logshipper.store.query.backends.place import not_here
 from logshipper.store.query.backends.walk import FIRST_NS, LAST_NS, Span
-from logshipper.store.query.language import Field, Part, Query, Regex, Term, Text, Value
+from logshipper.store.query.language import Field, Part, Pattern, Query, Regex, Term, Text
 from logshipper.store.query.plan import container_spellings
 from wharfinger import levels
 
@@ -120,7 +120,7 @@ def _term(term: Term, places: Sequence[str]) -> str:
             end = "" if term.prefix else "$"
             pattern = quoted(f"(?i)^{_literal(term.value)}{end}")
             return f"{sign}{_name(term.name)}:~{pattern}"
-        case Part() | Value():
+        case LabelMatcher() | Part() | Pattern():
             raise not_here()
         case _:
             assert_never(term)

@@ -21,7 +21,6 @@ from logshipper.store.query.logql.evaluate import (
     spans,
     windows,
 )
-from logshipper.store.query.logql.expressions import Expressions
 from logshipper.store.query.logql.nodes import Log, Metric, Parse, Range
 from logshipper.store.query.logql.translate import (
     LEVELS,
@@ -123,26 +122,21 @@ class Answers:
     ) -> AsyncGenerator[list[Entry]]:
         """All lines, looked at one by one."""
         ends_at = self._clock() + LOOKING_SECONDS
-        with Expressions() as expressions:
-            lines = self._backend.export(tenant, asked.query, newest_first=newest_first)
-            async with aclosing(lines):
-                async for found in lines:
-                    if self._clock() > ends_at:
-                        raise BadQuery(
-                            f"to look at every line took longer than {LOOKING_SECONDS:g} s",
-                            "narrow the time, or group by labels of streams only",
-                        )
-                    yield await asyncio.to_thread(passed, found, asked, expressions)
+        lines = self._backend.export(tenant, asked.query, newest_first=newest_first)
+        async with aclosing(lines):
+            async for found in lines:
+                if self._clock() > ends_at:
+                    raise BadQuery(
+                        f"to look at every line took longer than {LOOKING_SECONDS:g} s",
+                        "narrow the time, or group by labels of streams only",
+                    )
+                yield await asyncio.to_thread(passed, found, asked)
 
 
-def passed(found: Sequence[Found], asked: Asked, expressions: Expressions) -> list[Entry]:
-    """What is left of some lines; blocks.
-
-    Raises:
-        BadQuery: an expression takes too long.
-    """
+def passed(found: Sequence[Found], asked: Asked) -> list[Entry]:
+    """What is left of some lines."""
     kept = map(entries.entry, found)
-    return [one for one in kept if entries.passes(one, asked.stages, expressions.finds)]
+    return [one for one in kept if entries.passes(one, asked.stages)]
 
 
 def _known(grouping: Sequence[str]) -> bool:

@@ -11,6 +11,7 @@ import msgspec
 from logshipper.store.lines import labels
 from logshipper.store.lines.words import plain
 from logshipper.store.model import STREAM_FIELDS, Found, Stream
+from logshipper.store.query import linear
 from logshipper.store.query.logql import lexer, logfmt, patterns
 from logshipper.store.query.logql.nodes import (
     All,
@@ -36,8 +37,6 @@ _READ: Final[dict[str, Callable[[str], float]]] = {
 _ERROR: Final = "__error__"
 
 _decoder = msgspec.json.Decoder()
-# Runs an expression on a value, where it can be stopped.
-Finds = Callable[[str, str], bool]
 
 
 @dataclass(slots=True)
@@ -91,21 +90,23 @@ def entry(found: Found) -> Entry:
     return Entry(line.time_ns, line.message, stream_labels(line.stream), other, id=found.id)
 
 
-def passes(one: Entry, stages: Sequence[Stage], finds: Finds) -> bool:
+def passes(one: Entry, stages: Sequence[Stage]) -> bool:
     """Does to a line what is to be done, until a stage refuses it.
 
     Args:
         one: the line, changed on the way.
         stages: what is to be done.
-        finds: runs expressions.
+
+    Raises:
+        BadQuery: an expression is none.
     """
     for stage in stages:
         match stage:
             case LineFilter():
-                if not _line_fits(one.line, stage, finds):
+                if not _line_fits(one.line, stage):
                     return False
             case Matcher() | Comparison() | All() | Any():
-                if not _fits(one, stage, finds):
+                if not _fits(one, stage):
                     return False
             case Parse():
                 _parse(one, stage)
@@ -118,20 +119,20 @@ def passes(one: Entry, stages: Sequence[Stage], finds: Finds) -> bool:
     return True
 
 
-def _line_fits(line: str, stage: LineFilter, finds: Finds) -> bool:
+def _line_fits(line: str, stage: LineFilter) -> bool:
     if stage.op in {"|=", "!="}:
         found = any(value in line for value in stage.values)
     else:
-        found = finds(patterns.searched(stage.values), line)
+        found = linear.compiled(patterns.choice(stage.values)).found(line)
     return found == (stage.op in {"|=", "|~"})
 
 
-def _fits(one: Entry, condition: Condition, finds: Finds) -> bool:
+def _fits(one: Entry, condition: Condition) -> bool:
     match condition:
         case All(conditions):
-            return all(_fits(one, each, finds) for each in conditions)
+            return all(_fits(one, each) for each in conditions)
         case Any(conditions):
-            return any(_fits(one, each, finds) for each in conditions)
+            return any(_fits(one, each) for each in conditions)
         case Comparison():
             return _compares(one, condition)
         case Matcher(name, op, wanted):
@@ -142,7 +143,7 @@ def _fits(one: Entry, condition: Condition, finds: Finds) -> bool:
             if known is not None:
                 found = value in known[0] or value.startswith(known[1])
             else:
-                found = finds(patterns.anchored(wanted), value)
+                found = linear.compiled(wanted, whole=True).found(value)
             return found == (op == "=~")
         case _:
             assert_never(condition)

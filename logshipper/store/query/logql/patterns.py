@@ -1,14 +1,12 @@
-"""Expressions of RE2: those that are plain texts in disguise, and the others for Python's `re`."""
+"""Expressions of RE2: those that are plain texts in disguise, and one in place of several."""
 
 import re
-import warnings
 from collections.abc import Sequence
 from typing import Final
 
-from logshipper.store.model import BadQuery
+from logshipper.store.query import linear
 
 _LITERAL: Final = re.compile(r"(?:[^\\.+*?()\[\]{}|^$]|\\[^A-Za-z0-9])*")
-_FLAGS: Final = re.compile(r"\(\?([ims]+)\)")
 
 
 def plain(pattern: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
@@ -33,38 +31,12 @@ def plain(pattern: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     return tuple(values), tuple(prefixes)
 
 
-def anchored(pattern: str) -> str:
-    """The expression for all of a value.
-
-    Raises:
-        BadQuery: it is none.
-    """
-    return _checked(rf"\A{_grouped(pattern)}\Z", pattern)
-
-
-def searched(choices: Sequence[str]) -> str:
-    """The expression that is found in a line where one of these is; empty where any line will do.
+def choice(patterns: Sequence[str]) -> str:
+    """The expression that is found where one of these is.
 
     Raises:
         BadQuery: one of them is none.
     """
-    for choice in choices:
-        _checked(choice, choice)
-    return choices[0] if len(choices) == 1 else "|".join(map(_grouped, choices))
-
-
-def _grouped(pattern: str) -> str:
-    """The expression as a part of another: Python takes flags for a part in a group alone."""
-    found = _FLAGS.match(pattern)
-    return f"(?{found[1]}:{pattern[found.end() :]})" if found else f"(?:{pattern})"
-
-
-def _checked(pattern: str, shown: str) -> str:
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise BadQuery(
-            f"{shown[:80]!r} is no regular expression: {error}", "mend it, or use |= and ="
-        ) from None
-    return pattern
+    for pattern in patterns:
+        linear.compiled(pattern)
+    return patterns[0] if len(patterns) == 1 else "|".join(f"(?:{one})" for one in patterns)

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from logshipper.store.model import STREAM_FIELDS, BadQuery, Filters, LabelMatcher
-from logshipper.store.query.language import Part, Query, Regex, Term, Value
+from logshipper.store.model import STREAM_FIELDS, Filters, LabelMatcher
+from logshipper.store.query import linear
+from logshipper.store.query.language import Part, Pattern, Query, Term
 from logshipper.store.query.logql import patterns
 from logshipper.store.query.logql.nodes import (
     All,
@@ -99,9 +100,9 @@ class _Asking:
                 self.terms.append(Part(stage.values, negated))
             return
         # One expression for all choices, so that each line is looked at once.
-        pattern = patterns.searched(stage.values)
+        pattern = patterns.choice(stage.values)
         if pattern or negated:
-            self.terms.append(Regex(pattern, negated, "message"))
+            self.terms.append(Pattern(pattern, negated))
 
     def match(self, matcher: Matcher) -> None:
         """Takes a condition on a label."""
@@ -114,7 +115,8 @@ class _Asking:
             if matcher.value == ".+":
                 values, negated = ("",), not negated
             elif known is None:
-                values, pattern = (), patterns.anchored(matcher.value)
+                values, pattern = (), matcher.value
+                linear.compiled(pattern, whole=True)
             else:
                 values, prefixes = known
         if name in LEVELS:
@@ -123,14 +125,15 @@ class _Asking:
                 values = tuple(value or "none" for value in values)
             self._level(values, prefixes, pattern, negated=negated)
         elif name == SERVICE:
+            if matcher.value == ".+":
+                # What has no name is called so: the label is never empty.
+                values, prefixes, negated = (), ("",), not negated
             values = tuple("" if value == NO_SERVICE else value for value in values)
             self._add(LabelMatcher("app", values, prefixes, pattern, negated))
         elif name in STREAM_FIELDS:
             self._add(LabelMatcher(name, values, prefixes, pattern, negated))
-        elif pattern:
-            self.terms.append(Regex(pattern, negated, "label", name))
         else:
-            self.terms.append(Value(name, values, prefixes, negated))
+            self.terms.append(LabelMatcher(name, values, prefixes, pattern, negated))
 
     def _add(self, matcher: LabelMatcher) -> None:
         self.filters = replace(self.filters, labels=(*self.filters.labels, matcher))
@@ -138,13 +141,11 @@ class _Asking:
     def _level(
         self, values: Iterable[str], prefixes: tuple[str, ...], pattern: str, *, negated: bool
     ) -> None:
-        if pattern:
-            raise BadQuery(
-                f"{pattern[:80]!r} is too much of an expression for a level",
-                'write level=~"warn|error"',
-            )
         wanted = {_level_number(value) for value in values}
-        wanted |= {n for n, name in enumerate(_LEVEL_NAMES) if name.startswith(prefixes)}
+        for number, name in enumerate(_LEVEL_NAMES):
+            found = pattern and linear.compiled(pattern, whole=True).found(name)
+            if found or name.startswith(prefixes):
+                wanted.add(number)
         # All conditions hold at once, so what remains of the levels is kept as those refused.
         refused = wanted if negated else set(range(len(_LEVEL_NAMES))) - wanted
         self.filters = replace(

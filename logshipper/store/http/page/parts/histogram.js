@@ -81,7 +81,8 @@ export class Histogram extends Component {
 
   resize() {
     const width = this.box.current.clientWidth;
-    if (this.chart && width && Math.abs(width - this.chart.width) > 1) {
+    if (!this.chart) this.draw();
+    else if (width && Math.abs(width - this.chart.width) > 1) {
       this.chart.setSize({ width, height: HEIGHT });
     }
   }
@@ -181,7 +182,7 @@ export class Histogram extends Component {
     tip.style.right = right ? `${chart.width - place + 14}px` : "auto";
   }
 
-  render({ histogram, problem, busy, state, go, utc }) {
+  render({ histogram, problem, busy, state, go, utc, hidden }) {
     const sums = totals(histogram);
     const chosen = included(state, "level");
     const shown = LEVELS.filter((level) => sums[level] || chosen.includes(level));
@@ -191,7 +192,7 @@ export class Histogram extends Component {
       : "Lines by time";
     const width = this.bars ? (this.bars.end - this.bars.first) * 1000 : 0;
     const zoomOut = () => go({ range: "", live: false, ...wider(this.bars.first * 1000, this.bars.first * 1000 + width, Date.now()) });
-    return html`<section class="histogram" aria-label="Lines over time" aria-busy=${busy}>
+    return html`<section class="histogram" aria-label="Lines over time" aria-busy=${busy} hidden=${hidden}>
       <div class="chart" ref=${this.box} role="img" aria-label=${label}><div class="tip" ref=${this.tip} hidden></div></div>
       ${problem && problem.status !== 401 && html`<p class="note chart-note">${problem.status === 400 ? "No counts over time for this query" : "No counts over time"}: ${problem.message}</p>`}
       ${histogram && !histogram.buckets.length && html`<p class="note chart-note">No lines in this time</p>`}

@@ -1,12 +1,9 @@
 // Counts of a question's lines: by time and level, and by the values of each field.
 
 import { bucketSeconds, span } from "../pure/ranges.js";
+import { milliseconds } from "../pure/times.js";
 import { conditions, FACETS } from "../pure/url.js";
 import { ask } from "./api.js";
-
-const HOUR = 3600;
-const DAY = 86_400;
-const FINE_BUCKETS = 48;
 
 /** Asks for the counts of one question after another; `changed` is told of each answer. */
 export class Counts {
@@ -52,35 +49,30 @@ export class Counts {
     return this.buckets(state, wanted, from, to, seconds, signal);
   }
 
-  // Nobody says when the first line was: coarse bars tell, and then finer ones are asked for.
+  // The bars of all time begin with the first line that fits.
   async extent(state, wanted, most, signal) {
-    let coarse;
-    try {
-      coarse = await this.buckets(state, wanted, NaN, NaN, HOUR, signal);
-    } catch (error) {
-      if (error.status !== 400) throw error;
-      coarse = await this.buckets(state, wanted, NaN, NaN, DAY, signal);
-    }
-    if (!coarse.buckets.length) return coarse;
-    const { from, to } = coarse;
-    const seconds = bucketSeconds((to - from) / 1000, most);
-    if (coarse.buckets.length > FINE_BUCKETS && seconds === coarse.seconds) return coarse;
+    const asked = conditions(state, wanted);
+    asked.set("order", "oldest");
+    asked.set("limit", 1);
+    const { hits } = await ask(`/api/search?${asked}`, signal);
+    const to = wanted.to ? Date.parse(wanted.to) : Date.now();
+    if (!hits.length) return { seconds: 1, buckets: [], from: NaN, to: NaN, exact: true };
+    const from = milliseconds(hits[0].time);
     const named = { from: new Date(from).toISOString(), to: wanted.to };
+    const seconds = bucketSeconds((to - from) / 1000, most);
     return this.buckets(state, named, from, to, seconds, signal);
   }
 
   async buckets(state, wanted, from, to, seconds, signal) {
     const asked = conditions(state, wanted);
     asked.set("bucket_seconds", seconds);
-    if (seconds % 60 === 0) asked.set("bucket_minutes", seconds / 60);
     const answer = await ask(`/api/histogram?${asked}`, signal);
-    const width = answer.bucket_seconds ?? answer.bucket_minutes * 60;
     const buckets = answer.buckets.map(({ time, levels }) => ({ at: Date.parse(time), levels }));
     return {
-      seconds: width,
+      seconds: answer.bucket_seconds,
       buckets,
-      from: Number.isNaN(from) ? (buckets[0]?.at ?? NaN) : from,
-      to: Number.isNaN(to) ? (buckets.at(-1)?.at ?? NaN) + width * 1000 : to,
+      from,
+      to,
       exact: answer.exact !== false,
       countedFrom: answer.counted_from ?? "",
     };
