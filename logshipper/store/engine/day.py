@@ -71,7 +71,7 @@ class DayWriter:
         if self._read_version() != self._version:
             raise Unavailable(f"somebody else has written to {self.path}")
         fresh = self._ledger.admit(documents)
-        if any(document.copy >= 0 for document in documents):
+        if max([document.copy for document in documents], default=-1) >= 0:
             fresh = twins.admit(self.connection, self._streams, documents, fresh)
         if all(fresh):
             row_ids: list[int | None] = [*self._store(documents)]
