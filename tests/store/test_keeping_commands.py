@@ -83,7 +83,9 @@ def test_a_repair_tells_programs_the_same(logstore: Command) -> None:
     assert broken["gaps"][0]["number"] == 0
     assert broken["lost_between"][0]["first"] == "2026-11-23T00:00Z"
     assert "kept_lines" not in sound
+    assert "have kept" not in logstore("days")
     assert "200 lines kept, 1000 lost" in logstore("repair")
+    assert "1 files that repairs and restores have kept" in logstore("days")
     assert "nothing is wrong with it" in logstore("repair", "default")
 
 

@@ -68,7 +68,7 @@ class DayWriter:
         """
         self.connection.execute("BEGIN IMMEDIATE")
         fresh = self._ledger.admit(documents)
-        if any(document.copy >= 0 for document in documents):
+        if max([document.copy for document in documents], default=-1) >= 0:
             fresh = twins.admit(self.connection, self._streams, documents, fresh)
         if all(fresh):
             row_ids: list[int | None] = [*self._store(documents)]

@@ -2,8 +2,10 @@
 
 import sqlite3
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from logshipper.store.keeping import rows
+from logshipper.store.engine.schema import SUFFIX
+from logshipper.store.keeping import rows, swap
 from logshipper.store.keeping.places import DayPlace
 from logshipper.store.lines import times
 from wharfinger import levels
@@ -53,6 +55,17 @@ def look(place: DayPlace) -> Day | None:
             return None
         found.state = str(error).removeprefix(f"{place.path} ")
     return found
+
+
+def kept(root: Path) -> tuple[int, int]:
+    """Files of repairs and restores that lie beside days until somebody deletes them; bytes."""
+    sizes = [
+        path.stat().st_size
+        for mark in swap.KEPT
+        for path in root.glob(f"*/*{SUFFIX}{mark}*")
+        if path.is_file()
+    ]
+    return len(sizes), sum(sizes)
 
 
 def _read(connection: sqlite3.Connection, found: Day) -> None:
