@@ -122,6 +122,13 @@ async def test_traces_fold_under_their_line(visit: Visit, store: Store) -> None:
     )
     await visit.button("Unfold all traces (F)").click()
     await expect(visit.page.locator(".child")).to_have_count(7)
+    # Traces that come later follow.
+    await store.say("ERROR later", "\tat x", ago_seconds=0, **container)
+    await visit.page.keyboard.press("l")
+    await expect(visit.messages).to_have_count(4)
+    await visit.page.keyboard.press("F")
+    await store.say("ERROR last", "\tat y", ago_seconds=0, **container)
+    await expect(visit.page.locator(".child")).to_have_count(9)
     await visit.button("Fold all traces (F)").click()
     await expect(visit.page.locator(".child")).to_have_count(0)
 

@@ -162,6 +162,19 @@ async def test_a_store_that_is_away_says_so_and_is_asked_again(visit: Visit, sto
     await expect(visit.messages).to_have_text(["here"])
 
 
+async def test_a_fault_of_the_page_leaves_no_blank_window(visit: Visit, store: Store) -> None:
+    visit.allowed += ["TypeError", "console"]
+    hit = {"id": "1", "time": "2026-11-26T00:00:00.000000000Z"}
+    await visit.page.route(
+        "**/api/search*", lambda route: route.fulfill(json={"hits": [hit], "more": False})
+    )
+    await visit.page.goto(f"{visit.url}/?app=fault")
+    await expect(visit.page.get_by_role("alert")).to_contain_text("The page has failed")
+    await visit.page.unroute_all()
+    await visit.button("Load it again").click()
+    await expect(visit.page.locator(".empty")).to_contain_text("No lines match")
+
+
 async def test_an_expression_is_not_looked_for_further_back_unasked(
     visit: Visit, store: Store
 ) -> None:

@@ -39,6 +39,11 @@ export function format(state) {
   return text ? `/?${text}` : "/";
 }
 
+/** What a state asks for, whatever of it is shown and however. */
+export function question(state) {
+  return format({ ...state, live: false, columns: [], id: "" });
+}
+
 /** The conditions of a state as the API takes them, beside a span of time. */
 export function conditions(state, span = {}, without = "") {
   const asked = new URLSearchParams();
