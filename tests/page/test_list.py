@@ -165,13 +165,13 @@ async def test_details_show_every_field_with_its_conditions(visit: Visit, store:
     await expect(details.locator(".pretty")).to_have_text(
         json.dumps({"a": {"b": [1, 2]}}, indent=2)
     )
-    await visit.button("Only lines with user.name ann b").click()
+    await visit.button("Only this: user.name ann b").click()
     await expect(visit.messages).to_have_count(1)
     assert visit.query == "q=user.name%3A%22ann+b%22&app=details"
     await visit.page.go_back()
     await expect(visit.messages).to_have_count(2)
     await visit.entries.nth(1).locator(".message").click()
-    await visit.button("No lines with status 500").click()
+    await visit.button("Not this: status 500").click()
     await expect(visit.messages).to_have_text(["other"])
     await visit.page.go_back()
     await visit.entries.nth(1).locator(".message").click()

@@ -140,7 +140,7 @@ async def test_a_slow_search_tells_its_time_and_can_be_given_up(visit: Visit, st
     box = visit.page.get_by_role("combobox")
     await box.fill("slow")
     await box.press("Enter")
-    await expect(visit.page.locator(".elapsed")).to_contain_text("Searching, 0.")
+    await expect(visit.page.locator(".elapsed")).to_contain_text(" s")
     await visit.button("Cancel").click()
     # What was there before stays, and may be searched again.
     await expect(visit.page.get_by_role("alert")).to_contain_text("cancelled")
@@ -160,3 +160,15 @@ async def test_a_store_that_is_away_says_so_and_is_asked_again(visit: Visit, sto
     await visit.page.unroute_all()
     await visit.button("Try again").click()
     await expect(visit.messages).to_have_text(["here"])
+
+
+async def test_an_expression_is_not_looked_for_further_back_unasked(
+    visit: Visit, store: Store
+) -> None:
+    await store.say("old one", ago_seconds=2 * 86_400, app="unasked")
+    await visit.open("/?app=unasked&q=/ol[d]/&range=1h")
+    await expect(visit.page.locator(".empty")).to_contain_text("None in this time")
+    searches = [path for path in visit.requests if "/api/search" in path]
+    assert len(searches) == 1
+    await visit.button("Search all time").click()
+    await expect(visit.messages).to_have_text(["old one"])

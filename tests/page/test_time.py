@@ -118,6 +118,11 @@ async def test_the_legend_chooses_levels(visit: Visit, store: Store) -> None:
     await visit.page.locator(".legend-level", has_text="error").click()
     await expect(visit.messages).to_have_text(["ERROR early"])
     assert visit.query == "level=error&app=legend&range=6h"
+    # The others may still be chosen, too.
+    await visit.page.locator(".legend-level", has_text="info").click()
+    await expect(visit.messages).to_have_count(3)
+    assert "level=error&level=info" in visit.query
+    await visit.page.locator(".legend-level", has_text="info").click()
     await visit.page.locator(".legend-level", has_text="error").click()
     await expect(visit.messages).to_have_count(3)
 

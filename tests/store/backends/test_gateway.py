@@ -174,7 +174,7 @@ def _aggregated(name: str, key: object) -> dict[str, Any]:
 async def test_a_tail_that_ends_is_cut_off(start: Start, victorialogs: VictoriaLogs) -> None:
     above = await start("victorialogs", **remote("victorialogs", victorialogs.url))
     await _healthy(above)
-    victorialogs.moods += [saying(200, "")]
+    victorialogs.moods += [saying(200, "")] * 9
     async with above.client.get("/api/tail") as answer:
         with pytest.raises(Exception, match=r"not completed|closed|payload"):
             await answer.read()

@@ -23,6 +23,7 @@ import { Account, Live, Tools } from "./tools.js";
 const LIVE_COUNTS_MS = 10_000;
 const NARROW = "(max-width: 900px)";
 const LIVE_RANGE = "1h";
+const NONE = {};
 
 function useRedraw() {
   const [, setTick] = useState(0);
@@ -181,7 +182,7 @@ export function App() {
     <div class=${`body${looks.facets ? "" : " no-facets"}${drawer ? " drawer" : ""}`}>
       <${Facets} state=${state} fields=${counts.fields} problem=${refused ? null : counts.fieldsProblem} go=${go} onClose=${toggleFacets} />
       <main id="lines" tabindex="-1">
-        <${Histogram} histogram=${counts.histogram} problem=${counts.problem} hidden=${refused} busy=${counts.busy} state=${state} utc=${looks.utc} theme=${theme} go=${go} />
+        <${Histogram} histogram=${counts.histogram} levels=${counts.fields.level ?? NONE} problem=${counts.problem} hidden=${refused} busy=${counts.busy} state=${state} utc=${looks.utc} theme=${theme} go=${go} />
         <div class="bar">
           <${Tools} state=${state} looks=${looks} menu=${menu} open=${open} session=${session} counts=${counts} total=${sums} exact=${exact} change=${change} go=${go} goTo=${goTo} search=${search} onFacets=${toggleFacets} onFold=${foldAll} allOpen=${all} />
           <${Status} session=${session} total=${sums} exact=${exact} />
