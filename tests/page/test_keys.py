@@ -5,7 +5,7 @@ from playwright.async_api import expect
 
 from tests.page.browsing import Store, Visit
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.real]
 
 
 async def test_one_walks_through_the_lines(visit: Visit, store: Store) -> None:

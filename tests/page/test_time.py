@@ -7,7 +7,7 @@ from playwright.async_api import expect
 
 from tests.page.browsing import Store, Visit, moment
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.real]
 
 
 async def test_quick_ranges_stay_relative_in_the_address(visit: Visit, store: Store) -> None:
