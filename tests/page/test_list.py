@@ -71,7 +71,7 @@ async def test_thousands_of_rows_of_any_height(
     assert most < 6_000
     await visit.page.keyboard.press("G")
     await expect(visit.messages.last).to_contain_text("row 0")
-    await expect(visit.page.locator(".foot")).to_contain_text("oldest line in this time")
+    await expect(visit.page.locator(".foot")).to_contain_text("oldest line that is kept")
     # In the middle each row is followed by the one before it, and stands right below.
     await visit.page.evaluate(
         "document.querySelector('.scroller').scrollTop = "

@@ -117,7 +117,7 @@ async def test_fields_and_their_values_are_offered(visit: Visit, store: Store) -
     await expect(visit.page.get_by_role("option")).to_have_text(["appoffered-two"])
     await visit.page.get_by_role("option").click()
     await expect(visit.messages).to_have_text(["from two"])
-    assert visit.query == "q=app%3Aoffered-two"
+    assert visit.query == "q=app%3Aoffered-two&range=24h"
 
 
 async def test_nothing_found_says_where_the_nearest_is(visit: Visit, store: Store) -> None:
