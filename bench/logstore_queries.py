@@ -16,7 +16,7 @@ import os
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,6 +98,7 @@ async def searchable(engine: Engine) -> str:
     took = []
     async with engines.session() as client:
         for _ in range(SEARCHABLE_TRIALS):
+            await asyncio.sleep(0.1)  # a line that comes alone
             word = uuid.uuid4().hex
             at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             line = {"message": f"here I am {word}", "@timestamp": at, "app": "probe"}
@@ -167,14 +168,6 @@ async def measure(engine: Engine, given: Corpus, more: Corpus, rounds: int, log:
     return table
 
 
-def rendered(tables: dict[str, Table]) -> Iterator[str]:
-    """Markdown, an engine a column."""
-    yield f"| | {' | '.join(tables)} |"
-    yield "|---" * (len(tables) + 1) + "|"
-    for row in next(iter(tables.values())):
-        yield f"| {row} | {' | '.join(table[row] for table in tables.values())} |"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measures finding lines in the log store.")
     parser.add_argument("--lines", type=int, default=300_000)
@@ -195,7 +188,7 @@ def main() -> None:
             tables[engine.name] = asyncio.run(measured)
             print(f"{engine.name} measured, load {os.getloadavg()[0]:.1f}", flush=True)
         print(f"{given.message_bytes / lines:.1f} bytes of message a line")
-        print("\n".join(rendered(tables)))
+        print("\n".join(engines.rendered(tables)))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -167,6 +167,14 @@ def cpu_seconds(process: psutil.Process) -> float:
 def disk_bytes(folder: Path) -> int:
     """Of all files below."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def rendered(tables: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """Markdown, an engine a column."""
+    yield f"| | {' | '.join(tables)} |"
+    yield "|---" * (len(tables) + 1) + "|"
+    for row in next(iter(tables.values())):
+        yield f"| {row} | {' | '.join(table[row] for table in tables.values())} |"
 
 
 def session() -> aiohttp.ClientSession:

@@ -5,7 +5,7 @@ from playwright.async_api import expect
 
 from tests.page.browsing import Store, Visit
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.real]
 
 
 async def neighbours(store: Store, app: str) -> None:
@@ -71,7 +71,7 @@ async def test_a_condition_from_a_line_in_context_leads_back_to_the_list(
     await visit.page.keyboard.press("c")
     dialog = visit.page.get_by_role("dialog", name="In its context")
     await dialog.locator("[aria-current=true] time").click()
-    await visit.button("Only lines with container mine").click()
+    await visit.button("Only this: container mine").click()
     await expect(dialog).to_have_count(0)
     await expect(visit.messages).to_have_text(["line 30"])
     assert "container=mine" in visit.query

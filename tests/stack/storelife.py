@@ -178,12 +178,15 @@ def main(root: Path, notes: Path, steps: Sequence[Step]) -> None:
 
 
 def sent(life: Life, body: Body) -> Iterator[str]:
-    """Sends a body until it is taken; what health says each time that it is refused."""
+    """Sends a body until it is taken; what health says each time that it is refused.
+
+    Where the disk is well again by the time that health is asked, the refusal must say it.
+    """
     for _ in range(_TRIES):
         try:
             life.send(body)
-        except Busy:
-            yield life.why
+        except Busy as error:
+            yield life.why or str(error)
             life.tick()
         else:
             if life.why:

@@ -133,7 +133,7 @@ def test_fields_that_were_left_out_may_stand_in_the_index(tmp_path: Path) -> Non
     assert findings(path) == []
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(

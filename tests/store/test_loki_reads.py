@@ -193,6 +193,12 @@ async def test_the_volume_above_the_lines(make: Make, labels: str, lines: str) -
         ('sum by (host) (bytes_over_time({app="web"}[1m]))', {"h3": f"{WEB_BYTES}"}),
         ('sum by (host) (count_over_time({app="web"} | json | status>200 [1m]))', {"h3": "30"}),
         ('sum by (host) (count_over_time({app="gone"}[1m]))', {}),
+        (
+            'avg_over_time({app="web"} | json | unwrap status | __error__="" [1m]) by (host)',
+            {"h3": "200.5"},
+        ),
+        ('max_over_time({app="web"} | json | unwrap status [1m]) by (host)', {"h3": "201"}),
+        ('sum_over_time({app="shop"} | logfmt | unwrap status [1m]) by (host)', {}),
     ],
 )
 async def test_numbers_at_one_moment(make: Make, query: str, wanted: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -242,8 +243,8 @@ def test_with_no_room_the_file_stays_as_it_is(
     assert not list(spoiled.parent.glob(f"*{swap.REPAIRED}*"))
 
 
-def killed_repair(path: Path, left: int) -> bool:
-    """Repairs in a process that dies at its call number `left` that changes a folder."""
+def killed(work: Callable[[], object], names: tuple[str, ...], left: int) -> bool:
+    """Works in a process that dies at its call number `left` of these that change a folder."""
     pid = os.fork()
     if pid == 0:
         calls = 0
@@ -258,51 +259,60 @@ def killed_repair(path: Path, left: int) -> bool:
 
             return call
 
-        for name in ("link", "unlink", "rename", "fsync"):
+        for name in names:
             setattr(os, name, dying(getattr(os, name)))
         try:
-            repaired(path)
+            work()
         finally:
             os._exit(0)
     _, status = os.waitpid(pid, 0)
     return os.WIFSIGNALED(status)
 
 
-@pytest.mark.parametrize("with_log", [False, True])
-def test_killed_anywhere_the_lines_are_still_there(
-    sound: Path, tmp_path: Path, *, with_log: bool
+@pytest.mark.parametrize("log", [b"", b"a log with lines in it"])
+def test_killed_anywhere_while_files_change_places_one_is_there_whole(
+    tmp_path: Path, log: bytes
 ) -> None:
-    sent = damage.messages(sound)
+    def beside(path: Path) -> bytes:
+        file = path.with_name(f"{path.name}-wal")
+        return file.read_bytes() if file.exists() else b""
+
     kills = 0
     for left in range(60):
         path = tmp_path / str(left) / damage.NAME
         path.parent.mkdir()
-        shutil.copy(sound, path)
-        if with_log:
-            writer = DayWriter(path)
-            writer.write([damage.document(4_000 + n) for n in range(5)])
-            shutil.copy(f"{path}-wal", tmp_path / "wal")
-            shutil.copy(path, tmp_path / "file")
-            writer.close()
-            shutil.copy(tmp_path / "file", path)
-            shutil.copy(tmp_path / "wal", f"{path}-wal")
-        lines = LINES + (5 if with_log else 0)
-        zeroed(damage.root_of_quietly(path, "line_index_data"))(path)
-        if not killed_repair(path, left):
+        path.write_bytes(b"old")
+        if log:
+            path.with_name(f"{path.name}-wal").write_bytes(log)
+        new, kept = swap.staged(path, STAMP), swap.kept(path, STAMP)
+        new.write_bytes(b"new")
+        work = partial(swap.swap, path, new, STAMP)
+        if not killed(work, ("link", "unlink", "rename", "fsync"), left):
             break
         kills += 1
-        whole = path if path.exists() else next(path.parent.glob(f"*{swap.DAMAGED}*Z"))
-        with Salvage(whole) as salvage:
-            held = sum(len(row.body.messages) for row in salvage.blocks() if row.body is not None)
-        assert held == lines, left
-        repair.repair(places.moved(path) if path.exists() else places.DayPlace(path, None, DAY),
-                      "20261126T080000Z", dry_run=False)  # fmt: skip
-        assert len(damage.messages(path)) == lines
-        assert set(sent) <= set(damage.messages(path))
+        old = path if path.exists() and path.read_bytes() == b"old" else kept
+        assert (old.read_bytes(), beside(old)) == (b"old", log), left
+        swap.finish(path)
+        if path.read_bytes() == b"new":
+            assert (kept.read_bytes(), beside(kept), beside(path)) == (b"old", log, b""), left
+        else:
+            assert (path.read_bytes(), beside(path)) == (b"old", log), left
+            swap.sweep(path)
         assert not list(path.parent.glob(f"*{swap.REPAIRED}*"))
-    else:
-        pytest.fail("it never came to an end")
-    assert kills > 5
+    assert kills >= 8
+    assert (path.read_bytes(), beside(path), kept.read_bytes()) == (b"new", b"", b"old")
+    assert beside(kept) == log
+
+
+@pytest.mark.parametrize("left", [0, 3, 6])
+def test_killed_while_it_is_made_anew_the_file_is_as_it_was(spoiled: Path, left: int) -> None:
+    zeroed(damage.root_of(spoiled, "line_index_data"))(spoiled)
+    before = spoiled.read_bytes()
+    assert killed(partial(repaired, spoiled), ("unlink", "rename", "fsync"), left)
+    assert spoiled.read_bytes() == before
+    assert repaired(spoiled).damaged is not None
+    assert len(damage.messages(spoiled)) == LINES
+    assert not list(spoiled.parent.glob(f"*{swap.REPAIRED}*"))
 
 
 def test_a_day_that_began_anew_during_an_interrupted_repair_is_not_overwritten(

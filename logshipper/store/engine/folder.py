@@ -21,8 +21,14 @@ from wharfinger.files import make_folder, sync_folder
 _GONE: Final = ".gone"
 _MODE: Final = 0o750
 _ALONE: Final = "is without its day file: put that back beside it before the store starts"
-_REPLACED: Final = "is of a day file that was taken away: move it to where that is"
-_UNREADABLE: Final = "holds acknowledged lines that could not be read: kept for whoever can"
+_REPLACED: Final = (
+    "is of a day file that was taken away: move it to where that is,"
+    " or `logstore export --salvage` it"
+)
+_UNREADABLE: Final = (
+    "holds acknowledged lines that could not be read in the usual way:"
+    " `logstore export --salvage` it, import that, then delete it"
+)
 # What a disk says that somebody mends below a folder whose name is right.
 _MENDED: Final = {
     errno.EROFS: "look why (dmesg), and mount it writable",

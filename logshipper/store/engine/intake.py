@@ -43,7 +43,8 @@ class Intake:
     Args:
         queue_bytes: of bodies that are being read, understood and committed.
         metrics: what to count.
-        linger_seconds: how long a small commit waits for company.
+        linger_seconds: a small commit waits for company until so long after the last one: a line
+            that comes alone is on disk at once.
 
     Attributes:
         queue_bytes: the same; may be changed.
@@ -57,6 +58,7 @@ class Intake:
         self.refusal = ""
         self._metrics = metrics
         self._linger_seconds = linger_seconds
+        self._taken_at = float("-inf")
         self._changed = threading.Condition()
         self._queue: deque[Batch] = deque()
         self._held_bytes = 0
@@ -106,11 +108,12 @@ class Intake:
                 self._changed.wait(timeout_seconds)
             if not self._queue:
                 return None if self._stopping else []
-            ends_at = time.monotonic() + self._linger_seconds
+            ends_at = self._taken_at + self._linger_seconds
             while not self._stopping and self._lines() < GROUP_LINES:
                 left = ends_at - time.monotonic()
                 if left <= 0 or not self._changed.wait(left):
                     break
+            self._taken_at = time.monotonic()
             return list(self._taken())
 
     def stop(self) -> None:

@@ -81,6 +81,8 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     _refuse_emptied(path)
     if not path.exists():
         _make(path)
+    # Before a log is made: one whose file has no name on the disk would be nobody's.
+    sync_folder(path.parent)
     used = wal.size(path) > 0
     if used:
         wal.settle(path)
@@ -151,7 +153,7 @@ def _refuse_emptied(path: Path) -> None:
 
 
 def _make(path: Path) -> None:
-    """Makes a day's file beside its place and moves it there when it is whole and on disk.
+    """Makes a day's file beside its place and moves it there when its content is on disk.
 
     In place, a crash would leave half a file and a rollback journal, which readers cannot undo.
     """
@@ -166,7 +168,6 @@ def _make(path: Path) -> None:
     sync_file(staged)
     wal.set_aside(path)
     staged.rename(path)
-    sync_folder(path.parent)
 
 
 def _verify(path: Path) -> None:

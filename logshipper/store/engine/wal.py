@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from wharfinger.files import sync_folder
-
 SUFFIX: Final = "-wal"
 ORPHAN: Final = ".orphan"
 DAMAGED: Final = ".damaged"
@@ -49,7 +47,6 @@ def settle(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    sync_folder(path.parent)
 
 
 def lost_transactions(path: Path, recovered: int) -> int:

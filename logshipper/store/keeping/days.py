@@ -1,9 +1,12 @@
 """What the store holds, day by day, and whether it can be read."""
 
+import contextlib
 import sqlite3
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from logshipper.store.keeping import rows
+from logshipper.store.engine.schema import SUFFIX
+from logshipper.store.keeping import rows, swap
 from logshipper.store.keeping.places import DayPlace
 from logshipper.store.lines import times
 from wharfinger import levels
@@ -42,7 +45,8 @@ def look(place: DayPlace) -> Day | None:
     """What is in a file by its own accounts; None if it has gone meanwhile."""
     size = 0
     for path in (place.path, place.path.with_name(f"{place.path.name}-wal")):
-        size += path.stat().st_size if path.exists() else 0
+        with contextlib.suppress(FileNotFoundError):
+            size += path.stat().st_size
     name = "" if place.day is None else times.day_name(place.day)
     found = Day(place.tenant or "", name, size)
     try:
@@ -53,6 +57,17 @@ def look(place: DayPlace) -> Day | None:
             return None
         found.state = str(error).removeprefix(f"{place.path} ")
     return found
+
+
+def kept(root: Path) -> tuple[int, int]:
+    """Files of repairs and restores that lie beside days until somebody deletes them; bytes."""
+    sizes = [
+        path.stat().st_size
+        for mark in swap.KEPT
+        for path in root.glob(f"*/*{SUFFIX}{mark}*")
+        if path.is_file()
+    ]
+    return len(sizes), sum(sizes)
 
 
 def _read(connection: sqlite3.Connection, found: Day) -> None:

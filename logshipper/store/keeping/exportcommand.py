@@ -3,6 +3,7 @@
 import argparse
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from logshipper.store.config import Config
@@ -33,11 +34,16 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     for name in (*STREAM_FIELDS, "level"):
         parser.add_argument(f"--{name}", action="append", default=[], metavar=name.upper(),
                             help="of this alone; more than once: of any of these")  # fmt: skip
+    parser.add_argument(
+        "--salvage", type=Path, metavar="FILE", help="all that is left in a damaged file or a -wal"
+    )
     parser.add_argument("--newest-first", action="store_true", help="downward in time")
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="so many lines at most")
 
 
 async def _run(parsed: argparse.Namespace, config: Config) -> Exit:
+    if parsed.salvage is not None:
+        return await _salvage(parsed)
     folder = Folder(config.data_dir)
     if not folder.root.is_dir():
         raise Rejected(f"{folder.root} is not there")
@@ -57,6 +63,26 @@ async def _run(parsed: argparse.Namespace, config: Config) -> Exit:
         lines = await blocking.run(work, "interrupted: no file was written")
     except BadQuery as error:
         raise Rejected(f"{error}; {error.fix}") from None
+    return _told(parsed, lines)
+
+
+async def _salvage(parsed: argparse.Namespace) -> Exit:
+    if parsed.words:
+        raise Rejected("--salvage takes all lines of its file, and no query")
+
+    def work() -> int:
+        progress = Progress("lines")
+        try:
+            with packing.written(parsed.output) as sink:
+                text = parsed.format == "text"
+                return exporting.export_salvage(parsed.salvage, sink, progress, text=text)
+        finally:
+            progress.end()
+
+    return _told(parsed, await blocking.run(work, "interrupted: no file was written"))
+
+
+def _told(parsed: argparse.Namespace, lines: int) -> Exit:
     if parsed.output != packing.STANDARD:
         sys.stderr.write(f"{parsed.output}: {lines:,} lines\n")
     return Exit.OK

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -11,6 +12,7 @@ from logshipper.store.http.export import as_text
 from logshipper.store.http.hits import render
 from logshipper.store.keeping.packing import Sink
 from logshipper.store.keeping.progress import Progress
+from logshipper.store.keeping.scavenging import scavenged
 from logshipper.store.model import Found, Key
 from logshipper.store.query import identity
 from logshipper.store.query.archive import Archive
@@ -47,9 +49,22 @@ def export(folder: Folder, wanted: Wanted, to: Sink, progress: Progress) -> int:
         Unavailable: a day cannot be read, or the sink does not take it.
         BadQuery: the query cannot be answered.
     """
+    return _write(_pages(folder, wanted), to, progress, text=wanted.text)
+
+
+def export_salvage(path: Path, to: Sink, progress: Progress, *, text: bool) -> int:
+    """Writes every line that can still be read in a file; how many there were.
+
+    Raises:
+        Rejected: it cannot be read.
+    """
+    return _write(scavenged(path), to, progress, text=text)
+
+
+def _write(pages: Iterator[Sequence[Found]], to: Sink, progress: Progress, *, text: bool) -> int:
     written = 0
-    for found in _pages(folder, wanted):
-        if wanted.text:
+    for found in pages:
+        if text:
             data = "".join(map(as_text, found)).encode(errors="replace")
         else:
             data = b"".join(msgspec.json.encode(render(line)) + b"\n" for line in found)

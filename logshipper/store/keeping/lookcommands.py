@@ -95,12 +95,16 @@ def _days_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def _days(parsed: argparse.Namespace, config: Config) -> Exit:
-    found = places.chosen(Folder(config.data_dir), parsed.which)
+    folder = Folder(config.data_dir)
+    found = places.chosen(folder, parsed.which)
     told = [day for place in reversed(found) if (day := days.look(place)) is not None]
     if parsed.json:
         print(encode_line({"days": told}).decode())  # noqa: T201 - for programs
     else:
         _show_days(told)
+        files, size = days.kept(folder.root)
+        if files and not parsed.which:
+            print(f"{files} files that repairs and restores have kept, {size:,} bytes")  # noqa: T201
     return Exit.OK if all(day.state == "ok" for day in told) else Exit.CONFIG
 
 

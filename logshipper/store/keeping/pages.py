@@ -34,6 +34,11 @@ class Place(NamedTuple):
     offset: int
 
 
+def is_log(data: Buffer) -> bool:
+    """Whether a file begins as a write-ahead log does."""
+    return int.from_bytes(data[:4], "big") in _WAL_MAGIC
+
+
 def page_size(file: Buffer, wal: Buffer = b"") -> int:
     """Bytes of a page, as the file's header says, or that of its log, or as usual."""
     if bytes(file[:16]) == MAGIC:
@@ -47,7 +52,7 @@ def page_size(file: Buffer, wal: Buffer = b"") -> int:
 
 def wal_pages(wal: Buffer, size: int) -> dict[int, int]:
     """For each page that a write-ahead log holds the offset of its last committed version."""
-    if len(wal) < _WAL_HEADER or int.from_bytes(wal[:4], "big") not in _WAL_MAGIC:
+    if len(wal) < _WAL_HEADER or not is_log(wal):
         return {}
     salt = bytes(wal[16:24])
     committed: dict[int, int] = {}

@@ -8,17 +8,16 @@ from typing import Final
 
 from logshipper.store.engine import block, schema
 from logshipper.store.engine.block import Columns
-from logshipper.store.keeping import accounts, words
+from logshipper.store.keeping import accounts, rows, words
 from logshipper.store.keeping.accounts import Accounts
 from logshipper.store.keeping.inspection import Inspection
 from logshipper.store.keeping.progress import Progress
 from logshipper.store.keeping.rows import BlockRow
 from logshipper.store.keeping.salvage import Salvage, summarized
-from logshipper.store.model import Stream
 from wharfinger.errors import Unavailable
 
 _BLOCKS_AT_ONCE: Final = 50
-_BESIDE: Final = ("-wal", "-shm", "-journal")
+_BESIDE: Final = ("-wal", "-shm", "-journal", schema.STAGED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +165,7 @@ class _Rebuild:
         if row.summary is not None and row.summary.lines > lines:
             self._gap(row, lines)
         for number in set(row.head.stream_ids) - self._streams.keys():
-            self._streams[number] = Stream("", "", "", f"unknown-{number}", "")
+            self._streams[number] = rows.nameless(number)
             self._result.nameless += 1
         self._counted.take(row.head, self._streams)
         if self._connection is None:

@@ -18,7 +18,6 @@ from wharfinger.files import sync_folder
 
 _CHUNK_BYTES: Final = 1 << 20
 _STAGED: Final = ".restored-"
-_REPLACED: Final = ".replaced-"
 
 
 @dataclass(slots=True)
@@ -101,7 +100,7 @@ def _bring(copy: Path, entry: Entry, target: Path, stamp: str, done: Restored) -
             raise Unavailable(f"{copy} is not what was written: {target} is as it was")
         swap.adopt(staged, target if target.exists() else target.parent)
         if target.exists():
-            done.replaced.append(swap.swap(target, staged, stamp, _REPLACED))
+            done.replaced.append(swap.swap(target, staged, stamp, swap.REPLACED))
         else:
             swap.clear(target)
             staged.rename(target)

@@ -110,6 +110,11 @@ def streams(connection: sqlite3.Connection) -> tuple[dict[int, Stream], str]:
     return {row[0]: Stream(*row[1:]) for row in rows}, why
 
 
+def nameless(number: int) -> Stream:
+    """A stream of which only the number is left."""
+    return Stream("", "", "", f"unknown-{number}", "")
+
+
 def roll(connection: sqlite3.Connection) -> tuple[dict[tuple[int, str, int], int], str]:
     """The roll-up, and why some of it may be missing."""
     rows, why = all_rows(connection, "SELECT minute, app, level, count FROM roll")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
-from logshipper.store.engine import block
+from logshipper.store.engine import block, wal
 from logshipper.store.engine.block import Body, Columns, Head, Summary
 from logshipper.store.keeping import accounts, pages, rows, words
 from logshipper.store.keeping.pages import Pages, Place
@@ -48,6 +48,7 @@ class Salvage:
 
     Args:
         path: the file; its write-ahead log is read with it. Nothing of it is changed.
+        log: another log in place of its own; then there need be no file.
 
     Attributes:
         times: earliest and latest of each block that anything tells of; None if that is not told.
@@ -60,7 +61,7 @@ class Salvage:
         doubts: what could not be read, table by table.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, log: Path | None = None) -> None:
         self.times: dict[int, tuple[int, int] | None] = {}
         self.streams: dict[int, Stream] = {}
         self.sources: Rows = {}
@@ -70,6 +71,7 @@ class Salvage:
         self.last_indexed: int | None = None
         self.doubts: dict[str, str] = {}
         self._path = path
+        self._log = path.with_name(f"{path.name}{wal.SUFFIX}") if log is None else log
         self._stack = ExitStack()
         self._connection: sqlite3.Connection | None = None
         self._found = _Found()
@@ -97,6 +99,20 @@ class Salvage:
             if row.body is None and self._connection is not None and row.summary is not None:
                 row = rows.read_open_parts(self._connection, row)
             yield row
+
+    def versions(self) -> Iterator[BlockRow]:
+        """Every version of each block that can be read: a file may hold more than its rows say."""
+        for number in sorted(self.times):
+            known = set()
+            row = BlockRow(number, None)
+            if self._connection is not None:
+                row = rows.read_block(self._connection, number)
+            for found in (row, *self._by_pages(number)):
+                if found.body is not None and found.packed not in known:
+                    known.add(found.packed)
+                    yield found
+            if self._open is not None and self._open.number == number:
+                yield self._put_together(self._open)
 
     def _read(self) -> None:
         try:
@@ -145,11 +161,11 @@ class Salvage:
         A log that is torn, or another file's, may hide what is still there.
         """
         file = self._mapped(self._path)
-        wal = self._mapped(self._path.with_name(f"{self._path.name}-wal"))
-        size = pages.page_size(file, wal)
-        logged = pages.wal_pages(wal, size)
+        log = self._mapped(self._log)
+        size = pages.page_size(file, log)
+        logged = pages.wal_pages(log, size)
         for view in (logged, {}) if logged else ({},):
-            self._take(Pages(file, wal, view, size))
+            self._take(Pages(file, log, view, size))
         for number in self._found.blocks:
             self.times.setdefault(number, None)
         if not self.times.keys() or self.doubts.keys() & {"file", "block"}:
@@ -200,17 +216,21 @@ class Salvage:
 
     def _by_page(self, row: BlockRow) -> BlockRow:
         """The same block from pages that SQLite does not reach; itself if there is none."""
-        for view, place in self._found.blocks.get(row.number, ()):
-            try:
-                _, first, last, count, levels, head, body = view.values(place)
-                found = rows.unpacked(row.number, Summary(first, last, count, levels), head, body)
-            except (ValueError, Unavailable):
-                continue
-            if found.body is not None:
-                return found
+        for found in self._by_pages(row.number):
+            return found
         if self._open is not None and self._open.number == row.number:
             return self._put_together(self._open)
         return row
+
+    def _by_pages(self, number: int) -> Iterator[BlockRow]:
+        for view, place in self._found.blocks.get(number, ()):
+            try:
+                _, first, last, count, levels, head, body = view.values(place)
+                found = rows.unpacked(number, Summary(first, last, count, levels), head, body)
+            except (ValueError, Unavailable):
+                continue
+            if found.body is not None:
+                yield found
 
     def _put_together(self, row: BlockRow) -> BlockRow:
         """The open block from parts that fit; parts of blocks before it may be there as well."""

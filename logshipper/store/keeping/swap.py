@@ -13,6 +13,8 @@ from wharfinger.files import sync_folder
 
 DAMAGED: Final = ".damaged-"
 REPAIRED: Final = ".repaired-"
+REPLACED: Final = ".replaced-"
+KEPT: Final = (DAMAGED, REPLACED)
 _LOG: Final = "-wal"
 _BESIDE: Final = (_LOG, "-shm", "-journal")
 

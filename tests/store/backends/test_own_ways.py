@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from tests.stack.strict_search import StrictSearch
 from tests.stack.victorialogs import VictoriaLogs
@@ -101,6 +102,27 @@ async def test_tail_of_victorialogs(start: Start, victorialogs: VictoriaLogs) ->
         hits = await tail
     assert [hit["message"] for hit in hits] == ["a first line", "the last line"]
     assert {hit["app"] for hit in hits} == {"shop"}
+
+
+async def test_a_tail_of_victorialogs_begins_with_what_is_new(
+    start: Start, victorialogs: VictoriaLogs
+) -> None:
+    row = '{"_time":"2025-11-20T11:59:58Z","_stream_id":"x","_msg":"%s","app":"shop"}\n'
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write((row % "a line that was there").encode())
+        if request.path == "/select/logsql/tail":
+            await response.write((row % "the last line").encode())
+            await asyncio.Event().wait()
+        return response
+
+    above = await start("victorialogs", **remote("victorialogs", victorialogs.url))
+    victorialogs.moods += [answer] * 9
+    async with asyncio.timeout(30):
+        hits = await tailed(above, "line", asyncio.Event())
+    assert [hit["message"] for hit in hits] == ["the last line"]
 
 
 async def test_tail_of_elastic(

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logshipper.store.model import BadQuery
-from logshipper.store.query.logql import evaluate, parser
-from logshipper.store.query.logql.evaluate import Moments, Spans, Vectors
+from logshipper.store.query.logql import evaluate, parser, windows
 from logshipper.store.query.logql.nodes import Log, Range
+from logshipper.store.query.logql.windows import Moments, Spans, Vectors
 
 SECOND = 10**9
 
@@ -32,12 +32,12 @@ def test_windows_are_sums_of_spans(
     *, lines: list[int], start: int, step: int, count: int, range_: int, offset: int
 ) -> None:
     when, asked = Moments(start, step, count), of(range_, offset_ns=offset)
-    spans = evaluate.spans(asked, when)
+    spans = windows.spans(asked, when)
     counted: Counter[int] = Counter()
     for line in lines:
         if spans.from_ns <= line < spans.to_ns:
             counted[line - (line - spans.from_ns) % spans.length_ns] += 1
-    found = evaluate.windows(asked, when, {(): counted}).get((), [None] * count)
+    found = windows.windows(asked, when, {(): counted}).get((), [None] * count)
     for moment, number in zip(when.at(), found, strict=True):
         end = moment - offset
         assert (number or 0) == sum(end - range_ <= line < end for line in lines)
@@ -46,13 +46,13 @@ def test_windows_are_sums_of_spans(
 
 def test_rates_are_per_second() -> None:
     when = Moments(60 * SECOND, 60 * SECOND, 2)
-    found = evaluate.windows(of(60 * SECOND, "rate"), when, {(): {0: 30.0, 60 * SECOND: 3.0}})
+    found = windows.windows(of(60 * SECOND, "rate"), when, {(): {0: 30.0, 60 * SECOND: 3.0}})
     assert found == {(): [0.5, 0.05]}
 
 
 def test_spans_of_one_moment_are_one() -> None:
-    assert evaluate.spans(of(7), Moments(100, 1, 1)) == Spans(93, 100, 7)
-    assert evaluate.spans(of(300), Moments(1000, 120, 3)) == Spans(700, 1240, 60)
+    assert windows.spans(of(7), Moments(100, 1, 1)) == Spans(93, 100, 7)
+    assert windows.spans(of(300), Moments(1000, 120, 3)) == Spans(700, 1240, 60)
 
 
 @pytest.mark.parametrize(
@@ -60,17 +60,48 @@ def test_spans_of_one_moment_are_one() -> None:
 )
 def test_moments_that_cannot_be(start: int, end: int, step: int) -> None:
     with pytest.raises(BadQuery):
-        evaluate.moments(start, end, step)
+        windows.moments(start, end, step)
 
 
 def test_moments() -> None:
-    assert evaluate.moments(0, 10, 3).at() == [0, 3, 6, 9]
-    assert evaluate.moments(5, 5, 3).at() == [5]
+    assert windows.moments(0, 10, 3).at() == [0, 3, 6, 9]
+    assert windows.moments(5, 5, 3).at() == [5]
 
 
 def test_spans_without_a_common_measure() -> None:
     with pytest.raises(BadQuery, match="common measure"):
-        evaluate.spans(of(3600 * SECOND), evaluate.moments(0, 7200 * SECOND, 7 * SECOND + 1))
+        windows.spans(of(3600 * SECOND), windows.moments(0, 7200 * SECOND, 7 * SECOND + 1))
+
+
+@pytest.mark.parametrize(
+    ("function", "wanted"),
+    [
+        ("sum_over_time", [6.0, 9.0, None]),
+        ("avg_over_time", [2.0, 4.5, None]),
+        ("min_over_time", [1.0, 4.0, None]),
+        ("max_over_time", [3.0, 5.0, None]),
+        ("quantile_over_time", [2.5, 4.75, None]),
+    ],
+)
+def test_numbers_in_lines(function: str, wanted: list[float | None]) -> None:
+    asked = Range(function, Log(()), 10, parameter=0.75)
+    held = {(): {0: [1.0, 3.0], 5: [2.0], 10: [4.0, 5.0]}}
+    assert windows.reduced(asked, Moments(10, 10, 3), held) == {(): wanted}
+
+
+@pytest.mark.parametrize(
+    ("quantile", "wanted"), [(-1, -math.inf), (0, 1.0), (1, 3.0), (2, math.inf)]
+)
+def test_quantiles_at_the_ends(quantile: float, wanted: float) -> None:
+    asked = Range("quantile_over_time", Log(()), 10, parameter=quantile)
+    assert windows.reduced(asked, Moments(10, 1, 1), {(): {0: [1.0, 3.0]}}) == {(): [wanted]}
+
+
+def test_windows_that_overlap_too_much() -> None:
+    asked = Range("avg_over_time", Log(()), 3600 * SECOND)
+    held = {(): {0: [1.0] * 3000}}
+    with pytest.raises(BadQuery, match="overlap"):
+        windows.reduced(asked, Moments(0, SECOND, 11_000), held)
 
 
 A, B, C = (("app", "a"), ("host", "1")), (("app", "a"), ("host", "2")), (("app", "b"),)
@@ -142,6 +173,10 @@ def test_a_sum_of_a_number() -> None:
         ("max by (app) (x)", None),
         ("sum without (app) (x)", None),
         ("topk(5, sum by (app) (x))", ("app",)),
+        ("sum by (app) (sum_over_time({} | unwrap y [1s]))", ("app",)),
+        ("sum by (app) (avg_over_time({} | unwrap y [1s]))", None),
+        ("max by (app) (avg_over_time({} | unwrap y [1s]) by (host))", ("host",)),
+        ("avg_over_time({} | unwrap y [1s]) by ()", ()),
         ("x", None),
     ],
 )

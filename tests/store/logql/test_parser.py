@@ -22,6 +22,7 @@ from logshipper.store.query.logql.nodes import (
     Matcher,
     Parse,
     Range,
+    Unwrap,
 )
 
 SHOP = Log((Matcher("app", "=", "shop"),))
@@ -137,6 +138,16 @@ SHOP = Log((Matcher("app", "=", "shop"),))
             ),
         ),
         (
+            'quantile_over_time(0.9, {app="shop"} | unwrap duration(took) | a="" [1m]) by ()',
+            Range(
+                "quantile_over_time",
+                Log(SHOP.matchers, (Unwrap("took", "duration"), Matcher("a", "=", ""))),
+                60 * 10**9,
+                labels=(),
+                parameter=0.9,
+            ),
+        ),
+        (
             "vector(1)+vector(1)",
             Binary("+", Constant(1, vector=True), Constant(1, vector=True)),
         ),
@@ -191,8 +202,12 @@ def test_understood(text: str, wanted: object) -> None:
         ('{app="shop"} | json a="b"', "json with the names of fields"),
         ('{app="shop"} | drop a="b"', "a condition in drop or keep"),
         ('{app="shop"} |= ip("10.0.0.0/8")', "ip()"),
-        ('sum_over_time({app="shop"} | unwrap x [5m])', "sum_over_time"),
-        ('quantile_over_time(0.9, {app="shop"} [5m])', "quantile_over_time"),
+        ('stddev_over_time({app="shop"} | unwrap x [5m])', "stddev_over_time"),
+        ('quantile_over_time(0.9, {app="shop"} [5m])', "needs an unwrap"),
+        ('rate({app="shop"} | unwrap x [5m])', "no use for an unwrap"),
+        ('{app="shop"} | unwrap x', "unwrap makes numbers"),
+        ('sum_over_time({app="shop"} | unwrap date(x) [5m])', "unwrap date()"),
+        ('sum_over_time({app="shop"} | unwrap x [5m]) without (y)', "without"),
         ('absent_over_time({app="shop"}[5m])', "absent_over_time"),
         ('stddev(rate({app="shop"}[5m]))', "stddev"),
         ("vector(1) + on(app) vector(1)", "on at character"),

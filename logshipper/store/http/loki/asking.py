@@ -9,8 +9,8 @@ from multidict import MultiDict, MultiMapping
 
 from logshipper.store.lines import times
 from logshipper.store.model import BadQuery
-from logshipper.store.query.logql import evaluate, lexer
-from logshipper.store.query.logql.evaluate import Moments
+from logshipper.store.query.logql import lexer, windows
+from logshipper.store.query.logql.windows import Moments
 
 MAX_LIMIT: Final = 10_000
 DEFAULT_LIMIT: Final = 100
@@ -113,7 +113,7 @@ class Asking:
         seconds = (end_ns - start_ns) / 1e9 / _DEFAULT_STEPS
         default_ns = max(1, math.floor(seconds)) * times.SECOND_NS
         step_ns = length("step", step) if step else default_ns
-        return evaluate.moments(start_ns, end_ns, step_ns)
+        return windows.moments(start_ns, end_ns, step_ns)
 
 
 async def asked(request: web.Request, now_ns: int) -> Asking:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from logshipper.store.query.logql.entries import Entry
-from logshipper.store.query.logql.evaluate import LabelSet, Moments, Vectors
+from logshipper.store.query.logql.windows import LabelSet, Moments, Vectors
 
 
 def streams(found: Iterable[Entry], *, categorized: bool) -> list[dict[str, Any]]:

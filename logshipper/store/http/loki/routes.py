@@ -20,9 +20,10 @@ from logshipper.store.query.backend import Counting
 from logshipper.store.query.logql import parser
 from logshipper.store.query.logql.answers import Answers
 from logshipper.store.query.logql.entries import stream_labels
-from logshipper.store.query.logql.evaluate import MAX_SERIES, Moments
+from logshipper.store.query.logql.evaluate import MAX_SERIES
 from logshipper.store.query.logql.nodes import Log
 from logshipper.store.query.logql.translate import translate
+from logshipper.store.query.logql.windows import Moments
 from wharfinger.errors import Unavailable
 
 _PREFIX: Final = "/loki/api/v1"

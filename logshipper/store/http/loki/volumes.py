@@ -11,9 +11,9 @@ from logshipper.store.http.loki.asking import Asking
 from logshipper.store.model import BadQuery
 from logshipper.store.query.logql import parser
 from logshipper.store.query.logql.answers import Answers
-from logshipper.store.query.logql.evaluate import LabelSet, Moments
 from logshipper.store.query.logql.nodes import Aggregate, Log, Metric, Range
 from logshipper.store.query.logql.translate import translate
+from logshipper.store.query.logql.windows import LabelSet, Moments
 
 _SAMPLED: Final = 100
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, Final
@@ -17,7 +18,7 @@ from logshipper.store.query.backends import logsql, received
 from logshipper.store.query.backends.connection import Question, Reply, refused, slow
 from logshipper.store.query.backends.place import Entry, Place, digest
 from logshipper.store.query.backends.remote import MAX_VALUES, Counts, Remote
-from logshipper.store.query.backends.walk import FIRST_NS, Ask, Keep, Span, strides
+from logshipper.store.query.backends.walk import FIRST_NS, MOMENT_LINES, Ask, Keep, Span, strides
 from logshipper.store.query.language import Query
 from wharfinger import levels
 from wharfinger.errors import Finding
@@ -27,6 +28,7 @@ _TAIL: Final = "/select/logsql/tail"
 _HITS: Final = "/select/logsql/hits"
 _NEWEST_LINES: Final = 2_000
 _LOOKED_AT: Final = 100
+_TAIL_OVERLAP_NS: Final = 10 * times.SECOND_NS
 _TRACKED_VALUES: Final = 100_000
 _FIRST_STRIDE_NS: Final = times.SECOND_NS
 _LEAST_STRIDE_NS: Final = 1_000_000
@@ -112,8 +114,12 @@ class VictoriaLogs(Remote):
         # Packed, neither its headers nor its lines would come before there are many.
         headers = {**self._headers(tenant), "Accept-Encoding": "identity"}
         question = Question(_TAIL, headers=headers, form=form)
+        # Of a stream that it sees for the first time it gives what is some seconds old as well.
+        ask, _ = await self.asking(tenant, query)
+        before = Span(self.now_ns() - _TAIL_OVERLAP_NS)
+        known = {e.place[:2] for e in await ask(before, MOMENT_LINES, newest_first=True)}
         async with self.connection.listen(question, _refused) as content:
-            yield _coming(content, idle_seconds)
+            yield _coming(content, known, idle_seconds)
 
     async def reach(self) -> None:
         """See `Remote`; a question, since `/health` says nothing of rights."""
@@ -174,7 +180,7 @@ class VictoriaLogs(Remote):
 
 
 async def _coming(
-    content: StreamReader, idle_seconds: float
+    content: StreamReader, known: AbstractSet[tuple[int, str]], idle_seconds: float
 ) -> AsyncIterator[tuple[Sequence[Found], int]]:
     """What a tail gives; when it ends, nobody may think that it goes on."""
     rest = b""
@@ -189,10 +195,11 @@ async def _coming(
             if not data:
                 raise Unanswered("the back end ended the tail")
             *lines, rest = (rest + data).split(b"\n")
-            rows = [_decoder.decode(line) for line in lines if line]
-            if rows:
-                left_out = max(0, len(rows) - _NEWEST_LINES)
-                yield [_entry(row).found for row in rows[left_out:]], left_out
+            entries = [_entry(_decoder.decode(line)) for line in lines if line]
+            fresh = [entry for entry in entries if entry.place[:2] not in known]
+            if fresh:
+                left_out = max(0, len(fresh) - _NEWEST_LINES)
+                yield [entry.found for entry in fresh[left_out:]], left_out
     except msgspec.DecodeError:
         raise Unanswered("the back end broke off the tail") from None
     except (aiohttp.ClientError, OSError) as error:

@@ -11,23 +11,23 @@ from logshipper.store.model import STREAM_FIELDS, BadQuery, Found, Stream
 from logshipper.store.query.backend import Counting, Paging
 from logshipper.store.query.logql import entries
 from logshipper.store.query.logql.entries import Entry, stream_labels
-from logshipper.store.query.logql.evaluate import (
-    MAX_SERIES,
-    LabelSet,
-    Moments,
-    Vectors,
-    evaluate,
-    ranges,
-    spans,
-    windows,
-)
+from logshipper.store.query.logql.evaluate import MAX_SERIES, evaluate, ranges
 from logshipper.store.query.logql.nodes import Log, Metric, Parse, Range
+from logshipper.store.query.logql.parser import VALUES
 from logshipper.store.query.logql.translate import (
     LEVELS,
     SERVICE,
     Asked,
     plain_count,
     translate,
+)
+from logshipper.store.query.logql.windows import (
+    LabelSet,
+    Moments,
+    Vectors,
+    reduced,
+    spans,
+    windows,
 )
 
 LOOKING_SECONDS: Final = 15.0
@@ -75,8 +75,11 @@ class Answers:
         """
         known: dict[int, Vectors] = {}
         for of, grouping in ranges(metric):
-            counted = await self._counted(tenant, of, when, grouping)
-            known[id(of)] = windows(of, when, counted)
+            if of.function in VALUES:
+                known[id(of)] = reduced(of, when, await self._numbers(tenant, of, when, grouping))
+            else:
+                counted = await self._counted(tenant, of, when, grouping)
+                known[id(of)] = windows(of, when, counted)
         found = evaluate(metric, when, known)
         if isinstance(found, float):
             return {(): [found] * when.count}
@@ -116,6 +119,22 @@ class Answers:
                     held = sums.setdefault(_label_set(one, grouping), Counter())
                     held[one.time_ns - past] += weigh(one)
         return sums
+
+    async def _numbers(
+        self, tenant: str, of: Range, when: Moments, grouping: Sequence[str] | None
+    ) -> Mapping[LabelSet, Mapping[int, Sequence[float]]]:
+        """For each label set the numbers that stand in the lines of each span."""
+        needed = spans(of, when)
+        asked = translate(of.log, needed.from_ns, needed.to_ns)
+        held: dict[LabelSet, dict[int, list[float]]] = {}
+        looked = self._looked(tenant, asked, newest_first=True)
+        async with aclosing(looked):
+            async for some in looked:
+                for one in some:
+                    past = (one.time_ns - needed.from_ns) % needed.length_ns
+                    by_span = held.setdefault(_label_set(one, grouping), {})
+                    by_span.setdefault(one.time_ns - past, []).append(one.number)
+        return held
 
     async def _looked(
         self, tenant: str, asked: Asked, *, newest_first: bool

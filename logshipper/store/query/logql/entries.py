@@ -1,5 +1,6 @@
 """A line that was found as Loki gives it: a text, the labels of its stream, and others beside."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from operator import eq, ge, gt, le, lt, ne
@@ -24,6 +25,7 @@ from logshipper.store.query.logql.nodes import (
     Matcher,
     Parse,
     Stage,
+    Unwrap,
 )
 from logshipper.store.query.logql.translate import DETECTED, NO_SERVICE, SERVICE
 from wharfinger import levels
@@ -50,6 +52,7 @@ class Entry:
         metadata: those that came with the line: its level, its other fields.
         parsed: those that were found in its text.
         id: whatever its back end calls it.
+        number: what was unwrapped.
     """
 
     time_ns: int
@@ -58,6 +61,7 @@ class Entry:
     metadata: dict[str, str]
     parsed: dict[str, str] = field(default_factory=dict)
     id: str = ""
+    number: float = 0.0
 
     def get(self, name: str) -> str:
         """The value of a label; empty if there is none."""
@@ -100,23 +104,37 @@ def passes(one: Entry, stages: Sequence[Stage]) -> bool:
     Raises:
         BadQuery: an expression is none.
     """
-    for stage in stages:
-        match stage:
-            case LineFilter():
-                if not _line_fits(one.line, stage):
-                    return False
-            case Matcher() | Comparison() | All() | Any():
-                if not _fits(one, stage):
-                    return False
-            case Parse():
-                _parse(one, stage)
-            case Labels():
-                _leave(one, stage)
-            case Decolorize():
-                one.line = plain(one.line)
-            case _:
-                assert_never(stage)
+    return all(_passes(one, stage) for stage in stages)
+
+
+def _passes(one: Entry, stage: Stage) -> bool:
+    match stage:
+        case LineFilter():
+            return _line_fits(one.line, stage)
+        case Matcher() | Comparison() | All() | Any():
+            return _fits(one, stage)
+        case Unwrap():
+            return _unwrap(one, stage)
+        case Parse():
+            _parse(one, stage)
+        case Labels():
+            _leave(one, stage)
+        case Decolorize():
+            one.line = plain(one.line)
+        case _:
+            assert_never(stage)
     return True
+
+
+def _unwrap(one: Entry, stage: Unwrap) -> bool:
+    try:
+        one.number = _READ[stage.unit](one.get(stage.name))
+    except ValueError:
+        return False
+    # The number is no label any more: each value would be a series.
+    for held in (one.parsed, one.metadata):
+        held.pop(stage.name, None)
+    return math.isfinite(one.number)
 
 
 def _line_fits(line: str, stage: LineFilter) -> bool:

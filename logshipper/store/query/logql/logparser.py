@@ -1,6 +1,6 @@
 """Understands what of a query asks for lines: streams, and what is done to their lines."""
 
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 from logshipper.store.query.logql import lexer
 from logshipper.store.query.logql.cursor import Cursor
@@ -20,10 +20,16 @@ from logshipper.store.query.logql.nodes import (
     MatchOp,
     Parse,
     Stage,
+    Unwrap,
 )
 
 _MATCH_OPS: Final = ("=", "!=", "=~", "!~")
 _LINE_OPS: Final = ("|=", "!=", "|~", "!~")
+_UNITS: Final[dict[str, Literal["duration", "bytes"]]] = {
+    "duration": "duration",
+    "duration_seconds": "duration",
+    "bytes": "bytes",
+}
 _NUMBER_OPS: Final = ("==", "=", "!=", ">", ">=", "<", "<=")
 
 
@@ -91,6 +97,8 @@ class LogParser(Cursor):
                     return Labels(self.listed(self._plain_label), token.text == "keep")
                 case "decolorize":
                     return Decolorize()
+                case "unwrap":
+                    return self._unwrap()
             self.at -= 1
             raise self.unsupported(f"| {token.text}")
         return self._any()
@@ -111,6 +119,15 @@ class LogParser(Cursor):
         if self.now.kind == "word":
             raise self.unsupported(f"{form} with the names of fields")
         return Parse("json" if form == "json" else "logfmt")
+
+    def _unwrap(self) -> Unwrap:
+        name = self.name()
+        if not self.comes("("):
+            return Unwrap(name)
+        if name not in _UNITS:
+            self.at -= 1
+            raise self.unsupported(f"unwrap {name[:32]}()")
+        return Unwrap(self.enclosed(self.name), _UNITS[name])
 
     def _any(self) -> Condition:
         found = [self._all()]

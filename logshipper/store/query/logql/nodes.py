@@ -79,7 +79,20 @@ class Decolorize:
     """Takes the colours of terminals out of the line."""
 
 
-Stage = LineFilter | Matcher | Comparison | All | Any | Parse | Labels | Decolorize
+@dataclass(frozen=True, slots=True)
+class Unwrap:
+    """Takes a label's value for the number of the line; a line without one is left out.
+
+    Attributes:
+        name: the label.
+        unit: `number`, `duration` (its seconds) or `bytes`, as which the value is read.
+    """
+
+    name: str
+    unit: Literal["number", "duration", "bytes"] = "number"
+
+
+Stage = LineFilter | Matcher | Comparison | All | Any | Parse | Labels | Decolorize | Unwrap
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +108,22 @@ class Range:
     """A number for each stream from its lines within a time before each moment.
 
     Attributes:
-        function: `count_over_time`, `rate`, `bytes_over_time`, `bytes_rate`.
+        function: `count_over_time`, `rate`, `bytes_over_time`, `bytes_rate`; of numbers in the
+            lines `sum_over_time`, `avg_over_time`, `min_over_time`, `max_over_time`,
+            `quantile_over_time`.
         log: the lines.
         range_ns: the time.
         offset_ns: so much earlier than the moment.
+        labels: those that make a series, if they are said.
+        parameter: which quantile.
     """
 
     function: str
     log: Log
     range_ns: int
     offset_ns: int = 0
+    labels: tuple[str, ...] | None = None
+    parameter: float = 0
 
 
 @dataclass(frozen=True, slots=True)

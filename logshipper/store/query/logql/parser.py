@@ -1,5 +1,6 @@
 """From a query's text to what it is made of; what is not understood is refused by its name."""
 
+from dataclasses import replace
 from typing import Final
 
 from logshipper.store.model import BadQuery
@@ -13,9 +14,17 @@ from logshipper.store.query.logql.nodes import (
     Log,
     Metric,
     Range,
+    Unwrap,
 )
 
-_RANGES: Final = ("count_over_time", "rate", "bytes_over_time", "bytes_rate")
+_COUNTS: Final = ("count_over_time", "rate", "bytes_over_time", "bytes_rate")
+VALUES: Final = (
+    "sum_over_time",
+    "avg_over_time",
+    "min_over_time",
+    "max_over_time",
+    "quantile_over_time",
+)
 _AGGREGATES: Final = ("sum", "min", "max", "avg", "count", "topk", "bottomk")
 _COUNTED: Final = ("topk", "bottomk")
 _COMPARISONS: Final = ("==", "!=", ">", ">=", "<", "<=")
@@ -35,6 +44,8 @@ def parse(text: str) -> Expression:
     found: Expression = parser.log() if parser.asks_for_lines() else parser.metric()
     if parser.now.kind != "end":
         raise parser.unexpected("the end")
+    if isinstance(found, Log) and _unwraps(found):
+        raise BadQuery("unwrap makes numbers, not lines", "write sum_over_time(... [5m])")
     return found
 
 
@@ -81,9 +92,13 @@ class _Parser(LogParser):
             return Constant(self._number())
         if token.kind != "word":
             raise self.unexpected("a query, or a number")
-        if token.text in _RANGES:
+        if token.text in _COUNTS or token.text in VALUES:
             self.at += 1
-            return self.enclosed(lambda: self._range(token.text))
+            found = self.enclosed(lambda: self._range(token.text))
+            grouping = self._grouping() if token.text in VALUES else None
+            if grouping and grouping[1]:
+                raise self.unsupported("without after a range, before what stands")
+            return replace(found, labels=grouping[0]) if grouping else found
         if token.text in _AGGREGATES:
             self.at += 1
             return self._aggregate(token.text)
@@ -96,6 +111,10 @@ class _Parser(LogParser):
         return float(self.kind("number", "a number").text)
 
     def _range(self, function: str) -> Range:
+        parameter = 0.0
+        if function == "quantile_over_time":
+            parameter = self._number()
+            self.need(",")
         log = self.log()
         if self.comes("["):
             range_ns = self._length()
@@ -106,7 +125,12 @@ class _Parser(LogParser):
         offset_ns = 0
         if self.take("offset"):
             offset_ns = lexer.nanoseconds(self.kind("duration", "a duration such as 1h").text)
-        return Range(function, log, range_ns, offset_ns)
+        if _unwraps(log) != (function in VALUES):
+            problem = "needs" if function in VALUES else "has no use for"
+            raise BadQuery(
+                f"{function} {problem} an unwrap", "write avg_over_time(... | unwrap x [5m])"
+            )
+        return Range(function, log, range_ns, offset_ns, parameter=parameter)
 
     def _length(self) -> int:
         self.need("[")
@@ -144,3 +168,7 @@ class _Parser(LogParser):
         labels = () if self.comes(")") else self.listed(self.name)
         self.need(")")
         return labels, without
+
+
+def _unwraps(log: Log) -> bool:
+    return any(isinstance(stage, Unwrap) for stage in log.stages)

@@ -17,10 +17,10 @@ function Field({ field, hit, columns, act }) {
     <th scope="row" dir="auto">${field.name}</th>
     <td class="field-value" dir="auto"><${Text} text=${field.value} /></td>
     <td class="field-acts">
-      ${filters && html`<button type="button" class="plain small" aria-label="Only lines with ${what}" onClick=${() => act.only(field.name, field.value)}><${Icon} name="plus" />only this</button>
-      <button type="button" class="plain small" aria-label="No lines with ${what}" onClick=${() => act.not(field.name, field.value)}><${Icon} name="minus" />not this</button>`}
+      ${filters && html`<button type="button" class="plain small" aria-label="Only this: ${what}" onClick=${() => act.only(field.name, field.value)}><${Icon} name="plus" />only this</button>
+      <button type="button" class="plain small" aria-label="Not this: ${what}" onClick=${() => act.not(field.name, field.value)}><${Icon} name="minus" />not this</button>`}
       ${field.name === "time" && html`<button type="button" class="plain small" onClick=${() => act.around(milliseconds(hit.time), AROUND_MS)}><${Icon} name="clock" />± 1 minute</button>`}
-      ${!["id", "time", "level"].includes(field.name) && html`<button type="button" class="plain small" aria-pressed=${isColumn} aria-label="${isColumn ? "Hide" : "Show"} ${field.name} as a column" onClick=${() => act.column(field.name)}><${Icon} name="columns" />column</button>`}
+      ${!["id", "time", "level"].includes(field.name) && html`<button type="button" class="plain small" aria-pressed=${isColumn} aria-label="${field.name} as a column" onClick=${() => act.column(field.name)}><${Icon} name="columns" />column</button>`}
     </td>
   </tr>`;
 }

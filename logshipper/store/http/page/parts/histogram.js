@@ -182,14 +182,13 @@ export class Histogram extends Component {
     tip.style.right = right ? `${chart.width - place + 14}px` : "auto";
   }
 
-  render({ histogram, problem, busy, state, go, utc, hidden }) {
+  render({ histogram, problem, busy, state, go, utc, hidden, levels }) {
     const sums = totals(histogram);
     const chosen = included(state, "level");
-    const shown = LEVELS.filter((level) => sums[level] || chosen.includes(level));
+    const shown = LEVELS.filter((level) => sums[level] || chosen.includes(level) || levels[level]);
     const all = Object.values(sums).reduce((a, b) => a + b, 0);
-    const label = histogram
-      ? `${number.format(all)} lines by time: ${shown.map((level) => `${level} ${number.format(sums[level] ?? 0)}`).join(", ")}`
-      : "Lines by time";
+    const parts = LEVELS.filter((level) => sums[level]).map((level) => `${level} ${number.format(sums[level])}`);
+    const label = histogram ? `${number.format(all)} lines by time: ${parts.join(", ")}` : "Lines by time";
     const width = this.bars ? (this.bars.end - this.bars.first) * 1000 : 0;
     const zoomOut = () => go({ range: "", live: false, ...wider(this.bars.first * 1000, this.bars.first * 1000 + width, Date.now()) });
     return html`<section class="histogram" aria-label="Lines over time" aria-busy=${busy} hidden=${hidden}>
@@ -198,8 +197,8 @@ export class Histogram extends Component {
       ${histogram && !histogram.buckets.length && html`<p class="note chart-note">No lines in this time</p>`}
       <div class="legend">
         <div class="levels" role="group" aria-label="Levels">
-        ${shown.map((level) => html`<button type="button" key=${level} class="legend-level" aria-pressed=${chosen.includes(level)} title="Only this level, or with it" onClick=${() => go(toggled(state, "level", level))}>
-          <span class="swatch bar-${level}"></span>${level} <span class="count">${compact.format(sums[level] ?? 0)}</span></button>`)}
+        ${shown.map((level) => html`<button type="button" key=${level} class=${`legend-level${sums[level] ? "" : " absent"}`} aria-pressed=${chosen.includes(level)} title="Only this level, or with it" onClick=${() => go(toggled(state, "level", level))}>
+          <span class="swatch bar-${level}"></span>${level} <span class="count">${compact.format(sums[level] ?? levels[level] ?? 0)}</span></button>`)}
         </div>
         ${histogram && !histogram.exact && html`<span class="note" title="The time for counting was over">counted ${histogram.countedFrom ? `since ${fullTime(Date.parse(histogram.countedFrom), utc)}` : "in part"}</span>`}
         ${histogram?.buckets.length > 0 && state.range !== "all" && html`<button type="button" class="plain small" onClick=${zoomOut}><${Icon} name="minus" />Wider</button>`}

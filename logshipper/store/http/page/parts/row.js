@@ -45,7 +45,7 @@ export class Row extends Component {
         <time datetime=${hit.time} title=${hit.time}>${time}</time>
         <span class=${level === "unknown" ? "level none" : "level"}>${level === "unknown" ? html`<span class="unseen">no level</span>` : level}</span>
         <span class="source" title=${[...source, hit.host, hit.container].filter(Boolean).join(" / ")} dir="auto">${source[0]}${source[1] && html` <span class="env">${source[1]}</span>`}</span>
-        ${columns.map((column) => html`<span class="column" key=${column} title=${`${column}: ${fieldOf(hit, column).slice(0, 300)}`} dir="auto"><${Text} text=${fieldOf(hit, column).slice(0, 300)} /></span>`)}
+        ${columns.map((column) => html`<span class="column" key=${column} data-name=${column} title=${`${column}: ${fieldOf(hit, column).slice(0, 300)}`} dir="auto"><${Text} text=${fieldOf(hit, column).slice(0, 300)} /></span>`)}
         <div class="text"><${Message} text=${hit.message} marks=${marks} full=${entry.full} onFull=${() => act.full(entry)} />
           ${more > 0 && html`<button type="button" class="fold" aria-expanded=${entry.open} onClick=${() => act.fold(entry)}>${entry.open ? "−" : "+"} ${more} ${more === 1 ? "line" : "lines"}</button>`}
           ${more > 0 && entry.open && html`<${Children} entry=${entry} marks=${marks} />`}

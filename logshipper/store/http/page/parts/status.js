@@ -1,5 +1,6 @@
 // What the page says of its search: how much was found, how long it takes, what went wrong.
 
+import { terms } from "../pure/query.js";
 import { duration, fullTime, milliseconds } from "../pure/times.js";
 import { conditions, format } from "../pure/url.js";
 import { ask } from "../work/api.js";
@@ -23,7 +24,7 @@ export function Elapsed({ since, onCancel }) {
   }, [since]);
   const passed = Math.max(0, now - since);
   if (passed < SHOWN_AFTER_MS) return null;
-  return html`<span class="elapsed"><span class="spinner" aria-hidden="true"></span>Searching, ${(passed / 1000).toFixed(1)} s
+  return html`<span class="elapsed"><span class="spinner" aria-hidden="true"></span>${(passed / 1000).toFixed(1)} s
     <button type="button" class="button small" onClick=${onCancel}>Cancel</button></span>`;
 }
 
@@ -55,10 +56,12 @@ export function Problem({ problem, onRetry }) {
 export function Empty({ state, utc, go }) {
   const [nearest, setNearest] = useState(undefined);
   const isLimited = state.range !== "all";
+  // To find out by itself must not cost what only somebody who wants it should ask for.
+  const isCostly = terms(state.q).some((term) => term.quote === "/");
   useEffect(() => {
     const asking = new AbortController();
     setNearest(undefined);
-    if (isLimited) {
+    if (isLimited && !isCostly) {
       const asked = conditions(state);
       asked.set("limit", 1);
       ask(`/api/search?${asked}`, asking.signal).then((found) => setNearest(found.hits[0] ?? null), () => {});
@@ -71,8 +74,8 @@ export function Empty({ state, utc, go }) {
   }
   return html`<div class="empty"><h2>No lines match</h2>
     ${!isLimited || nearest === null ? html`<p>None in all that is kept. Fewer words, or other fields?</p>` : html`<p>None in this time.</p>`}
-    ${nearest && html`<p>The newest that fits is of ${fullTime(milliseconds(nearest.time), utc)}, ${duration(Math.max(1, (Date.now() - milliseconds(nearest.time)) / 1000))} ago.</p>
-      <button type="button" class="primary" onClick=${() => go({ range: "all", from: "", to: "" })}>Search all time</button>`}
+    ${nearest && html`<p>The newest that fits is of ${fullTime(milliseconds(nearest.time), utc)}, ${duration(Math.max(1, (Date.now() - milliseconds(nearest.time)) / 1000))} ago.</p>`}
+    ${isLimited && (nearest || isCostly) && html`<button type="button" class="primary" onClick=${() => go({ range: "all", from: "", to: "" })}>Search all time</button>`}
     ${asksAnything && html`<button type="button" class="button" onClick=${() => go({ q: "", app: [], env: [], host: [], container: [], stream: [], level: [] })}>Clear the conditions</button>`}
   </div>`;
 }
