@@ -78,6 +78,7 @@ async def test_an_engine_in_a_mood(
     told = await above.get("/api/search", status)
     assert says in told["error"]
     assert told["fix"]
+    assert ("/healthz is red" in told["fix"]) == (mood is hanging)
     server.moods.clear()
 
 

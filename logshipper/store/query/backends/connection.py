@@ -192,7 +192,8 @@ def slow(seconds: float) -> Slow:
     """The error for a question that takes too long."""
     return Slow(
         f"the search took longer than {seconds:g} s",
-        "narrow the time (from, to), or add a word that is rare",
+        "narrow the time (from, to), or add a word that is rare; any search takes so long"
+        " of an engine that hangs: /healthz is red then",
     )
 
 
