@@ -319,6 +319,38 @@ def test_context_stays_with_its_container_across_days(archive: Archive, folder: 
     assert [h.line.message for h in after] == ["a 4", "a 5"]
 
 
+@pytest.mark.parametrize("name", ["shop-checkout-1", "shop*", "sh"])
+def test_context_has_no_container_whose_name_begins_so(
+    archive: Archive, folder: Folder, name: str
+) -> None:
+    names = (name, "shop-checkout-12", "shop")
+    store(folder, [made(f"{c} {n}", n, container=c) for n in range(3) for c in names])
+    with Effort() as effort:
+        (hit,) = archive.search("t", language.parse(f'"{name} 1"'), Order(), effort)
+        before, after = archive.context("t", hit, 9, 9, effort)
+    assert [h.line.message for h in (*before, *after)] == [f"{name} 0", f"{name} 2"]
+
+
+def test_a_container_s_name_is_no_prefix_as_its_id_is(archive: Archive, folder: Folder) -> None:
+    names = (
+        "shop-checkout-1",
+        "shop-checkout-12",
+        "0123456789ab",
+        "0123456789abcdef",
+        "0123456789a",
+    )
+    store(folder, [made(c, n, container=c) for n, c in enumerate(names)])
+
+    def found(container: str) -> list[str]:
+        with Effort() as effort:
+            query = language.parse(f"container:{container}")
+            return [hit.line.message for hit in archive.search("t", query, Order(), effort)]
+
+    assert found(names[0]) == [names[0]]
+    assert found(names[2]) == found(names[3]) == [names[3], names[2]]
+    assert found(names[4]) == [names[4]]
+
+
 def test_an_expression_without_end_is_stopped(archive: Archive, folder: Folder) -> None:
     store(folder, [made("a" * 40 + "!")])
     with Effort() as effort:

@@ -25,6 +25,8 @@ from logshipper.store.query.language import (
 # Beyond so many streams a list of them costs the index more than it saves.
 _MAX_STREAM_TOKENS: Final = 64
 _MIN_CONTAINER_PREFIX: Final = 12
+# A name such as `shop-checkout-1` is the beginning of another container's name.
+_CONTAINER_ID: Final = re.compile(rf"[0-9a-f]{{{_MIN_CONTAINER_PREFIX},64}}", re.ASCII)
 # The index walks every word that begins so: of few letters there are too many.
 _MIN_PREFIX: Final = 4
 _ASCII_WORD: Final = re.compile(r"[A-Za-z0-9]+")
@@ -146,8 +148,9 @@ def accepts_level(filters: Filters, level: int) -> bool:
 
 def container_spellings(value: str) -> tuple[str, ...]:
     """The beginnings of a container's id that stand for it; none where only the whole does."""
-    least = _MIN_CONTAINER_PREFIX
-    return tuple(value[:size] for size in range(least, min(len(value), 64) + 1))
+    if not _CONTAINER_ID.fullmatch(value):
+        return ()
+    return tuple(value[:size] for size in range(_MIN_CONTAINER_PREFIX, len(value) + 1))
 
 
 def level_bits(filters: Filters) -> int:
@@ -269,10 +272,12 @@ def _needle(term: Term) -> bytes:
 def _fits(name: str, pattern: str, value: str) -> bool:
     if pattern.endswith("*"):
         return value.startswith(pattern[:-1])
-    if name == "container" and min(len(pattern), len(value)) >= _MIN_CONTAINER_PREFIX:
-        # Docker shows 12 characters of an id, the shipper sends 16, an operator pastes 64.
-        return value.startswith(pattern) or pattern.startswith(value)
-    return value == pattern
+    if value == pattern:
+        return True
+    if name != "container" or not value.startswith(pattern[: len(value)]):
+        return False
+    # Docker shows 12 characters of an id, the shipper sends 16, an operator pastes 64.
+    return bool(_CONTAINER_ID.fullmatch(pattern) and _CONTAINER_ID.fullmatch(value))
 
 
 def _field_fits(term: Field, other: Mapping[str, Any]) -> bool:
