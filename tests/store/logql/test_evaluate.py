@@ -90,6 +90,23 @@ def test_numbers_in_lines(function: str, wanted: list[float | None]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("numbers", "wanted"),
+    [([1e308, 1e308], math.inf), ([-1e308, -1e308], -math.inf), ([1e308, -1e308, 1.0], 1.0)],
+)
+def test_numbers_in_lines_whose_sum_is_none(numbers: list[float], wanted: float) -> None:
+    for function in ("sum_over_time", "avg_over_time"):
+        found = windows.reduced(of(10, function), Moments(10, 1, 1), {(): {0: numbers}})
+        assert found[()] in ([wanted], [wanted / 3])
+
+
+def test_a_sum_of_both_infinities_is_no_number() -> None:
+    found = asked("sum(x * (1 / 0) - x * (1 / 0))")
+    assert isinstance(found, dict)
+    assert all(math.isnan(number or 0) for number in found[()])
+    assert math.isnan(windows.REDUCE["sum"]([math.inf, -math.inf]))
+
+
+@pytest.mark.parametrize(
     ("quantile", "wanted"), [(-1, -math.inf), (0, 1.0), (1, 3.0), (2, math.inf)]
 )
 def test_quantiles_at_the_ends(quantile: float, wanted: float) -> None:

@@ -165,10 +165,18 @@ def _quantile(numbers: list[float], wanted: float) -> float:
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
+def _sum(numbers: Sequence[float]) -> float:
+    try:
+        return math.fsum(numbers)
+    except (OverflowError, ValueError):
+        # Too large for it, or both infinities: IEEE 754 has an answer, as Loki gives it.
+        return sum(numbers)
+
+
 REDUCE: Final[dict[str, Callable[[list[float]], float]]] = {
-    "sum": math.fsum,
+    "sum": _sum,
     "min": min,
     "max": max,
-    "avg": lambda numbers: math.fsum(numbers) / len(numbers),
+    "avg": lambda numbers: _sum(numbers) / len(numbers),
     "count": lambda numbers: float(len(numbers)),
 }
