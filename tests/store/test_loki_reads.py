@@ -189,6 +189,8 @@ async def test_the_volume_above_the_lines(make: Make, labels: str, lines: str) -
         ('count_over_time({app="shop"}[1m])', {"h0": "30", "h1": "30"}),
         ('sum by (host) (rate({env=~"prod|test"}[1m]))', {"h0": "0.5", "h1": "0.5", "h3": "1"}),
         ("topk(1, sum by (host) (count_over_time({}[1m])))", {"h3": "60"}),
+        ('sum by (host) (count_over_time({app="web"} |~ "[[:digit:]]+" [1m]))', {"h3": "60"}),
+        ('count_over_time({app="web"} | keep host [1m])', {"h3": "60"}),
         ("sum by (host) (count_over_time({}[1m])) > 50", {"h3": "60"}),
         ('sum by (host) (bytes_over_time({app="web"}[1m]))', {"h3": f"{WEB_BYTES}"}),
         ('sum by (host) (count_over_time({app="web"} | json | status>200 [1m]))', {"h3": "30"}),

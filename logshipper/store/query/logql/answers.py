@@ -15,6 +15,7 @@ from logshipper.store.query.logql.evaluate import MAX_SERIES, evaluate, ranges
 from logshipper.store.query.logql.nodes import Log, Metric, Parse, Range
 from logshipper.store.query.logql.parser import VALUES
 from logshipper.store.query.logql.translate import (
+    COUNTED,
     LEVELS,
     SERVICE,
     Asked,
@@ -160,7 +161,7 @@ def passed(found: Sequence[Found], asked: Asked) -> list[Entry]:
 
 def _known(grouping: Sequence[str]) -> bool:
     """Whether the store counts by these labels without looking at a line."""
-    return {*grouping} <= {*STREAM_FIELDS, SERVICE, *LEVELS}
+    return {*grouping} <= COUNTED
 
 
 def _fields(grouping: Sequence[str] | None) -> tuple[str, ...]:
