@@ -58,6 +58,8 @@ def test_stream_fields_and_level_become_filters() -> None:
         ('"open', "never closed"),
         ('""', "empty"),
         ("/bad(/", "no regular expression"),
+        ("/(?i)" + "[\0-\uffff]" * 40 + "/", "ranges of characters beyond ASCII"),
+        ("/" + r"[a-\xff\0-\377]" * 20 + "/", "ranges of characters beyond ASCII"),
         ("level:loud", "no level 'loud'"),
         ("app:/x/", "app:/.../"),
         ("key:/x/", "key:/.../"),
