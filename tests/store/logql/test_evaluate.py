@@ -114,6 +114,19 @@ def test_quantiles_at_the_ends(quantile: float, wanted: float) -> None:
     assert windows.reduced(asked, Moments(10, 1, 1), {(): {0: [1.0, 3.0]}}) == {(): [wanted]}
 
 
+def test_series_of_so_many_points_are_too_many() -> None:
+    when = Moments(0, SECOND, 11_000)
+    counted: dict[windows.LabelSet, dict[int, float]] = {
+        (("id", str(n)),): {0: 1.0} for n in range(1_000)
+    }
+    with pytest.raises(BadQuery, match="1000 series of 11000 points"):
+        windows.windows(of(SECOND), when, counted)
+    with pytest.raises(BadQuery, match="1000 series of 11000 points"):
+        windows.reduced(of(SECOND, "sum_over_time"), when, {k: {0: [1.0]} for k in counted})
+    with pytest.raises(BadQuery, match="too many"):
+        windows.check_size(100_001, Moments(0, 1, 1))
+
+
 def test_windows_that_overlap_too_much() -> None:
     asked = Range("avg_over_time", Log(()), 3600 * SECOND)
     held = {(): {0: [1.0] * 3000}}
