@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from logshipper.store.engine import day as day_module
 from logshipper.store.engine.day import DayWriter
 from logshipper.store.engine.folder import Folder
+from logshipper.store.engine.reader import DayReader
 from logshipper.store.lines import documents, times
 from logshipper.store.lines.times import DAY_NS
 from logshipper.store.model import BadQuery, Document, Filters, Hit
@@ -290,6 +291,26 @@ def test_agrees_with_reading_every_line(
             order = replace(order, beyond=page[-1].key)
         assert answer == wanted
     archive.close()
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_a_page_costs_no_page_before_it(
+    archive: Archive, folder: Folder, monkeypatch: pytest.MonkeyPatch, newest_first: bool
+) -> None:
+    monkeypatch.setattr(day_module, "BLOCK_LINES", 5)
+    store(folder, [made(f"alpha {n}", n) for n in range(200)], at_once=50)
+    looked_at: list[int] = []
+    block = DayReader.block
+    monkeypatch.setattr(
+        DayReader, "block", lambda self, number: looked_at.append(number) or block(self, number)
+    )
+    order, lines = Order(newest_first=newest_first, limit=10), 0
+    with Effort() as effort:
+        while page := archive.search("t", language.parse("alpha"), order, effort):
+            lines += len(page)
+            order = replace(order, beyond=page[-1].key)
+    assert lines == 200
+    assert len(looked_at) <= 40 * 2  # forty blocks, each the end of one page at most
 
 
 @pytest.mark.parametrize(
