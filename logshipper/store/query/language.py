@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from logshipper.store.lines.words import is_unspaced
+from logshipper.store.lines.words import UNSPACED, is_unspaced
 from logshipper.store.model import STREAM_FIELDS, BadQuery, Filters, LabelMatcher
 from wharfinger import levels
 
@@ -18,6 +18,8 @@ _ESCAPED_QUOTE: Final = re.compile(r"\\([\"\\])")
 # Only a slash before a blank closes an expression: a path such as /api/orders is a word.
 _REGEX: Final = re.compile(r"/((?:[^/\\]|\\.|/(?=\S))+)/(?=\s|$)", re.DOTALL)
 _WORD: Final = re.compile(r"\S+")
+# What makes another word of one that it stands beside: no character of a script without spaces.
+_LETTER: Final = rf"[^\W_{UNSPACED}]"
 # Ranges that may be wide, as [a-\uffff]: to compile one takes `re` 10 ms, on the event loop.
 _WIDE: Final = re.compile(r"-(?:[^\x00-\x7f]|\\[uUNx0-9])")
 _MAX_WIDE: Final = 32
@@ -161,8 +163,8 @@ def expression(term: Text) -> re.Pattern[str]:
     is not, and scripts without spaces have no borders at all.
     """
     words = term.text.split()
-    before = r"(?<![^\W_])" if _is_word(words[0][0]) else ""
-    after = r"(?![^\W_])" if _is_word(words[-1][-1]) and not term.prefix else ""
+    before = f"(?<!{_LETTER})" if _is_word(words[0][0]) else ""
+    after = f"(?!{_LETTER})" if _is_word(words[-1][-1]) and not term.prefix else ""
     # A blank fits any run of blanks, as it does for the eye: tabs, folded lines.
     literal = r"\s+".join(map(re.escape, words))
     return re.compile(f"{before}{literal}{after}", re.IGNORECASE)
