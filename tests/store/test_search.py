@@ -19,6 +19,7 @@ from logshipper.store.lines.times import DAY_NS
 from logshipper.store.model import BadQuery, Document, Filters, Hit
 from logshipper.store.query import identity, language, plan
 from logshipper.store.query.archive import Archive
+from logshipper.store.query.language import Part, Pattern
 from logshipper.store.query.search import Effort, Order
 
 DAY = 20_780
@@ -159,6 +160,33 @@ def test_colours_are_kept_but_not_searched(
 ) -> None:
     store(folder, [made(COLOURED)])
     assert found(archive, text) == ([COLOURED] if fits else [])
+
+
+def test_a_word_amid_chinese_is_one_for_the_index_and_for_the_eye(
+    archive: Archive, folder: Folder
+) -> None:
+    store(folder, [made("用户login失败"), made("用户logins失败", 1), made("login now", 2)])
+    assert found(archive, "login") == ["login now", "用户login失败"]
+    assert found(archive, "-login") == ["用户logins失败"]
+    assert found(archive, '"login 失败"') == []
+    # A live tail has no index.
+    seen = archive.plan(language.parse("login"), has_index=False)
+    assert plan.accepts_text(seen, "用户login失败", b"")
+    assert not plan.accepts_text(seen, "用户logins失败", b"")
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [(";31m ERROR in", True), (";31mERROR in", False), ("1;31m ERROR", True), ("m ERROR in", True)],
+)
+def test_a_part_that_begins_amid_a_colour(
+    archive: Archive, folder: Folder, text: str, fits: bool
+) -> None:
+    store(folder, [made("at\x1b[1;31m ERROR in x"), made("31m ERROR in", 1)])
+    for term in (Part((text,)), Pattern(re.escape(text))):
+        with Effort() as effort:
+            hits = archive.search("t", language.Query((term,)), Order(), effort)
+        assert ["1;31m" in hit.line.message for hit in hits][-1:] == ([True] if fits else [])
 
 
 def test_time_limits_are_half_open(archive: Archive, folder: Folder) -> None:

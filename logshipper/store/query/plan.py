@@ -30,6 +30,9 @@ _CONTAINER_ID: Final = re.compile(rf"[0-9a-f]{{{_MIN_CONTAINER_PREFIX},64}}", re
 # The index walks every word that begins so: of few letters there are too many.
 _MIN_PREFIX: Final = 4
 _ASCII_WORD: Final = re.compile(r"[A-Za-z0-9]+")
+# The rest of a colour that a text may begin in (ECMA-48, 5.4): none of it is in the index, and
+# what follows it may be the end of a word that stands before the colour.
+_COLOUR: Final = re.compile(r"[0-?]+[ -/]*[@-~]|")
 
 _decoder = msgspec.json.Decoder()
 Tokenize = Callable[[str], tuple[str, ...]]
@@ -251,7 +254,9 @@ def _inside(text: str) -> list[str]:
     """
     if not text.isascii() or "[" in text or "\x1b" in text:
         return []
-    words = [found for found in _ASCII_WORD.finditer(text) if found.start() > 0]
+    coloured = _COLOUR.match(text)
+    begin = coloured.end() if coloured else 0
+    words = [found for found in _ASCII_WORD.finditer(text) if found.start() > begin]
     whole = [f'"{found[0].lower()}"' for found in words if found.end() < len(text)]
     if whole or not words or len(words[-1][0]) < _MIN_PREFIX:
         return whole
