@@ -94,9 +94,9 @@ def test_numbers_in_lines(function: str, wanted: list[float | None]) -> None:
     [([1e308, 1e308], math.inf), ([-1e308, -1e308], -math.inf), ([1e308, -1e308, 1.0], 1.0)],
 )
 def test_numbers_in_lines_whose_sum_is_none(numbers: list[float], wanted: float) -> None:
-    for function in ("sum_over_time", "avg_over_time"):
+    for function, by in (("sum_over_time", 1), ("avg_over_time", len(numbers))):
         found = windows.reduced(of(10, function), Moments(10, 1, 1), {(): {0: numbers}})
-        assert found[()] in ([wanted], [wanted / 3])
+        assert found == {(): [wanted / by]}
 
 
 def test_a_sum_of_both_infinities_is_no_number() -> None:
