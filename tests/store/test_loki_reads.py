@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import threading
 import time
 from operator import itemgetter
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from aiohttp import (
     encode_basic_auth,
 )
 
+from logshipper.store.http.loki import replies
 from logshipper.store.query.logql import answers
 from tests.store.running import ACTION, Make, Store
 from wharfinger.operator.parts.process import until
@@ -189,6 +192,8 @@ async def test_the_volume_above_the_lines(make: Make, labels: str, lines: str) -
         ('count_over_time({app="shop"}[1m])', {"h0": "30", "h1": "30"}),
         ('sum by (host) (rate({env=~"prod|test"}[1m]))', {"h0": "0.5", "h1": "0.5", "h3": "1"}),
         ("topk(1, sum by (host) (count_over_time({}[1m])))", {"h3": "60"}),
+        ('sum by (host) (count_over_time({app="web"} |~ "[[:digit:]]+" [1m]))', {"h3": "60"}),
+        ('count_over_time({app="web"} | keep host [1m])', {"h3": "60"}),
         ("sum by (host) (count_over_time({}[1m])) > 50", {"h3": "60"}),
         ('sum by (host) (bytes_over_time({app="web"}[1m]))', {"h3": f"{WEB_BYTES}"}),
         ('sum by (host) (count_over_time({app="web"} | json | status>200 [1m]))', {"h3": "30"}),
@@ -320,6 +325,32 @@ async def test_too_many_series(make: Make, monkeypatch: pytest.MonkeyPatch) -> N
     store = await filled(make)
     monkeypatch.setattr(answers, "MAX_SERIES", 1)
     assert "3 series" in await refused(store, "query", query='count_over_time({app="shop"}[1h])')
+
+
+async def test_numbers_are_computed_beside_the_loop(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, threads = await filled(make), set[threading.Thread]()
+
+    def spied(name: str, module: ModuleType) -> None:
+        compute = getattr(module, name)
+
+        def noted(*given: Any) -> Any:
+            threads.add(threading.current_thread())
+            return compute(*given)
+
+        monkeypatch.setattr(module, name, noted)
+
+    for name in ("windows", "reduced", "evaluate", "_labelled"):
+        spied(name, answers)
+    spied("matrix", replies)
+    for query in (
+        "sum by (host) (count_over_time({}[1m]))",
+        'max_over_time({app="web"} | json | unwrap status [1m]) by (host)',
+    ):
+        assert (await asked(store, "query_range", query=query))["data"]["result"]
+    assert threads
+    assert threading.current_thread() not in threads
 
 
 async def test_no_time_to_look_at_all_lines(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

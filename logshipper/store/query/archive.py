@@ -10,7 +10,7 @@ from logshipper.store.engine.brokenfiles import BrokenFiles
 from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.reader import DayReader, open_day
 from logshipper.store.lines import times
-from logshipper.store.model import BadQuery, Filters, Hit, Key, Line, Stream
+from logshipper.store.model import BadQuery, Filters, Hit, Key, LabelMatcher, Line, Stream
 from logshipper.store.query import counting, fitting, plan
 from logshipper.store.query.counting import DayCount
 from logshipper.store.query.language import Query
@@ -86,8 +86,9 @@ class Archive:
     ) -> tuple[list[Hit], list[Hit]]:
         """The lines of the same container before and after a line, oldest first."""
         names = ("app", "env", "host", "container")
-        streams = {name: (getattr(hit.line.stream, name),) for name in names}
-        query = Query(filters=Filters(streams=streams))
+        # As they stand: a name that ends with a star would be a prefix in `Filters.streams`.
+        labels = tuple(LabelMatcher(name, (getattr(hit.line.stream, name),)) for name in names)
+        query = Query(filters=Filters(labels=labels))
         older = Order(newest_first=True, beyond=hit.key, limit=before)
         newer = Order(newest_first=False, beyond=hit.key, limit=after)
         found = self.search(tenant, query, older, effort) if before else []

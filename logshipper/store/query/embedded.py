@@ -95,11 +95,7 @@ class Embedded:
     async def histogram(self, tenant: str, query: Query, bucket_ns: int) -> Histogram:
         """See `Backend`."""
         tally = await self._counted(tenant, query, Tally(bucket_ns), COUNT_SECONDS)
-        buckets = {
-            start: {kind[-1]: lines for kind, lines in kinds.items()}
-            for start, kinds in tally.spans().items()
-        }
-        return Histogram(buckets, tally.from_ns)
+        return Histogram(await asyncio.to_thread(_buckets, tally), tally.from_ns)
 
     async def series(
         self, tenant: str, query: Query, bucket_ns: int, by: Sequence[str], origin_ns: int = 0
@@ -109,7 +105,7 @@ class Embedded:
         tally = await self._counted(tenant, query, wanted, BUDGET_SECONDS)
         if tally.from_ns is not None:
             raise too_long(BUDGET_SECONDS)
-        return tally.spans()
+        return await asyncio.to_thread(tally.spans)
 
     async def streams(self, tenant: str, query: Query) -> AbstractSet[Stream]:
         """See `Counting`."""
@@ -186,6 +182,13 @@ class Embedded:
             return await asyncio.get_running_loop().run_in_executor(self._executor, work)
         finally:
             effort.cancelled = True
+
+
+def _buckets(tally: Tally) -> dict[int, dict[str, int]]:
+    return {
+        start: {kind[-1]: lines for kind, lines in kinds.items()}
+        for start, kinds in tally.spans().items()
+    }
 
 
 def _lines_by(counts: Iterable[tuple[Sequence[str], int]], place: int) -> Counter[str]:

@@ -154,7 +154,13 @@ class DaySearch:
     def _walk_index(self, expression: str) -> int | None:
         """Walks by block number; the block at which there were enough lines, None at the end."""
         newest = self._order.newest_first
-        for number, lines in self._reader.candidates(expression, newest_first=newest):
+        # Or each page would walk through all pages before it.
+        numbers = self._reader.numbers(self._from, self._to)
+        if numbers is None:
+            return None
+        first, last = numbers
+        found = self._reader.candidates(expression, newest_first=newest, first=first, last=last)
+        for number, lines in found:
             entry = self._reader.block(number)
             if entry is not None:
                 self._visit(entry, lines)

@@ -15,6 +15,7 @@ from logshipper.store.query.logql.evaluate import MAX_SERIES, evaluate, ranges
 from logshipper.store.query.logql.nodes import Log, Metric, Parse, Range
 from logshipper.store.query.logql.parser import VALUES
 from logshipper.store.query.logql.translate import (
+    COUNTED,
     LEVELS,
     SERVICE,
     Asked,
@@ -25,6 +26,7 @@ from logshipper.store.query.logql.windows import (
     LabelSet,
     Moments,
     Vectors,
+    check_size,
     reduced,
     spans,
     windows,
@@ -74,13 +76,15 @@ class Answers:
             BadQuery: it takes too long, or makes too many series.
         """
         known: dict[int, Vectors] = {}
+        # In threads: many series of many points take seconds, in which the loop serves others.
         for of, grouping in ranges(metric):
             if of.function in VALUES:
-                known[id(of)] = reduced(of, when, await self._numbers(tenant, of, when, grouping))
+                held = await self._numbers(tenant, of, when, grouping)
+                known[id(of)] = await asyncio.to_thread(reduced, of, when, held)
             else:
                 counted = await self._counted(tenant, of, when, grouping)
-                known[id(of)] = windows(of, when, counted)
-        found = evaluate(metric, when, known)
+                known[id(of)] = await asyncio.to_thread(windows, of, when, counted)
+        found = await asyncio.to_thread(evaluate, metric, when, known)
         if isinstance(found, float):
             return {(): [found] * when.count}
         if len(found) > MAX_SERIES:
@@ -108,7 +112,7 @@ class Answers:
             counted = await self._backend.series(
                 tenant, asked.query, needed.length_ns, by, needed.from_ns
             )
-            return _labelled(counted, by, grouping)
+            return await asyncio.to_thread(_labelled, counted, by, grouping)
         weigh = _one if of.function in _COUNTED else _bytes
         sums: dict[LabelSet, Counter[int]] = {}
         looked = self._looked(tenant, asked, newest_first=True)
@@ -118,6 +122,7 @@ class Answers:
                     past = (one.time_ns - needed.from_ns) % needed.length_ns
                     held = sums.setdefault(_label_set(one, grouping), Counter())
                     held[one.time_ns - past] += weigh(one)
+                check_size(len(sums), when)
         return sums
 
     async def _numbers(
@@ -134,6 +139,7 @@ class Answers:
                     past = (one.time_ns - needed.from_ns) % needed.length_ns
                     by_span = held.setdefault(_label_set(one, grouping), {})
                     by_span.setdefault(one.time_ns - past, []).append(one.number)
+                check_size(len(held), when)
         return held
 
     async def _looked(
@@ -160,7 +166,7 @@ def passed(found: Sequence[Found], asked: Asked) -> list[Entry]:
 
 def _known(grouping: Sequence[str]) -> bool:
     """Whether the store counts by these labels without looking at a line."""
-    return {*grouping} <= {*STREAM_FIELDS, SERVICE, *LEVELS}
+    return {*grouping} <= COUNTED
 
 
 def _fields(grouping: Sequence[str] | None) -> tuple[str, ...]:
