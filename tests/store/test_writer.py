@@ -301,8 +301,8 @@ def test_a_log_that_cannot_be_moved_into_its_file_is_told(
     assert store.writer.growing == {}
     with monkeypatch.context() as broken:
         broken.setattr(DayWriter, "checkpoint", fails)
-        store.writer.tick()
         assert store.send(document("b")) == [True]
+        store.writer.tick()
     (why,) = store.writer.growing.values()
     assert "cannot be moved into it: disk I/O error" in why
     store.writer.tick()

@@ -20,7 +20,7 @@ APPLICATION_ID: Final = 0x776C6F67
 VERSION: Final = 2
 READABLE: Final = (1, VERSION)
 TOKENIZER: Final = "unicode61 remove_diacritics 0"
-_BUSY_SECONDS: Final = 5.0
+BUSY_SECONDS: Final = 5.0
 # Of SQLite's own 4 and 16: each line is merged half as often, which is a third of what the index
 # costs; a word is looked up in some 30 segments in place of 10, for 30 µs more. Merges are done
 # bit by bit beside the lines that come in; the second number, at which all is merged at once,
@@ -88,7 +88,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         wal.settle(path)
         _verify(path)
     connection = sqlite3.connect(
-        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
     try:
         _check(connection, path)
@@ -118,7 +118,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=ro",
         uri=True,
-        timeout=_BUSY_SECONDS,
+        timeout=BUSY_SECONDS,
         isolation_level=None,
         check_same_thread=False,
     )
