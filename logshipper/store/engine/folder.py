@@ -106,7 +106,7 @@ class Folder:
         """Logs that nothing reads, and what to do about each; there are lines in them."""
         found = {str(log): _ALONE for _, log in self._logs_alone()}
         for suffix, why in ((wal.ORPHAN, _REPLACED), (wal.DAMAGED, _UNREADABLE)):
-            found |= {str(log): why for log in self.root.glob(f"*/*{wal.SUFFIX}{suffix}")}
+            found |= {str(log): why for log in self.root.glob(f"*/*{wal.SUFFIX}{suffix}*")}
         return found
 
     def _logs_alone(self) -> Iterator[tuple[Path, Path]]:

@@ -83,10 +83,15 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         _make(path)
     # Before a log is made: one whose file has no name on the disk would be nobody's.
     sync_folder(path.parent)
-    used = wal.size(path) > 0
-    if used:
-        wal.settle(path)
-        _verify(path)
+    if not wal.size(path):
+        return _opened(path, used=False)
+    wal.settle(path)
+    # While it is open, no other connection that fails and is closed takes the log away with it.
+    with contextlib.closing(_verified(path)):
+        return _opened(path, used=True)
+
+
+def _opened(path: Path, *, used: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
@@ -170,18 +175,30 @@ def _make(path: Path) -> None:
     staged.rename(path)
 
 
-def _verify(path: Path) -> None:
+def _verified(path: Path) -> sqlite3.Connection:
     """Looks at a file through the log beside it before anything of either is changed.
+
+    Returns:
+        The connection that has looked; it reads only.
 
     Raises:
         sqlite3.Error: they cannot be read together.
         Unavailable: they do not belong together.
     """
-    with contextlib.closing(open_for_reading(path)) as connection:
+    connection = open_for_reading(path)
+    try:
         _check(connection, path)
-        first_ns, last_ns = connection.execute(
-            "SELECT (SELECT min(first_ns) FROM block), (SELECT max(last_ns) FROM block)"
-        ).fetchone()
+        _check_day(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_day(connection: sqlite3.Connection, path: Path) -> None:
+    first_ns, last_ns = connection.execute(
+        "SELECT (SELECT min(first_ns) FROM block), (SELECT max(last_ns) FROM block)"
+    ).fetchone()
     day = times.parse_day(path.name.removesuffix(SUFFIX))
     if day is None or first_ns is None:
         return
@@ -192,7 +209,7 @@ def _verify(path: Path) -> None:
 def _look_for_lost(connection: sqlite3.Connection, path: Path) -> None:
     _, recovered, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     if wal.lost_transactions(path, recovered):
-        wal.keep_damaged(path)
+        wal.keep_damaged(path, recovered)
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
