@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from logshipper.store.engine import schema, wal
 from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.schema import SUFFIX
 from logshipper.store.keeping import backup, swap
@@ -17,7 +18,8 @@ from wharfinger.errors import Rejected, Unavailable
 from wharfinger.files import sync_folder
 
 _CHUNK_BYTES: Final = 1 << 20
-_STAGED: Final = ".restored-"
+# Begins like a file that is being made: what a kill leaves of it goes as that does.
+_STAGED: Final = f"{schema.STAGED}-restored-"
 
 
 @dataclass(slots=True)
@@ -102,7 +104,8 @@ def _bring(copy: Path, entry: Entry, target: Path, stamp: str, done: Restored) -
         if target.exists():
             done.replaced.append(swap.swap(target, staged, stamp, swap.REPLACED))
         else:
-            swap.clear(target)
+            # A log that has lost its file holds lines that no backup has.
+            wal.set_aside(target)
             staged.rename(target)
             sync_folder(target.parent)
     finally:
