@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from logshipper.store.engine import swap
 from logshipper.store.engine.day import DayWriter
-from logshipper.store.keeping import pages, places, rebuild, repair, swap
+from logshipper.store.keeping import pages, places, rebuild, repair
 from logshipper.store.keeping.inspection import Inspection
 from logshipper.store.keeping.repair import Repair
 from logshipper.store.keeping.salvage import Salvage

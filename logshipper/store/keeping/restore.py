@@ -1,5 +1,6 @@
 """Brings days of a backup back into the data folder of a store that is stopped."""
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Sequence
@@ -7,19 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from logshipper.store.engine import schema, wal
+from logshipper.store.engine import swap, wal
 from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.schema import SUFFIX
-from logshipper.store.keeping import backup, swap
+from logshipper.store.keeping import backup
 from logshipper.store.keeping.manifest import Entry
 from logshipper.store.keeping.progress import Progress
 from logshipper.store.lines import times
-from wharfinger.errors import Rejected, Unavailable
+from wharfinger.errors import Conflict, Rejected, Unavailable
 from wharfinger.files import sync_folder
 
 _CHUNK_BYTES: Final = 1 << 20
-# Begins like a file that is being made: what a kill leaves of it goes as that does.
-_STAGED: Final = f"{schema.STAGED}-restored-"
 
 
 @dataclass(slots=True)
@@ -73,6 +72,8 @@ def restore(
         if day is None:
             raise Rejected(f"{path} names a day that does not exist: {entry.day}")
         target = folder.path(entry.tenant, day)
+        with contextlib.suppress(Conflict):  # a new file that is there since is one in the way
+            swap.finish(target)
         if target.exists() and not replace:
             done.present.append(name)
             continue
@@ -89,7 +90,7 @@ def restore(
 
 
 def _bring(copy: Path, entry: Entry, target: Path, stamp: str, done: Restored) -> None:
-    staged = target.with_name(f"{target.name}{_STAGED}{stamp}")
+    staged = target.with_name(f"{target.name}{swap.RESTORED}{stamp}")
     try:
         hashed = hashlib.sha256()
         with copy.open("rb") as source, staged.open("wb") as to:
