@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from logshipper.store.engine import schema
+from logshipper.store.engine import schema, wal
 from wharfinger.errors import Conflict
 from wharfinger.files import sync_folder
 
@@ -19,8 +19,6 @@ REPLACED: Final = ".replaced-"
 RESTORED: Final = f"{schema.STAGED}-restored-"
 KEPT: Final = (DAMAGED, REPLACED)
 _MARKS: Final = ((REPAIRED, DAMAGED), (RESTORED, REPLACED))
-_LOG: Final = "-wal"
-_BESIDE: Final = (_LOG, "-shm", "-journal")
 
 
 def staged(path: Path, stamp: str) -> Path:
@@ -62,16 +60,16 @@ def swap(path: Path, new: Path, stamp: str, mark: str = DAMAGED) -> Path:
     adopt(new, path)
     with new.open("rb") as file:
         os.fsync(file.fileno())
-    log = path.with_name(path.name + _LOG)
+    log = path.with_name(path.name + wal.SUFFIX)
     has_log = log.exists() and log.stat().st_size > 0
     if has_log:
-        os.link(log, old.with_name(old.name + _LOG))
+        os.link(log, old.with_name(old.name + wal.SUFFIX))
     os.link(path, old)
     sync_folder(path.parent)
     if has_log:
         path.unlink()
         sync_folder(path.parent)
-    clear(path)
+    wal.discard(path)
     sync_folder(path.parent)
     new.rename(path)
     sync_folder(path.parent)
@@ -88,7 +86,7 @@ def finish(path: Path) -> Path | None:
         for new in sorted(path.parent.glob(f"{path.name}{mark}*")):
             stamp = new.name.removeprefix(path.name + mark)
             old = path.with_name(f"{path.name}{kept_mark}{stamp}")
-            if not new.name.endswith(_BESIDE) and old.exists() and _ended(path, new, old):
+            if not new.name.endswith(wal.BESIDE) and old.exists() and _ended(path, new, old):
                 return old
     return None
 
@@ -96,7 +94,7 @@ def finish(path: Path) -> Path | None:
 def _ended(path: Path, new: Path, old: Path) -> bool:
     """Ends one swap; False if the old file had not been let go, and is in its place."""
     if not path.exists():
-        clear(path)
+        wal.discard(path)
         new.rename(path)
         sync_folder(path.parent)
         return True
@@ -107,7 +105,7 @@ def _ended(path: Path, new: Path, old: Path) -> bool:
         )
     # The old file has two names, and one is enough.
     old.unlink()
-    old.with_name(old.name + _LOG).unlink(missing_ok=True)
+    old.with_name(old.name + wal.SUFFIX).unlink(missing_ok=True)
     return False
 
 
@@ -132,9 +130,3 @@ def sweep(path: Path) -> None:
     """Removes what an interrupted rebuild left; the old file is in its place."""
     for left in path.parent.glob(f"{path.name}{REPAIRED}*"):
         left.unlink(missing_ok=True)
-
-
-def clear(path: Path) -> None:
-    """Removes what lies beside a file that is not there, or is closed and whole."""
-    for suffix in _BESIDE:
-        path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -15,7 +15,7 @@ ORPHAN: Final = ".orphan"
 DAMAGED: Final = ".damaged"
 # Begins like a file that is being made: what a crash leaves of it goes as that does.
 _STAGED: Final = ".new-damaged"
-_BESIDE: Final = (SUFFIX, "-shm", "-journal")
+BESIDE: Final = (SUFFIX, "-shm", "-journal")
 _CHUNK_BYTES: Final = 1 << 20
 # https://www.sqlite.org/fileformat2.html#walformat: magic, version, page size, checkpoints, salts;
 # then before each page its number, the size of the file if it ends a transaction, the salts.
@@ -124,7 +124,7 @@ def set_aside(path: Path) -> None:
 
 def discard(path: Path) -> None:
     """Deletes what lies beside a day's file."""
-    for suffix in _BESIDE:
+    for suffix in BESIDE:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 

@@ -59,14 +59,8 @@ def restore(
         Rejected: the backup has no such day.
         Unavailable: a copy is not what it was, or cannot be written; its day is as it was.
     """
-    told = backup.read(path)
-    chosen = [
-        entry for entry in told.days if list(wanted) == [entry.tenant, entry.day][: len(wanted)]
-    ]
-    if not chosen:
-        raise Rejected(f"{path} has no {' '.join(wanted) or 'days'}"[:200])
     done = Restored()
-    for entry in chosen:
+    for entry in _chosen(path, wanted):
         name = f"{entry.tenant} {entry.day}"
         day = times.parse_day(entry.day)
         if day is None:
@@ -87,6 +81,17 @@ def restore(
         if progress is not None:
             progress.add(name, entry.size)
     return done
+
+
+def _chosen(path: Path, wanted: Sequence[str]) -> list[Entry]:
+    chosen = [
+        entry
+        for entry in backup.read(path).days
+        if list(wanted) == [entry.tenant, entry.day][: len(wanted)]
+    ]
+    if not chosen:
+        raise Rejected(f"{path} has no {' '.join(wanted) or 'days'}"[:200])
+    return chosen
 
 
 def _bring(copy: Path, entry: Entry, target: Path, stamp: str, done: Restored) -> None:
