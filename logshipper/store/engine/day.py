@@ -224,10 +224,10 @@ class DayWriter:
         found = self.connection.execute(
             "SELECT id, body IS NULL FROM block ORDER BY id DESC LIMIT 1"
         ).fetchone()
-        if found is None:
-            return 0, Columns()
-        number, is_open = found
-        return (number, read_parts(self.connection)) if is_open else (number + 1, Columns())
+        number, is_open = found or (-1, False)
+        if is_open:
+            return number, read_parts(self.connection)
+        return max(number + 1, schema.first_number(self.connection)), Columns()
 
 
 def read_parts(connection: sqlite3.Connection) -> Columns:

@@ -131,6 +131,21 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def skip_blocks(connection: sqlite3.Connection, number: int) -> None:
+    """Lets no block be numbered below `number` any more: lines that are lost had such ids."""
+    connection.execute("CREATE TABLE skipped (below INTEGER NOT NULL)")
+    connection.execute("INSERT INTO skipped VALUES (?)", (number,))
+
+
+def first_number(connection: sqlite3.Connection) -> int:
+    """The lowest number that a new block may have; few files have been repaired so far."""
+    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'skipped'").fetchone():
+        return 0
+    query = "SELECT max(below) FROM skipped WHERE typeof(below) = 'integer' AND below < 1 << 48"
+    (below,) = connection.execute(query).fetchone()  # what rotted counts for nothing
+    return int(below or 0)
+
+
 def missing_features() -> str:
     """What this Python's SQLite lacks, in a sentence; empty if it will do."""
     connection = sqlite3.connect(":memory:")

@@ -205,6 +205,10 @@ class _Rebuild:
             "INSERT INTO roll VALUES (?, ?, ?, ?)",
             ((*key, count) for key, count in sorted(self._counted.roll.items())),
         )
+        # Links to lines that are lost must not lead to others.
+        first = self._salvage.first_number
+        if self._connection.execute("SELECT max(id) FROM block").fetchone() < (first - 1,):
+            schema.skip_blocks(self._connection, first)
         highs: dict[int, int] = {}
         for source, _, high, _ in self._salvage.spans.values():
             highs[source] = max(highs.get(source, -1), high)
