@@ -15,6 +15,7 @@ import zstandard
 from aiohttp import ClientPayloadError, encode_basic_auth
 
 from logshipper.store.config import Config
+from logshipper.store.engine import swap
 from logshipper.store.http.protocols import understood
 from tests.store import damage
 from tests.store.running import ACTION, Make, Store
@@ -477,6 +478,17 @@ async def test_drain_finishes_what_was_begun(make: Make) -> None:
             continue
     assert len(await store.found()) == acknowledged
     assert (await store.bulk(ACTION, "{}")).status == 429
+
+
+async def test_a_day_whose_repair_was_interrupted_is_there_when_the_store_starts(
+    make: Make, tmp_path: Path
+) -> None:
+    path = tmp_path / "logs" / "default" / damage.NAME
+    for lines, name in ((5, swap.kept(path, "T")), (4, swap.staged(path, "T"))):
+        damage.write(path, lines)
+        path.rename(name)
+    store = await make(retention_days=3650, data_dir=tmp_path / "logs")
+    assert len(await store.found(**{"from": "2026-11-23T00:00:00Z"})) == 4
 
 
 async def test_health_is_green_again_when_a_damaged_day_was_repaired(make: Make) -> None:
