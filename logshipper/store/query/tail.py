@@ -10,6 +10,7 @@ from typing import Final
 from logshipper.store.metrics import Metrics
 from logshipper.store.model import LINE_BITS, Document, Hit, Key
 from logshipper.store.query import plan as planning
+from logshipper.store.query.order import size
 from logshipper.store.query.plan import Plan
 from logshipper.store.query.search import Effort
 
@@ -41,11 +42,11 @@ class Follower:
     def put(self, hits: Sequence[Hit]) -> None:
         """Takes hits; on the event loop."""
         self._hits.extend(hits)
-        self._characters += sum(map(_size, hits))
+        self._characters += sum(map(size, hits))
         excess = max(0, len(self._hits) - self.limit)
-        dropped = sum(map(_size, self._hits[:excess]))
+        dropped = sum(map(size, self._hits[:excess]))
         while self._characters - dropped > self.limit_characters:
-            dropped += _size(self._hits[excess])
+            dropped += size(self._hits[excess])
             excess += 1
         if excess:
             del self._hits[:excess]
@@ -66,10 +67,6 @@ class Follower:
             hits, dropped = self._hits, self._dropped
             self._hits, self._dropped, self._characters = [], 0, 0
             yield hits, dropped
-
-
-def _size(hit: Hit) -> int:
-    return len(hit.line.message) + len(hit.line.extra)
 
 
 class Tails:
