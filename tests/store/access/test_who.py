@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientError, WSMsgType, WSServerHandshakeError, encode_basic_auth
+from aiohttp.test_utils import make_mocked_request
 
+from logshipper.store.access import keyfile
+from logshipper.store.access.callers import Caller
+from logshipper.store.access.door import Door
+from logshipper.store.access.rules import Rules
 from tests.store.running import ACTION, Make, Store
 from wharfinger.operator.parts.process import until
 
@@ -124,6 +129,16 @@ async def test_a_revoked_token_ends_what_is_open(
     assert await status(store, OLD) == 401
     outcomes = [e["outcome"] for _, e in store.scope.events.since(0) if "outcome" in e]
     assert "revoked" in outcomes
+
+
+def test_a_certificate_whose_name_is_another_s_now_no_longer_reads() -> None:
+    door = Door(Rules(user_tenants={"alice": "team-a"}), keyfile.fresh())
+    request = make_mocked_request("GET", "/api/tail")
+    caller = Caller("team-a", "alice", "127.0.0.1", "certificate", ("certificate", "alice"))
+    assert door.holds(request, caller)
+    for rules in (Rules(user_tenants={"alice": "team-b"}), Rules(user_tenant="")):
+        door.rules = rules
+        assert not door.holds(request, caller)
 
 
 async def test_a_tail_of_a_token_that_stays_goes_on(make: Make, tokens: Path) -> None:
@@ -401,3 +416,20 @@ async def test_guesses_are_slowed_and_senders_beside_them_are_not(make: Make, to
     denied = [e for _, e in store.scope.events.since(0) if e["event"] == "request denied"]
     assert 1 <= len(denied) <= 12
     assert "guess-" not in json.dumps(denied)
+
+
+async def test_nobody_tries_tokens_of_senders_by_asking_who_they_are(
+    make: Make, tokens: Path
+) -> None:
+    store = await make(ingest_token_file=tokens)
+    for n in range(20):
+        headers = {"Authorization": f"Bearer guess-{n:04}"}
+        told = await store.get("/api/whoami", headers=headers)
+        assert told["may"] == ["read"]
+    assert (await store.get("/api/whoami", headers=OLD))["may"] == ["read"]  # not looked at
+    # Who reads by a token of their own guesses nothing.
+    other = await make(
+        ingest_token_file=tokens, read_token_file=tokens, data_dir=tokens.with_name("other")
+    )
+    for _ in range(20):
+        assert (await other.get("/api/whoami", headers=OLD))["may"] == ["read", "write"]
