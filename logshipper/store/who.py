@@ -15,11 +15,14 @@ from logshipper.store.config import LogstoreConfig
 from logshipper.store.http.guard import Guard
 from logshipper.store.metrics import Metrics
 from wharfinger import servertls
+from wharfinger.health import Check
 from wharfinger.scope import Scope
 from wharfinger.servertls import Replaceable, TlsFiles
 
 _LOOK_SECONDS: Final = 1.0
 _CHECK: Final = "token files"
+# A mount that hangs says nothing of a token that was taken away.
+_STALE_SECONDS: Final = 30.0
 
 
 class Who:
@@ -66,7 +69,8 @@ class Who:
             # Those of this process serve as well; only a restart signs everybody out.
             self._scope.events.emit("sessions not kept", "warning", why=error.strerror)
         await self._scope.enter(self.audit.running())
-        self._scope.spawn("watch files", self._watch())
+        looking = self._scope.health.check("file watch", stale_after_seconds=_STALE_SECONDS)
+        self._scope.spawn("watch files", self._watch(looking))
 
     async def reload(self, section: LogstoreConfig) -> None:
         """Swaps in what the configuration says now.
@@ -85,9 +89,10 @@ class Who:
         self.audit.use(section.audit_file)
         self.guard.recheck()
 
-    async def _watch(self) -> None:
+    async def _watch(self, looking: Check) -> None:
         """Takes up changed files; ends the answers to those who may no longer read."""
         while True:
+            looking.ok()
             await asyncio.sleep(_LOOK_SECONDS)
             if await self._token_files.look():
                 known = self.door.rules

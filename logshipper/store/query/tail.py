@@ -15,7 +15,7 @@ from logshipper.store.query.plan import Plan
 from logshipper.store.query.search import Effort
 
 QUEUED_HITS: Final = 2_000
-QUEUED_CHARACTERS: Final = 16 * 2**20
+QUEUED_CHARACTERS: Final = 4 * 2**20
 _LINE_MASK: Final = (1 << LINE_BITS) - 1
 
 

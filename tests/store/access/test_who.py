@@ -13,6 +13,7 @@ from aiohttp.test_utils import make_mocked_request
 from logshipper.store.access import keyfile
 from logshipper.store.access.callers import Caller
 from logshipper.store.access.door import Door
+from logshipper.store.access.rereading import Rereading
 from logshipper.store.access.rules import Rules
 from tests.store.running import ACTION, Make, Store
 from wharfinger.operator.parts.process import until
@@ -139,6 +140,19 @@ def test_a_certificate_whose_name_is_another_s_now_no_longer_reads() -> None:
     for rules in (Rules(user_tenants={"alice": "team-b"}), Rules(user_tenant="")):
         door.rules = rules
         assert not door.holds(request, caller)
+
+
+async def test_files_that_cannot_be_looked_at_turn_health_red(
+    make: Make, tokens: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("logshipper.store.who._STALE_SECONDS", 0.3)
+    store = await make(read_token_file=tokens)
+    monkeypatch.setattr(Rereading, "look", lambda _self: asyncio.Event().wait())
+
+    async def red() -> bool:
+        return "stale" in why(store, "file watch")
+
+    await until(red, timeout_seconds=10, what="health says that nobody looks")
 
 
 async def test_a_tail_of_a_token_that_stays_goes_on(make: Make, tokens: Path) -> None:
