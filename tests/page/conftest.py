@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.page.browsing import Store, Visit
 
+# A browser beside others on a busy machine: every wait ends as soon as what it waits for is so.
+expect.set_options(timeout=20_000)
 # Debian's, which .ci/setup installs: no other browser is fetched.
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 
@@ -36,7 +38,7 @@ async def visit(browser: Browser, store: Store) -> AsyncIterator[Visit]:
     context = await browser.new_context(
         viewport={"width": 1280, "height": 800}, timezone_id="Europe/Berlin", locale="en-GB"
     )
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(20_000)
     made = Visit(await context.new_page(), store.url)
     yield made
     await context.close()

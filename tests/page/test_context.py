@@ -5,7 +5,7 @@ from playwright.async_api import expect
 
 from tests.page.browsing import Store, Visit
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.real]
 
 
 async def neighbours(store: Store, app: str) -> None:

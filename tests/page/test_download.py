@@ -10,7 +10,7 @@ from playwright.async_api import Download, expect
 
 from tests.page.browsing import Store, Visit
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.real]
 
 
 async def written(coming: Awaitable[Download]) -> list[str]:

@@ -5,7 +5,7 @@ from playwright.async_api import Locator, expect
 
 from tests.page.browsing import Store, Visit
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.real]
 
 
 def facet(visit: Visit, name: str) -> Locator:

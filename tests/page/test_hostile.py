@@ -7,7 +7,7 @@ from playwright.async_api import expect
 
 from tests.page.browsing import Store, Visit
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.real]
 
 MARKUP = (
     "<script>alert(1)</script>",

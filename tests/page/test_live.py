@@ -9,7 +9,7 @@ from playwright.async_api import Browser, expect
 
 from tests.page.browsing import Store, Visit
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.real]
 
 
 async def follow(visit: Visit, path: str) -> None:

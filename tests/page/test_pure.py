@@ -9,7 +9,7 @@ from logshipper.store.model import BadQuery
 from logshipper.store.query import language
 from tests.page.browsing import Store, Visit
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.real]
 
 PIECES = (
     "word", "app:shop", '"a phrase"', '"esc \\" aped \\\\"', "-not", "-", "- ", "-host:x", "a::b",

@@ -5,7 +5,7 @@ from playwright.async_api import expect
 
 from tests.page.browsing import Store, Visit
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.real]
 
 
 async def test_words_are_found_and_marked(visit: Visit, store: Store) -> None:
@@ -117,7 +117,7 @@ async def test_fields_and_their_values_are_offered(visit: Visit, store: Store) -
     await expect(visit.page.get_by_role("option")).to_have_text(["appoffered-two"])
     await visit.page.get_by_role("option").click()
     await expect(visit.messages).to_have_text(["from two"])
-    assert visit.query == "q=app%3Aoffered-two"
+    assert visit.query == "q=app%3Aoffered-two&range=24h"
 
 
 async def test_nothing_found_says_where_the_nearest_is(visit: Visit, store: Store) -> None:
@@ -160,6 +160,19 @@ async def test_a_store_that_is_away_says_so_and_is_asked_again(visit: Visit, sto
     await visit.page.unroute_all()
     await visit.button("Try again").click()
     await expect(visit.messages).to_have_text(["here"])
+
+
+async def test_a_fault_of_the_page_leaves_no_blank_window(visit: Visit, store: Store) -> None:
+    visit.allowed += ["TypeError", "console"]
+    hit = {"id": "1", "time": "2026-11-26T00:00:00.000000000Z"}
+    await visit.page.route(
+        "**/api/search*", lambda route: route.fulfill(json={"hits": [hit], "more": False})
+    )
+    await visit.page.goto(f"{visit.url}/?app=fault")
+    await expect(visit.page.get_by_role("alert")).to_contain_text("The page has failed")
+    await visit.page.unroute_all()
+    await visit.button("Load it again").click()
+    await expect(visit.page.locator(".empty")).to_contain_text("No lines match")
 
 
 async def test_an_expression_is_not_looked_for_further_back_unasked(

@@ -9,7 +9,7 @@ from playwright.async_api import Browser, expect
 
 from tests.page.browsing import Store, Visit
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.real]
 
 WRITES, READS, OTHERS = "w" * 40, "r" * 40, "o" * 40
 
@@ -38,7 +38,7 @@ async def closed(browser: Browser, tmp_path: Path) -> AsyncIterator[Closed]:
     store.headers = {"Authorization": f"Bearer {WRITES}"}
     await store.start()
     context = await browser.new_context()
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(20_000)
     visit = Visit(await context.new_page(), store.url)
     # A browser notes each refusal in its console.
     visit.allowed.append("401")

@@ -7,13 +7,13 @@ from playwright.async_api import expect
 
 from tests.page.browsing import Store, Visit, moment
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.real]
 
 
 async def test_quick_ranges_stay_relative_in_the_address(visit: Visit, store: Store) -> None:
     await store.say("fresh", ago_seconds=120, app="quick")
     await store.say("hours ago", ago_seconds=3 * 3600, app="quick")
-    await visit.open("/?app=quick")
+    await visit.open("/?app=quick&range=24h")
     await expect(visit.messages).to_have_text(["fresh", "hours ago"])
     await visit.button("Last 24 hours").click()
     await visit.button("Last 1 hour").click()
@@ -22,6 +22,21 @@ async def test_quick_ranges_stay_relative_in_the_address(visit: Visit, store: St
     await visit.page.reload()
     await expect(visit.button("Last 1 hour")).to_be_visible()
     await expect(visit.messages).to_have_text(["fresh"])
+
+
+async def test_an_address_without_a_time_means_all_and_the_bare_page_what_is_new(
+    visit: Visit, store: Store
+) -> None:
+    await store.say("of old zanzibar", ago_seconds=3 * 86_400, app="bare")
+    await store.say("of today", ago_seconds=60, app="bare")
+    await visit.open("/?q=zanzibar")
+    await expect(visit.messages).to_have_text(["of old zanzibar"])
+    await expect(visit.button("All time")).to_be_visible()
+    await visit.open("/")
+    await expect(visit.button("Last 24 hours")).to_be_visible()
+    await visit.search("app:bare")
+    await expect(visit.messages).to_have_text(["of today"])
+    assert visit.query == "q=app%3Abare&range=24h"
 
 
 async def test_absolute_ranges_in_local_time_and_in_utc(visit: Visit, store: Store) -> None:

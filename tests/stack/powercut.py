@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from tests.stack import syscalls
-from tests.stack.disk import Call, Disk, Image, Opened, Restarted, Synced, Wrote
+from tests.stack.calls import Call, Opened, Restarted, Synced, Wrote
+from tests.stack.disk import Disk, Image
 from tests.stack.storelife import RETENTION_DAYS, TODAY, Body, Later, Step, command
 
 REPOSITORY: Final = Path(__file__).parents[2]

@@ -1,31 +1,20 @@
 """Elasticsearch's `_search` and `_field_caps`, by their reference: what it does not know fails.
 
 Documents: Search API, Query DSL, Aggregations, Field capabilities API (8.x); OpenSearch has the
-same of these. Words are cut roughly as the standard analyzer does.
+same of these.
 """
 
 import json
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, Final, Self
 
 from aiohttp import web
 
+from tests.stack.strict_dsl import Clauses, Refused, Source, flat, milliseconds
+
 _WINDOW: Final = 10_000
-_WORD: Final = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]|[^\W_](?:\w|[.'](?=\w))*|_\w+")
-_FORMAT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _WHOLE: Final = frozenset({"keyword"})
-Source = dict[str, Any]
-Test = Callable[[Source], bool]
-
-
-class Refused(Exception):
-    """A 400, as it is written there."""
-
-    def __init__(self, kind: str, reason: str) -> None:
-        self.kind, self.reason = kind, reason
-        super().__init__(f"{kind}: {reason}")
 
 
 class StrictSearch:
@@ -40,6 +29,7 @@ class StrictSearch:
 
     def __init__(self, mapping: dict[str, str]) -> None:
         self.mapping = mapping
+        self._clauses = Clauses(mapping)
         self.documents: dict[str, dict[str, Source]] = {}
         self.moods: list[Any] = []
         self.complaints: list[str] = []
@@ -112,7 +102,7 @@ class StrictSearch:
     async def _capabilities(self, request: web.Request) -> Any:
         assert set(request.query) == {"fields", "ignore_unavailable", "allow_no_indices"}
         fields = {}
-        there = {name for _, _, source in self._of(request) for name in _flat(source)}
+        there = {name for _, _, source in self._of(request) for name in flat(source)}
         for name in request.query["fields"].split(","):
             parent = name.removesuffix(".keyword") if name not in there else name
             kind = self.mapping.get(name)
@@ -134,7 +124,7 @@ class StrictSearch:
         size = body["size"]
         if size > _WINDOW:
             raise Refused("illegal_argument_exception", "Result window is too large")
-        test = self._clause(body["query"])
+        test = self._clauses.test(body["query"])
         found = [each for each in self._of(request) if test(each[2])]
         answer: dict[str, Any] = {
             "took": 1,
@@ -161,7 +151,7 @@ class StrictSearch:
         # Among equal times in no order that anybody may count on.
         shuffled = sorted(found, key=lambda each: hash(each[1]))
         ordered = sorted(
-            shuffled, key=lambda each: self._milliseconds(each[2]), reverse=how["order"] == "desc"
+            shuffled, key=lambda each: milliseconds(each[2]), reverse=how["order"] == "desc"
         )
         return [
             {
@@ -169,15 +159,10 @@ class StrictSearch:
                 "_id": identity,
                 "_score": None,
                 "_source": source,
-                "sort": [self._milliseconds(source)],
+                "sort": [milliseconds(source)],
             }
             for index, identity, source in ordered[:size]
         ]
-
-    def _milliseconds(self, source: Source) -> int:
-        whole, _, fraction = source["@timestamp"].removesuffix("Z").partition(".")
-        moment = datetime.fromisoformat(whole).replace(tzinfo=UTC)
-        return int(moment.timestamp()) * 1000 + int(fraction.ljust(3, "0")[:3])
 
     def _aggregated(self, asked: Any, sources: list[Source]) -> dict[str, Any]:
         answers: dict[str, Any] = {}
@@ -187,7 +172,9 @@ class StrictSearch:
             if kind == "terms":
                 assert set(said) == {"field", "size"}
                 assert self.mapping[said["field"]] in _WHOLE, "Fielddata is disabled"
-                groups = self._grouped(sources, lambda s, f=said["field"]: self._values(s, f))
+                groups = self._grouped(
+                    sources, lambda s, f=said["field"]: self._clauses.values(s, f)
+                )
                 order = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
                 order = order[: said["size"]]
             else:
@@ -196,7 +183,7 @@ class StrictSearch:
                 assert set(said) == {"field", "fixed_interval", "min_doc_count"}
                 step = int(said["fixed_interval"].removesuffix("ms"))
                 groups = self._grouped(
-                    sources, lambda s, step=step: [self._milliseconds(s) // step * step]
+                    sources, lambda s, step=step: [milliseconds(s) // step * step]
                 )
                 order = sorted(groups.items())
             answers[name] = {
@@ -213,141 +200,3 @@ class StrictSearch:
             for value in key(source):
                 groups.setdefault(value, []).append(source)
         return groups
-
-    def _values(self, source: Source, field: str) -> list[Any]:
-        base = field.removesuffix(".keyword") if field not in _flat(source) else field
-        value = _flat(source).get(base)
-        return value if isinstance(value, list) else [] if value is None else [value]
-
-    def _clause(self, clause: Any) -> Test:
-        [(kind, said)] = clause.items()
-        made: Test = getattr(self, f"_{kind}")(said)
-        return made
-
-    def _bool(self, said: Any) -> Test:
-        assert set(said) <= {"filter", "must_not", "should", "minimum_should_match"}
-        must = [self._clause(each) for each in said.get("filter", [])]
-        must_not = [self._clause(each) for each in said.get("must_not", [])]
-        should = [self._clause(each) for each in said.get("should", [])]
-        assert said.get("minimum_should_match", 1) == 1
-        return lambda source: (
-            all(test(source) for test in must)
-            and not any(test(source) for test in must_not)
-            and (not should or any(test(source) for test in should))
-        )
-
-    def _match_all(self, said: Any) -> Test:
-        assert said == {}
-        return lambda _: True
-
-    def _match_none(self, said: Any) -> Test:
-        assert said == {}
-        return lambda _: False
-
-    def _exists(self, said: Any) -> Test:
-        return lambda source: bool(self._values(source, said["field"]))
-
-    def _range(self, said: Any) -> Test:
-        [(field, bounds)] = said.items()
-        assert field == "@timestamp"
-        assert bounds.pop("format") == "strict_date_time"
-        assert set(bounds) <= {"gte", "lt"}
-        for bound in bounds.values():
-            assert _FORMAT.fullmatch(bound), bound
-        first, last = (
-            self._milliseconds({"@timestamp": bounds[name]}) if name in bounds else default
-            for name, default in (("gte", -(2**62)), ("lt", 2**62))
-        )
-        return lambda source: first <= self._milliseconds(source) < last
-
-    def _term(self, said: Any) -> Test:
-        [(field, value)] = said.items()
-        self._whole(field)
-        if not isinstance(value, dict):
-            return lambda source: value in self._values(source, field)
-        assert value["case_insensitive"] is True
-        wanted = value["value"].lower()
-        return lambda source: any(v.lower() == wanted for v in self._values(source, field))
-
-    def _terms(self, said: Any) -> Test:
-        [(field, values)] = said.items()
-        self._whole(field)
-        return lambda source: any(v in values for v in self._values(source, field))
-
-    def _prefix(self, said: Any) -> Test:
-        [(field, value)] = said.items()
-        wanted, folds = value["value"], value.get("case_insensitive", False)
-        assert set(value) <= {"value", "case_insensitive"}
-        if self.mapping.get(field) == "text":
-            # Terms of the index are in small letters, and this one is not analysed.
-            return lambda source: any(
-                word.startswith(wanted) for word in _words(self._values(source, field))
-            )
-        self._whole(field)
-        if folds:
-            return lambda source: any(
-                v.lower().startswith(wanted.lower()) for v in self._values(source, field)
-            )
-        return lambda source: any(v.startswith(wanted) for v in self._values(source, field))
-
-    def _wildcard(self, said: Any) -> Test:
-        [(field, value)] = said.items()
-        self._whole(field)
-        parts = re.split(r"(\\.|[*?])", value["value"])
-        pattern = "".join(
-            {"*": ".*", "?": "."}.get(p, re.escape(p.removeprefix("\\"))) for p in parts
-        )
-        expression = re.compile(pattern, re.IGNORECASE | re.DOTALL)
-        return lambda source: any(expression.fullmatch(v) for v in self._values(source, field))
-
-    def _match_phrase(self, said: Any) -> Test:
-        return self._phrase(said, {"query"}, prefix=False)
-
-    def _match_phrase_prefix(self, said: Any) -> Test:
-        return self._phrase(said, {"query", "max_expansions"}, prefix=True)
-
-    def _phrase(self, said: Any, known: set[str], *, prefix: bool) -> Test:
-        [(field, value)] = said.items()
-        assert set(value) <= known
-        assert self.mapping[field] == "text"
-        wanted = _words([value["query"]])
-
-        def test(source: Source) -> bool:
-            held = _words(self._values(source, field))
-            for start in range(len(held) - len(wanted) + 1):
-                part = held[start : start + len(wanted)]
-                if part[:-1] == wanted[:-1] and (
-                    part[-1] == wanted[-1] or (prefix and part[-1].startswith(wanted[-1]))
-                ):
-                    return True
-            return False
-
-        return test
-
-    def _match(self, said: Any) -> Test:
-        [(field, value)] = said.items()
-        assert value["lenient"] is True
-        assert self.mapping[field] in {"long", "boolean", "float"}
-        return lambda source: any(
-            json.dumps(v) == value["query"] for v in self._values(source, field)
-        )
-
-    def _whole(self, field: str) -> None:
-        kind = self.mapping.get(field, "keyword")
-        if kind != "keyword":
-            why = f"[{field}] field which is of type [{kind}], does not support that query"
-            raise Refused("query_shard_exception", why)
-
-
-def _flat(source: Source, prefix: str = "") -> Source:
-    flat: Source = {}
-    for name, value in source.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
-
-
-def _words(texts: list[Any]) -> list[str]:
-    return [word.lower() for text in texts for word in _WORD.findall(str(text))]

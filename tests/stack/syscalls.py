@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.stack.disk import (
+from tests.stack.calls import (
     Call,
     Closed,
     Made,

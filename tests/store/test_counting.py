@@ -1,5 +1,6 @@
 """Counting agrees with looking at every line, whatever answers: roll-up, index, columns, texts."""
 
+from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,12 +12,14 @@ from hypothesis import strategies as st
 
 from logshipper.store.engine import day as day_module
 from logshipper.store.engine.folder import Folder
+from logshipper.store.engine.reader import DayReader
 from logshipper.store.lines import times
 from logshipper.store.model import STREAM_FIELDS, BadQuery, Document, Filters, Hit, Stream
-from logshipper.store.query import counting, language
+from logshipper.store.query import counting, language, runs
 from logshipper.store.query.archive import Archive
 from logshipper.store.query.language import Query
 from logshipper.store.query.order import Order
+from logshipper.store.query.runs import Runs
 from logshipper.store.query.search import Effort
 from logshipper.store.query.tally import Kind, Tally
 from tests.store.test_search import BASE_NS, made, store
@@ -213,3 +216,62 @@ def test_an_open_block_counts_too(folder: Folder, archive: Archive) -> None:
     assert facets(archive, Query()).streams == {Stream("", "", "h1", "", ""): 10}
     named = replace(Query(), filters=Filters(streams={STREAM_FIELDS[2]: ("h1",)}))
     assert sum(counted(archive, named).kinds().values()) == 10
+
+
+@pytest.mark.parametrize("text", ["", "host:h1", "-host:h1", "level:error", "-level:error app:web"])
+@pytest.mark.parametrize("since", [None, 0, 33.5, 70])
+def test_what_is_sealed_is_counted_once(
+    folder: Folder,
+    archive: Archive,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    since: float | None,
+) -> None:
+    monkeypatch.setattr(day_module, "BLOCK_LINES", 2)
+    monkeypatch.setattr(counting, "RUN_BLOCKS", 3)
+    reads: list[int] = []
+    read = DayReader._columnar
+    monkeypatch.setattr(DayReader, "_columnar", lambda *a: reads.append(1) or read(*a))
+    sent = [
+        made("ERROR x" if n % 3 else "x", n, host=f"h{n % 4}", app=("shop", "web")[n % 2])
+        for n in range(80)
+    ]
+    store(folder, sent[:-1], at_once=5)
+    filters = Filters(from_ns=None if since is None else BASE_NS + int(since * 10**9))
+    query = language.parse(text, filters)
+    for _ in range(2):
+        hits = every(archive, query)
+        reads.clear()
+        tally = facets(archive, query)
+        assert tally.streams == Counter(hit.line.stream for hit in hits)
+        levels_ = Counter(levels.NAMES[hit.line.level] or "unknown" for hit in hits)
+        assert tally.kinds() == {(level,): lines for level, lines in levels_.items()}
+    # Of the whole day only its last run is read again.
+    assert len(reads) <= 4
+    store(folder, sent[-1:])
+    assert sum(facets(archive, query).streams.values()) == len(every(archive, query))
+
+
+def test_a_day_brought_back_is_another(
+    folder: Folder, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(day_module, "BLOCK_LINES", 1)
+    monkeypatch.setattr(counting, "RUN_BLOCKS", 2)
+    store(folder, [made("x", n, host="old") for n in range(8)])
+    assert [stream.host for stream in facets(archive, Query()).streams] == ["old"]
+    (path,) = folder.root.glob("t/*.db")
+    path.rename(path.with_suffix(".away"))
+    store(folder, [made("x", n, host="new") for n in range(8)])
+    assert [stream.host for stream in facets(archive, Query()).streams] == ["new"]
+
+
+def test_no_more_is_kept_than_may_be() -> None:
+    held = Runs(most=5)
+    kinds = runs.Kinds(array("Q", [1, 2]), array("Q", [1, 1]))
+    for name in "abc":
+        held.put((name,), kinds)
+        assert held.get(("a",)) is kinds
+    assert held.get(("b",)) is None
+    assert held.get(("c",)) is kinds
+    held.put(("c",), kinds)
+    assert held.get(("a",)) is kinds

@@ -240,6 +240,30 @@ def test_a_file_put_back_while_another_has_its_name(tmp_path: Path) -> None:
     other.close()
 
 
+def test_two_writers_do_not_write_over_each_other(tmp_path: Path) -> None:
+    """The folder's lock keeps them apart; should somebody have removed it, lines are safe."""
+    Folder(tmp_path).prepare("t")
+    path = Folder(tmp_path).path("t", TODAY)
+    bodies = [lines(n * 20, 20) for n in range(4)]
+    one, other = DayWriter(path), DayWriter(path)
+    one.write(bodies[0])
+    with pytest.raises(Unavailable, match="somebody else"):
+        other.write(bodies[1])
+    other.close()
+    other = DayWriter(path)
+    assert None not in other.write(bodies[1])
+    with pytest.raises(Unavailable, match="somebody else"):
+        one.write(bodies[2])
+    one.close()
+    assert None not in other.write(bodies[2])
+    assert other.write(bodies[0]) == [None] * 20
+    other.close()
+    everything = messages([document for body in bodies[:3] for document in body])
+    check_lines(tmp_path, "t", everything, everything)
+    check_index(tmp_path, "t", everything)
+    check_file(path)
+
+
 def test_a_crash_in_the_middle_of_making_or_removing_a_file(tmp_path: Path) -> None:
     path = killed(tmp_path, lines(0, 30))
     gone = killed(tmp_path, lines(0, 30, TODAY - 1), day=TODAY - 1)

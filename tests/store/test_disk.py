@@ -4,11 +4,9 @@ import random
 
 import pytest
 
-from tests.stack.disk import (
-    SECTOR,
+from tests.stack.calls import (
     Call,
     Closed,
-    Disk,
     Made,
     Opened,
     Renamed,
@@ -18,6 +16,7 @@ from tests.stack.disk import (
     Unlinked,
     Wrote,
 )
+from tests.stack.disk import SECTOR, Disk
 
 FILE, FOLDER = 3, 4
 MADE = (Opened(FOLDER, "/d"), Opened(FILE, "/d/f", create=True))

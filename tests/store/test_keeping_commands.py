@@ -1,6 +1,7 @@
 """`logstore days|check --data|repair|export|import|backup|restore`: what they say and end with."""
 
 import json
+import os
 import sys
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
@@ -188,3 +189,20 @@ def test_a_wrong_use_is_refused_and_changes_nothing(
     before = sorted(file.day for file in Folder(logstore.data).files())
     assert expected in logstore(*arguments.split(), code=code)
     assert sorted(file.day for file in Folder(logstore.data).files()) == before
+
+
+def test_who_may_not_look_is_told_so(logstore: Command) -> None:
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            logstore.data.chmod(0o700)
+            os.setgid(65534)
+            os.setuid(65534)
+            run(cli.COMMAND, ["--set", f"logstore.data_dir={logstore.data}", "days"])
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 69

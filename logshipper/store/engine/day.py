@@ -43,6 +43,7 @@ class DayWriter:
         self.connection = schema.open_for_writing(path)
         try:
             self._place = wal.place(path)
+            self._version = self._read_version()
             self._ledger = Ledger(self.connection)
             self._streams: dict[Stream, int] = {
                 Stream(*row[1:]): row[0] for row in self.connection.execute("SELECT * FROM stream")
@@ -64,9 +65,11 @@ class DayWriter:
         Raises:
             sqlite3.Error: nothing was stored.
             OSError: the file was taken away.
-            Unavailable: another has its name.
+            Unavailable: another has its name, or writes to it.
         """
         self.connection.execute("BEGIN IMMEDIATE")
+        if self._read_version() != self._version:
+            raise Unavailable(f"somebody else has written to {self.path}")
         fresh = self._ledger.admit(documents)
         if max([document.copy for document in documents], default=-1) >= 0:
             fresh = twins.admit(self.connection, self._streams, documents, fresh)
@@ -80,6 +83,11 @@ class DayWriter:
         if wal.place(self.path) != self._place:
             raise Unavailable(f"{self.path} was replaced while it was written to")
         return row_ids
+
+    def _read_version(self) -> int:
+        """A number that changes when another connection commits; then what we remember is old."""
+        (version,) = self.connection.execute("PRAGMA data_version").fetchone()
+        return int(version)
 
     @property
     def log_bytes(self) -> int:

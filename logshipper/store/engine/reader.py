@@ -33,6 +33,15 @@ _BLOCKS: Final = (
 _BLOCKS_UP: Final = _BLOCKS + " ORDER BY first_ns"
 _BLOCKS_DOWN: Final = _BLOCKS + " ORDER BY last_ns DESC"
 _COLUMNS_DOWN: Final = _BLOCKS_DOWN.replace(" levels ", " levels, head ")
+_COLUMNS_BETWEEN: Final = (
+    "SELECT id, first_ns, last_ns, count, levels, head FROM block WHERE id BETWEEN ? AND ?"
+    " ORDER BY id"
+)
+# From an index alone: rows of the table are wide.
+_RUNS: Final = (
+    "SELECT id / ?, count(*), min(first_ns), max(last_ns) FROM block INDEXED BY block_by_last"
+    " GROUP BY 1 ORDER BY 4 DESC"
+)
 _ROLLED_BY_APP: Final = (
     "SELECT minute / ?, app, level, sum(count) FROM roll WHERE minute BETWEEN ? AND ?"
     " GROUP BY 1, 2, 3"
@@ -52,19 +61,44 @@ class BlockEntry(NamedTuple):
     levels: int
 
 
+class Run(NamedTuple):
+    """Blocks of neighbouring numbers.
+
+    Attributes:
+        number: of the run.
+        blocks: how many there are of it.
+        first_ns: the earliest time in them.
+        last_ns: the latest.
+        is_sealed: whether nothing of it can change any more.
+    """
+
+    number: int
+    blocks: int
+    first_ns: int
+    last_ns: int
+    is_sealed: bool
+
+
 class DayReader:
     """A read-only connection to a day's file, seeing one moment of it; for one thread.
 
     Args:
         path: the file.
 
+    Attributes:
+        file: tells it from any file that had its path before.
+        streams: by number.
+
     Raises:
         sqlite3.OperationalError: it is not there.
+        FileNotFoundError: it has just gone.
     """
 
     def __init__(self, path: Path) -> None:
         self._connection = schema.open_for_reading(path)
         try:
+            # A day that is brought back from a backup has its path again, and other lines.
+            self.file = (str(path), path.stat().st_ino)
             # One snapshot: between finding a line in a part and reading it, the writer may
             # have sealed the block and deleted its parts.
             self._connection.execute("BEGIN")
@@ -112,6 +146,23 @@ class DayReader:
         rows = self._connection.execute(_COLUMNS_DOWN, (first_ns, last_ns))
         for *entry, head in rows:
             yield BlockEntry(*entry), partial(self._columnar, head)
+
+    def columns_between(
+        self, first: int, last: int
+    ) -> Iterator[tuple[BlockEntry, Callable[[], Columnar]]]:
+        """The same of the blocks of these numbers, by number."""
+        for *entry, head in self._connection.execute(_COLUMNS_BETWEEN, (first, last)):
+            yield BlockEntry(*entry), partial(self._columnar, head)
+
+    def runs(self, length: int) -> list[Run]:
+        """The blocks of the day, so many numbers together, those with the latest time first."""
+        rows = self._connection.execute(_RUNS, (length,)).fetchall()
+        newest = max((row[0] for row in rows), default=0)
+        # The block that is written to is one of the last run.
+        return [
+            Run(number, blocks, first_ns, last_ns, blocks == length and number != newest)
+            for number, blocks, first_ns, last_ns in rows
+        ]
 
     def lines(self, expression: str, first: int, last: int) -> dict[int, list[int]]:
         """For each block from `first` to `last`, the lines in it that the index names."""
@@ -187,6 +238,8 @@ def open_day(path: Path) -> DayReader | None:
     """
     try:
         return DayReader(path)
+    except FileNotFoundError:
+        return None
     except sqlite3.OperationalError as error:
         if not path.exists():
             return None

@@ -25,7 +25,6 @@ from wharfinger.files import sync_folder, write_atomically
 
 MANIFEST: Final = "manifest.json"
 _PARTIAL: Final = ".partial-"
-_CHUNK_BYTES: Final = 1 << 20
 _MODE: Final = 0o440
 _FOLDER_MODE: Final = 0o750
 _COUNT: Final = "SELECT total(count) FROM block NOT INDEXED"

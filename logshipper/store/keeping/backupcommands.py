@@ -44,8 +44,7 @@ async def _backup(parsed: argparse.Namespace, config: Config) -> Exit:
         raise Rejected(f"there is nothing to copy: {folder.root} is not there")
 
     def work() -> Made:
-        total = sum(place.path.stat().st_size for place in places.stored(folder))
-        progress = Progress("bytes", total)
+        progress = Progress("bytes", places.total_bytes(folder))
         now = time.time_ns()
         stamp = time.strftime(_STAMP, time.gmtime(now // times.SECOND_NS))
         try:

@@ -1,5 +1,6 @@
 """What the store holds, day by day, and whether it can be read."""
 
+import contextlib
 import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +45,8 @@ def look(place: DayPlace) -> Day | None:
     """What is in a file by its own accounts; None if it has gone meanwhile."""
     size = 0
     for path in (place.path, place.path.with_name(f"{place.path.name}-wal")):
-        size += path.stat().st_size if path.exists() else 0
+        with contextlib.suppress(FileNotFoundError):
+            size += path.stat().st_size
     name = "" if place.day is None else times.day_name(place.day)
     found = Day(place.tenant or "", name, size)
     try:

@@ -7,8 +7,7 @@ from typing import NamedTuple
 from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.schema import SUFFIX
 from logshipper.store.lines import times
-from logshipper.store.model import TENANT
-from wharfinger.errors import Rejected
+from wharfinger.errors import Rejected, Unavailable
 
 
 class DayPlace(NamedTuple):
@@ -62,14 +61,16 @@ def chosen(folder: Folder, words: Sequence[str]) -> list[DayPlace]:
 
 
 def stored(folder: Folder) -> list[DayPlace]:
-    """Every day of the data folder, oldest first."""
-    if not folder.root.is_dir():
-        return []
-    found = [
-        DayPlace(folder.path(file.tenant, file.day), file.tenant, file.day)
-        for file in folder.files()
-        if TENANT.fullmatch(file.tenant)
-    ]
+    """Every day of the data folder, oldest first.
+
+    Raises:
+        Unavailable: this process may not look.
+    """
+    try:
+        files = folder.files() if folder.root.is_dir() else []
+    except OSError as error:
+        raise Unavailable(f"{error.filename} cannot be read: {error.strerror}") from None
+    found = [DayPlace(folder.path(file.tenant, file.day), file.tenant, file.day) for file in files]
     return sorted(found, key=lambda place: (place.day or 0, place.tenant or ""))
 
 
@@ -78,3 +79,11 @@ def moved(path: Path) -> DayPlace:
     if not path.is_file():
         raise Rejected(f"{path} is no file")
     return DayPlace(path, None, times.parse_day(path.name.partition(SUFFIX)[0]))
+
+
+def total_bytes(folder: Folder) -> int:
+    """Of all day files, with their logs."""
+    try:
+        return sum(file.size for file in folder.files())
+    except OSError:
+        return 0

@@ -17,6 +17,7 @@ from logshipper.store.query.counting import DayCount
 from logshipper.store.query.language import Query
 from logshipper.store.query.order import Order
 from logshipper.store.query.plan import Plan
+from logshipper.store.query.runs import Runs
 from logshipper.store.query.search import DaySearch, Effort
 from logshipper.store.query.tally import Tally
 from logshipper.store.query.tokenizer import Tokenizer
@@ -42,6 +43,7 @@ class Archive:
         self.damaged = BrokenFiles()
         self._folder = folder
         self._tokenizer = Tokenizer()
+        self._runs = Runs()
 
     def close(self) -> None:
         """Ends it."""
@@ -130,8 +132,17 @@ class Archive:
 
     def facets(self, tenant: str, query: Query, effort: Effort) -> Tally:
         """Counts the lines that fit by stream, and by level in spans of a day."""
-        prepared = self.plan(query)
-        return self._counted(tenant, prepared, Tally(times.DAY_NS), effort, rolls_up=False)
+        prepared, tally = self.plan(query), Tally(times.DAY_NS)
+        if prepared.match or prepared.checks_text:
+            return self._counted(tenant, prepared, tally, effort, rolls_up=False)
+        for day in self._days(tenant, prepared.filters, Order()):
+            with self._reading(tenant, day) as reader:
+                if reader is not None:
+                    count = DayCount(reader, prepared, tally, effort)
+                    tally.from_ns = count.by_runs(self._runs, reader.file)
+            if tally.from_ns is not None:
+                break
+        return tally
 
     def _counted(
         self, tenant: str, prepared: Plan, tally: Tally, effort: Effort, *, rolls_up: bool

@@ -8,11 +8,12 @@ from logshipper.store.engine.block import Body, Columnar
 from logshipper.store.engine.reader import BlockEntry, DayReader
 from logshipper.store.lines import times
 from logshipper.store.model import Filters, Stream
-from logshipper.store.query import fitting
+from logshipper.store.query import fitting, runs
 from logshipper.store.query import plan as planning
 from logshipper.store.query.plan import Plan
+from logshipper.store.query.runs import RUN_BLOCKS, Kinds, Runs
 from logshipper.store.query.search import Effort, window
-from logshipper.store.query.tally import Tally
+from logshipper.store.query.tally import DayTally, Tally
 
 # The index is asked for so many blocks at once: enough that the asking costs nothing, few enough
 # that a count whose time is up has not read far ahead.
@@ -109,6 +110,65 @@ class DayCount:
         finally:
             day.close()
         return None
+
+    def by_runs(self, runs_: Runs, file: object) -> int | None:
+        """Counts all lines in one span, by stream and level: what is sealed, only once.
+
+        Args:
+            runs_: what is known.
+            file: which file this is.
+
+        Returns:
+            From which nanosecond on all was counted; None if all was.
+
+        Raises:
+            BadQuery: nobody waits any more.
+        """
+        within = window(self._plan.filters)
+        if within[0] > within[1] or (self._streams is not None and not self._streams):
+            return None
+        day = self._tally.day(self._reader.streams)
+        try:
+            for run in self._reader.runs(RUN_BLOCKS):
+                if run.last_ns < within[0] or run.first_ns > within[1]:
+                    continue
+                if self._effort.is_over():
+                    return run.last_ns + 1
+                first = run.number * RUN_BLOCKS
+                blocks = self._reader.columns_between(first, first + RUN_BLOCKS - 1)
+                if not run.is_sealed or run.first_ns < within[0] or run.last_ns > within[1]:
+                    for entry, read in blocks:
+                        self._add(day, entry, read, within)
+                    continue
+                key = (file, *run)
+                held = runs_.get(key)
+                if held is None:
+                    held = runs.count(read() for _, read in blocks)
+                    runs_.put(key, held)
+                self._add_kinds(day, held, run.first_ns)
+        finally:
+            day.close()
+        return None
+
+    def _add(
+        self,
+        day: DayTally,
+        entry: BlockEntry,
+        read: Callable[[], Columnar],
+        within: tuple[int, int],
+    ) -> None:
+        outside = entry.last_ns < within[0] or entry.first_ns > within[1]
+        if outside or not entry.levels & self._levels:
+            return
+        columns = read()
+        kept = self._kept(entry, columns, None, within)
+        if kept is None or kept:
+            day.add((entry.first_ns, entry.last_ns), columns, kept)
+
+    def _add_kinds(self, day: DayTally, held: Kinds, time_ns: int) -> None:
+        for stream, level, lines in runs.kinds(held):
+            if 1 << level & self._levels and (self._streams is None or stream in self._streams):
+                day.add_kind(time_ns, stream, level, lines)
 
     def _roll(self, first: int, last: int) -> None:
         filters = self._plan.filters

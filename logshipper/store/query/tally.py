@@ -117,6 +117,12 @@ class DayTally:
         else:
             self._add_spans(columns.times_ns(lines), levels_, streams)
 
+    def add_kind(self, time_ns: int, stream: int, level: int, lines: int) -> None:
+        """Adds lines of one stream and level, all of them in the span of a time."""
+        group = self._group if self._group_of is None else self._group_of[stream]
+        self._counts[stream] += lines
+        self._tally.add(self._tally.bucket(time_ns), group, level, lines)
+
     def close(self) -> None:
         """Hands the day's sums on."""
         for number, lines in self._counts.items():

@@ -1,10 +1,12 @@
 """The page above each back end, in this process, all with the same lines."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from logshipper.store.cli import COMMAND
@@ -88,6 +90,16 @@ def remote(kind: str, url: str, **settings: str) -> dict[str, str]:
     """Settings for a store above another engine."""
     own = {"type": kind, "url": url, "word_fields": WORD_FIELDS, **settings}
     return {f"backend.{key}": value for key, value in own.items()}
+
+
+def saying(status: int, body: Any) -> Any:
+    """A mood: answers so."""
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        text = body if isinstance(body, str) else json.dumps(body)
+        return web.Response(status=status, text=text)
+
+    return answer
 
 
 @pytest.fixture

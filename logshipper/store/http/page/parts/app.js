@@ -1,7 +1,7 @@
 // The page: its state is the address, its parts are shown from it.
 
 import { marks } from "../pure/query.js";
-import { FACETS, format, parse, title } from "../pure/url.js";
+import { format, parse, question, title } from "../pure/url.js";
 import { Counts } from "../work/counts.js";
 import { Session } from "../work/session.js";
 import { looks as storedLooks, remember, setLooks } from "../work/stored.js";
@@ -68,7 +68,6 @@ export function App() {
   const [selected, setSelected] = useState(null);
   const [said, setSaid] = useState("");
   const [asked, setAsked] = useState(0);
-  const [all, setAll] = useState(false);
   const input = useRef(null);
   const list = useRef(null);
   const reading = useRef({ atTop: true, selected: null });
@@ -84,18 +83,18 @@ export function App() {
     redraw();
   };
   const act = useMemo(() => actions({ page: () => latest.current, go, touched, select: setSelected, tell }), []);
-  const question = format({ ...state, columns: [], id: "" });
-  const counted = format({ ...state, columns: [], id: "", live: false });
+  const counted = question(state);
+  const searched = `${counted} ${state.live}`;
   const found = useMemo(() => marks(state.q), [state.q]);
   const again = () => setAsked((n) => n + 1);
 
   useEffect(() => {
     document.title = title(state);
-  }, [question]);
+  }, [searched]);
   useEffect(() => {
     setSelected(null);
     session.show(state);
-  }, [question, asked]);
+  }, [searched, asked]);
   useEffect(() => {
     counts.show(state, bars());
   }, [counted, asked]);
@@ -125,8 +124,8 @@ export function App() {
     list.current?.jump(last);
   };
   const foldAll = () => {
-    session.lines.setAllOpen(!all);
-    setAll(!all);
+    session.lines.setAllOpen(!session.lines.allOpen);
+    redraw();
   };
   const toggleFacets = () => (matchMedia(NARROW).matches ? setDrawer(!drawer) : change({ facets: !looks.facets }));
   const leave = () => {
@@ -156,7 +155,7 @@ export function App() {
     else go({ q });
   };
   const goTo = (address) => go({ ...parse(address.replace(/^[^?]*/, "")), id: "" });
-  const sums = counts.histogram ? Object.values(totals(counts.histogram)).reduce((a, b) => a + b, 0) : null;
+  const sums = counts.histogram && counts.of === counted ? Object.values(totals(counts.histogram)).reduce((a, b) => a + b, 0) : null;
   const exact = counts.histogram?.exact ?? true;
   // The store says once what is wrong with a query.
   const refused = session.problem?.status === 400;
@@ -184,7 +183,7 @@ export function App() {
       <main id="lines" tabindex="-1">
         <${Histogram} histogram=${counts.histogram} levels=${counts.fields.level ?? NONE} problem=${counts.problem} hidden=${refused} busy=${counts.busy} state=${state} utc=${looks.utc} theme=${theme} go=${go} />
         <div class="bar">
-          <${Tools} state=${state} looks=${looks} menu=${menu} open=${open} session=${session} counts=${counts} total=${sums} exact=${exact} change=${change} go=${go} goTo=${goTo} search=${search} onFacets=${toggleFacets} onFold=${foldAll} allOpen=${all} />
+          <${Tools} state=${state} looks=${looks} menu=${menu} open=${open} session=${session} counts=${counts} total=${sums} exact=${exact} change=${change} go=${go} goTo=${goTo} search=${search} onFacets=${toggleFacets} onFold=${foldAll} allOpen=${session.lines.allOpen} />
           <${Status} session=${session} total=${sums} exact=${exact} />
           ${session.phase === "searching" && html`<${Elapsed} since=${session.began} onCancel=${() => session.cancel()} />`}
           <${Chips} state=${state} go=${go} />

@@ -187,9 +187,8 @@ export class Histogram extends Component {
     const chosen = included(state, "level");
     const shown = LEVELS.filter((level) => sums[level] || chosen.includes(level) || levels[level]);
     const all = Object.values(sums).reduce((a, b) => a + b, 0);
-    const label = histogram
-      ? `${number.format(all)} lines by time: ${shown.map((level) => `${level} ${number.format(sums[level] ?? 0)}`).join(", ")}`
-      : "Lines by time";
+    const parts = LEVELS.filter((level) => sums[level]).map((level) => `${level} ${number.format(sums[level])}`);
+    const label = histogram ? `${number.format(all)} lines by time: ${parts.join(", ")}` : "Lines by time";
     const width = this.bars ? (this.bars.end - this.bars.first) * 1000 : 0;
     const zoomOut = () => go({ range: "", live: false, ...wider(this.bars.first * 1000, this.bars.first * 1000 + width, Date.now()) });
     return html`<section class="histogram" aria-label="Lines over time" aria-busy=${busy} hidden=${hidden}>

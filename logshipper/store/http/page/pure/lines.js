@@ -48,6 +48,7 @@ export class Lines {
     this.entries = [];
     this.count = 0;
     this.folds = 0;
+    this.allOpen = false;
     this.oldest = null;
     this.newest = null;
     this.known = new Set();
@@ -116,7 +117,10 @@ export class Lines {
   }
 
   touched(changed) {
-    if (changed.lines.length === 2) this.folds += 1;
+    if (changed.lines.length === 2) {
+      this.folds += 1;
+      changed.open = this.allOpen;
+    }
     changed.revision += 1;
     changed.height = 0;
   }
@@ -138,8 +142,9 @@ export class Lines {
     return true;
   }
 
-  /** Opens or closes every trace. */
+  /** Opens or closes every trace, those too that are still to come. */
   setAllOpen(open) {
+    this.allOpen = open;
     for (const each of this.entries) {
       if (each.lines.length > 1 && each.open !== open) {
         each.open = open;

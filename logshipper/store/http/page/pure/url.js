@@ -1,7 +1,7 @@
 // The page's whole state, and how it stands in the address.
 
 export const FACETS = ["level", "app", "env", "host", "container", "stream"];
-export const DEFAULT_RANGE = "24h";
+const FIRST_RANGE = "24h";
 const RANGE = /^(?:[1-9]\d{0,4}[mhd]|all)$/;
 const MAX_COLUMNS = 8;
 
@@ -11,10 +11,10 @@ export function parse(search) {
   const lists = FACETS.map((name) => [name, unique(given.getAll(name))]);
   const from = moment(given.get("from"));
   const to = moment(given.get("to"));
-  const range = RANGE.test(given.get("range") ?? "") ? given.get("range") : DEFAULT_RANGE;
+  const asked = { q: given.get("q") ?? "", ...Object.fromEntries(lists) };
+  const range = RANGE.test(given.get("range") ?? "") ? given.get("range") : impliedRange(asked);
   return {
-    q: given.get("q") ?? "",
-    ...Object.fromEntries(lists),
+    ...asked,
     range: from || to ? "" : range,
     from,
     to,
@@ -24,12 +24,17 @@ export function parse(search) {
   };
 }
 
-/** The address of a state: only what differs from the page as it is first opened. */
+// Whoever writes /?q=word means that word, however old it is; the bare page shows what is new.
+function impliedRange(asked) {
+  return asked.q || FACETS.some((name) => asked[name].length) ? "all" : FIRST_RANGE;
+}
+
+/** The address of a state: only what it would not be taken for anyway. */
 export function format(state) {
   const said = new URLSearchParams();
   if (state.q) said.set("q", state.q);
   for (const name of FACETS) for (const value of state[name]) said.append(name, value);
-  if (state.range && state.range !== DEFAULT_RANGE) said.set("range", state.range);
+  if (state.range && state.range !== impliedRange(state)) said.set("range", state.range);
   if (state.from) said.set("from", state.from);
   if (state.to) said.set("to", state.to);
   if (state.live) said.set("live", "1");
@@ -37,6 +42,11 @@ export function format(state) {
   if (state.id) said.set("id", state.id);
   const text = String(said);
   return text ? `/?${text}` : "/";
+}
+
+/** What a state asks for, whatever of it is shown and however. */
+export function question(state) {
+  return format({ ...state, live: false, columns: [], id: "" });
 }
 
 /** The conditions of a state as the API takes them, beside a span of time. */

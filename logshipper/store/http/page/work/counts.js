@@ -2,13 +2,14 @@
 
 import { bucketSeconds, span } from "../pure/ranges.js";
 import { milliseconds } from "../pure/times.js";
-import { conditions, FACETS } from "../pure/url.js";
+import { conditions, FACETS, question } from "../pure/url.js";
 import { ask } from "./api.js";
 
 /** Asks for the counts of one question after another; `changed` is told of each answer. */
 export class Counts {
   constructor(changed) {
     this.changed = changed;
+    this.of = ""; // the question that was counted
     this.histogram = null;
     this.fields = {};
     this.problem = null;
@@ -31,6 +32,7 @@ export class Counts {
     ]);
     if (signal.aborted) return Infinity;
     this.busy = false;
+    this.of = question(state);
     this.histogram = histogram.value ?? null;
     this.problem = histogram.reason ?? null;
     if (fields.value) this.fields = fields.value;
