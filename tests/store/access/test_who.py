@@ -447,3 +447,36 @@ async def test_nobody_tries_tokens_of_senders_by_asking_who_they_are(
     )
     for _ in range(20):
         assert (await other.get("/api/whoami", headers=OLD))["may"] == ["read", "write"]
+
+
+async def test_who_asks_the_same_at_once_gets_their_own(make: Make, tokens: Path) -> None:
+    """Counts are shared between those who ask for the same; lines are named by ids alike."""
+    write(tokens, "one-token-1 one\nother-token-2 other\n")
+    store = await make(ingest_token_file=tokens, read_token_file=tokens)
+    one, other = ({"Authorization": f"Bearer {t}"} for t in ("one-token-1", "other-token-2"))
+    lines = [ACTION, '{"message":"secret of one","app":"a"}']
+    assert (await store.bulk(*lines * 3, headers=one)).status == 200
+    lines = [ACTION, '{"message":"secret of other","app":"b"}']
+    assert (await store.bulk(*lines, headers=other)).status == 200
+    (found,) = (await store.get("/api/search", headers=other))["hits"]
+    asked = {"q": "secret", "id": found["id"], "query": '{app=~".+"} |= "secret"'}
+    for path in (
+        "/api/histogram",
+        "/api/fields",
+        "/api/search",
+        "/api/context",
+        "/loki/api/v1/query_range",
+        "/loki/api/v1/labels",
+        "/loki/api/v1/label/app/values",
+        "/loki/api/v1/index/stats",
+    ):
+        answers = await asyncio.gather(
+            *(store.get(path, headers=who, params=asked) for who in (one, other, one, other))
+        )
+        told = [json.dumps(answer) for answer in answers]
+        assert told[0] == told[2], path
+        assert told[1] == told[3], path
+        assert "of one" not in told[1], path
+        assert "of other" not in told[0], path
+        if path != "/loki/api/v1/labels":
+            assert told[0] != told[1], path
