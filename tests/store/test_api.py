@@ -316,6 +316,26 @@ async def test_export_goes_on_page_after_page(make: Make, monkeypatch: pytest.Mo
     assert bad.status == 400
 
 
+async def test_long_lines_make_short_pages(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("embedded", "archive"):
+        monkeypatch.setattr(f"logshipper.store.query.{module}.PAGE_CHARACTERS", 2_500)
+    store = await make()
+    sent = [f"{n} {'x' * 1_000}" for n in range(7)]
+    await store.add(*sent)
+    found: list[str] = []
+    before, more = "", True
+    while more:
+        page = await store.get("/api/search", params={"before": before} if before else {})
+        assert len(page["hits"]) <= 3
+        found += [hit["message"] for hit in page["hits"]]
+        before, more = (found and page["hits"] and page["hits"][-1]["id"]) or before, page["more"]
+    assert found == sent[::-1]
+    export = await store.client.get("/api/export", params={"order": "oldest"})
+    assert [json.loads(line)["message"] for line in (await export.text()).splitlines()] == sent
+    context = await store.get("/api/context", params={"id": before, "after": "6"})
+    assert [hit["message"] for hit in context["after"]] == sent[1:4]
+
+
 @pytest.mark.parametrize("text", ["wanted app:shop", '"is wanted"', "/want.d/ -unwanted"])
 async def test_live_tail(make: Make, text: str) -> None:
     store = await make()

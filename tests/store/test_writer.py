@@ -25,7 +25,8 @@ from logshipper.store.metrics import Metrics
 from logshipper.store.model import Busy, Document
 from logshipper.store.query import language
 from logshipper.store.query.archive import Archive
-from logshipper.store.query.search import Effort, Order
+from logshipper.store.query.order import Order
+from logshipper.store.query.search import Effort
 from wharfinger.errors import Unavailable
 
 NOW_NS = 20_780 * DAY_NS + DAY_NS // 2
