@@ -15,11 +15,12 @@ from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.reader import DayReader
 from logshipper.store.lines import times
 from logshipper.store.model import STREAM_FIELDS, BadQuery, Document, Filters, Hit, Stream
-from logshipper.store.query import counting, language, runs
+from logshipper.store.query import counting, language, runs, tally
 from logshipper.store.query.archive import Archive
 from logshipper.store.query.language import Query
+from logshipper.store.query.order import Order
 from logshipper.store.query.runs import Runs
-from logshipper.store.query.search import Effort, Order
+from logshipper.store.query.search import Effort
 from logshipper.store.query.tally import Kind, Tally
 from tests.store.test_search import BASE_NS, made, store
 from wharfinger import levels
@@ -186,6 +187,17 @@ def test_nobody_waits_any_more(folder: Folder, archive: Archive) -> None:
         effort.cancelled = True
         with pytest.raises(BadQuery, match="longer"):
             archive.count("t", language.parse("word"), Tally(MINUTE), effort)
+
+
+def test_more_spans_than_can_be_held(
+    folder: Folder, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(folder, [made(f"a {n}", n) for n in range(20)])
+    monkeypatch.setattr(tally, "MAX_CELLS", 20)
+    assert len(counted(archive, language.parse(""), times.SECOND_NS).spans()) == 20
+    monkeypatch.setattr(tally, "MAX_CELLS", 19)
+    with pytest.raises(BadQuery, match="spans of time"):
+        counted(archive, language.parse(""), times.SECOND_NS)
 
 
 def test_an_expression_that_never_ends(folder: Folder, archive: Archive) -> None:

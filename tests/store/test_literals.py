@@ -33,6 +33,8 @@ from logshipper.store.query.literals import required
         ("a|b", ""),
         ("(a|b)", ""),
         ("(?i)abc", ""),
+        ("[[:digit:]]+", ""),
+        ("code=[[:^alpha:]]", ""),
         ("a(?i:b)c", ""),
         ("(?=abc)", ""),
         ("", ""),

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import threading
 import time
 from operator import itemgetter
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from aiohttp import (
     encode_basic_auth,
 )
 
+from logshipper.store.http.loki import replies
 from logshipper.store.query.logql import answers
 from tests.store.running import ACTION, Make, Store
 from wharfinger.operator.parts.process import until
@@ -189,6 +192,8 @@ async def test_the_volume_above_the_lines(make: Make, labels: str, lines: str) -
         ('count_over_time({app="shop"}[1m])', {"h0": "30", "h1": "30"}),
         ('sum by (host) (rate({env=~"prod|test"}[1m]))', {"h0": "0.5", "h1": "0.5", "h3": "1"}),
         ("topk(1, sum by (host) (count_over_time({}[1m])))", {"h3": "60"}),
+        ('sum by (host) (count_over_time({app="web"} |~ "[[:digit:]]+" [1m]))', {"h3": "60"}),
+        ('count_over_time({app="web"} | keep host [1m])', {"h3": "60"}),
         ("sum by (host) (count_over_time({}[1m])) > 50", {"h3": "60"}),
         ('sum by (host) (bytes_over_time({app="web"}[1m]))', {"h3": f"{WEB_BYTES}"}),
         ('sum by (host) (count_over_time({app="web"} | json | status>200 [1m]))', {"h3": "30"}),
@@ -320,6 +325,87 @@ async def test_too_many_series(make: Make, monkeypatch: pytest.MonkeyPatch) -> N
     store = await filled(make)
     monkeypatch.setattr(answers, "MAX_SERIES", 1)
     assert "3 series" in await refused(store, "query", query='count_over_time({app="shop"}[1h])')
+
+
+async def test_numbers_are_computed_beside_the_loop(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, threads = await filled(make), set[threading.Thread]()
+
+    def spied(name: str, module: ModuleType) -> None:
+        compute = getattr(module, name)
+
+        def noted(*given: Any) -> Any:
+            threads.add(threading.current_thread())
+            return compute(*given)
+
+        monkeypatch.setattr(module, name, noted)
+
+    for name in ("windows", "reduced", "evaluate", "_labelled"):
+        spied(name, answers)
+    spied("matrix", replies)
+    for query in (
+        "sum by (host) (count_over_time({}[1m]))",
+        'max_over_time({app="web"} | json | unwrap status [1m]) by (host)',
+    ):
+        assert (await asked(store, "query_range", query=query))["data"]["result"]
+    assert threads
+    assert threading.current_thread() not in threads
+
+
+@pytest.mark.parametrize("query", ['{app="shop"}', '{app="web"} | json'])
+async def test_lines_too_long_for_one_answer(
+    make: Make, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    """Fewer than were asked for would look like all that there are."""
+    for module in ("embedded", "logql.answers"):
+        monkeypatch.setattr(f"logshipper.store.query.{module}.PAGE_CHARACTERS", 500)
+    store = await filled(make)
+    assert "too much" in await refused(store, "query_range", query=query)
+    answer = await asked(store, "query_range", query=query, limit="3")
+    assert sum(len(stream["values"]) for stream in answer["data"]["result"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("; charset=none", b"other=x"),
+        ("", b"query=\xff"),
+        ("", b"a=1&" * 1_001),
+        ("", b"query=" + b"x" * 70_000),
+    ],
+)
+async def test_forms_that_are_none(make: Make, kind: str, body: bytes) -> None:
+    store = await make()
+    kind = f"application/x-www-form-urlencoded{kind}"
+    answer = await store.client.post(
+        f"{PREFIX}/query_range", data=body, headers={"Content-Type": kind}
+    )
+    assert answer.status == 400
+    assert ("no query" if b"other" in body else "no form") in await answer.text()
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=a"])
+async def test_parts_of_files_are_no_parameters(make: Make, kind: str) -> None:
+    store = await make()
+    params = {"query": '{app="shop"}'}
+    answer = await store.client.post(
+        f"{PREFIX}/query_range", params=params, data=b"x", headers={"Content-Type": kind}
+    )
+    assert answer.status == 200
+
+
+async def test_a_form_that_does_not_end(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logshipper.store.http.loki.asking._READ_SECONDS", 0.2)
+    store = await make()
+    reader, writer = await asyncio.open_connection("127.0.0.1", store.client.port)
+    writer.write(
+        f"POST {PREFIX}/labels HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\n\r\nquery".encode()
+    )
+    async with asyncio.timeout(10):
+        assert b" 400 " in await reader.readline()
+    writer.close()
 
 
 async def test_no_time_to_look_at_all_lines(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

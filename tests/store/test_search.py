@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 from logshipper.store.engine import day as day_module
 from logshipper.store.engine.day import DayWriter
 from logshipper.store.engine.folder import Folder
+from logshipper.store.engine.reader import DayReader
 from logshipper.store.lines import documents, times
 from logshipper.store.lines.times import DAY_NS
 from logshipper.store.model import BadQuery, Document, Filters, Hit
 from logshipper.store.query import identity, language, plan
 from logshipper.store.query.archive import Archive
-from logshipper.store.query.search import Effort, Order
+from logshipper.store.query.language import Part, Pattern
+from logshipper.store.query.order import Order, size
+from logshipper.store.query.search import Effort
 
 DAY = 20_780
 BASE_NS = DAY * DAY_NS
@@ -160,6 +163,33 @@ def test_colours_are_kept_but_not_searched(
     assert found(archive, text) == ([COLOURED] if fits else [])
 
 
+def test_a_word_amid_chinese_is_one_for_the_index_and_for_the_eye(
+    archive: Archive, folder: Folder
+) -> None:
+    store(folder, [made("用户login失败"), made("用户logins失败", 1), made("login now", 2)])
+    assert found(archive, "login") == ["login now", "用户login失败"]
+    assert found(archive, "-login") == ["用户logins失败"]
+    assert found(archive, '"login 失败"') == []
+    # A live tail has no index.
+    seen = archive.plan(language.parse("login"), has_index=False)
+    assert plan.accepts_text(seen, "用户login失败", b"")
+    assert not plan.accepts_text(seen, "用户logins失败", b"")
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [(";31m ERROR in", True), (";31mERROR in", False), ("1;31m ERROR", True), ("m ERROR in", True)],
+)
+def test_a_part_that_begins_amid_a_colour(
+    archive: Archive, folder: Folder, text: str, fits: bool
+) -> None:
+    store(folder, [made("at\x1b[1;31m ERROR in x"), made("31m ERROR in", 1)])
+    for term in (Part((text,)), Pattern(re.escape(text))):
+        with Effort() as effort:
+            hits = archive.search("t", language.Query((term,)), Order(), effort)
+        assert ["1;31m" in hit.line.message for hit in hits][-1:] == ([True] if fits else [])
+
+
 def test_time_limits_are_half_open(archive: Archive, folder: Folder) -> None:
     store(folder, LINES)
     second = 10**9
@@ -253,6 +283,7 @@ def naive(lines: list[Hit], text: str) -> list[Hit]:
     lines=st.lists(LINE, max_size=60),
     text=QUERY,
     limit=st.integers(1, 12),
+    limit_characters=st.none() | st.integers(1, 60),
     newest_first=st.booleans(),
     block_lines=st.integers(2, 9),
     at_once=st.integers(1, 25),
@@ -263,6 +294,7 @@ def test_agrees_with_reading_every_line(
     lines: list[tuple[list[str], int, str, str]],
     text: str,
     limit: int,
+    limit_characters: int | None,
     newest_first: bool,
     block_lines: int,
     at_once: int,
@@ -282,14 +314,37 @@ def test_agrees_with_reading_every_line(
         assert len(every) == len(lines)
         wanted = naive(every, text)[:: 1 if newest_first else -1]
         # Page after page, each beginning where the last one ended, nothing twice or missed.
-        order = Order(newest_first=newest_first, limit=limit)
+        order = Order(newest_first, None, limit, limit_characters)
         answer: list[Hit] = []
         while page := archive.search("t", language.parse(text), order, effort):
             answer += page
             assert len(page) <= limit
+            assert limit_characters is None or sum(map(size, page[:-1])) < limit_characters
+            is_last = page[-1].key == wanted[-1].key
+            assert order.is_filled(page) or is_last
             order = replace(order, beyond=page[-1].key)
         assert answer == wanted
     archive.close()
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_a_page_costs_no_page_before_it(
+    archive: Archive, folder: Folder, monkeypatch: pytest.MonkeyPatch, newest_first: bool
+) -> None:
+    monkeypatch.setattr(day_module, "BLOCK_LINES", 5)
+    store(folder, [made(f"alpha {n}", n) for n in range(200)], at_once=50)
+    looked_at: list[int] = []
+    block = DayReader.block
+    monkeypatch.setattr(
+        DayReader, "block", lambda self, number: looked_at.append(number) or block(self, number)
+    )
+    order, lines = Order(newest_first=newest_first, limit=10), 0
+    with Effort() as effort:
+        while page := archive.search("t", language.parse("alpha"), order, effort):
+            lines += len(page)
+            order = replace(order, beyond=page[-1].key)
+    assert lines == 200
+    assert len(looked_at) <= 40 * 2  # forty blocks, each the end of one page at most
 
 
 @pytest.mark.parametrize(
@@ -317,6 +372,38 @@ def test_context_stays_with_its_container_across_days(archive: Archive, folder: 
         before, after = archive.context("t", hit, 2, 5, effort)
     assert [h.line.message for h in before] == ["a 1", "a 2"]
     assert [h.line.message for h in after] == ["a 4", "a 5"]
+
+
+@pytest.mark.parametrize("name", ["shop-checkout-1", "shop*", "sh"])
+def test_context_has_no_container_whose_name_begins_so(
+    archive: Archive, folder: Folder, name: str
+) -> None:
+    names = (name, "shop-checkout-12", "shop")
+    store(folder, [made(f"{c} {n}", n, container=c) for n in range(3) for c in names])
+    with Effort() as effort:
+        (hit,) = archive.search("t", language.parse(f'"{name} 1"'), Order(), effort)
+        before, after = archive.context("t", hit, 9, 9, effort)
+    assert [h.line.message for h in (*before, *after)] == [f"{name} 0", f"{name} 2"]
+
+
+def test_a_container_s_name_is_no_prefix_as_its_id_is(archive: Archive, folder: Folder) -> None:
+    names = (
+        "shop-checkout-1",
+        "shop-checkout-12",
+        "0123456789ab",
+        "0123456789abcdef",
+        "0123456789a",
+    )
+    store(folder, [made(c, n, container=c) for n, c in enumerate(names)])
+
+    def found(container: str) -> list[str]:
+        with Effort() as effort:
+            query = language.parse(f"container:{container}")
+            return [hit.line.message for hit in archive.search("t", query, Order(), effort)]
+
+    assert found(names[0]) == [names[0]]
+    assert found(names[2]) == found(names[3]) == [names[3], names[2]]
+    assert found(names[4]) == [names[4]]
 
 
 def test_an_expression_without_end_is_stopped(archive: Archive, folder: Folder) -> None:

@@ -93,3 +93,17 @@ async def test_results_are_few_and_young(monkeypatch: pytest.MonkeyPatch) -> Non
     assert held.keys(1) == ["b", "c"]
     now[0] = shared.KEPT_SECONDS + 1
     assert held.keys(1) == []
+
+
+async def test_what_is_too_old_to_be_used_is_not_held() -> None:
+    now = [0.0]
+    work, held = Work(), Shared[str, int](lambda: now[0])
+    slow = Work()
+    waiting = asyncio.create_task(held.get("slow", 1, slow))
+    work.may_end.set()
+    await held.get("old", 1, work)
+    now[0] = shared.KEPT_SECONDS + 1
+    await held.get("new", 1, work)
+    assert set(held._flights) == {"slow", "new"}
+    slow.may_end.set()
+    assert await waiting == 1

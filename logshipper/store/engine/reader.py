@@ -37,6 +37,10 @@ _COLUMNS_BETWEEN: Final = (
     "SELECT id, first_ns, last_ns, count, levels, head FROM block WHERE id BETWEEN ? AND ?"
     " ORDER BY id"
 )
+_NUMBERS: Final = (
+    "SELECT min(id), max(id) FROM block INDEXED BY block_by_last"
+    " WHERE last_ns >= ? AND first_ns <= ?"
+)
 # From an index alone: rows of the table are wide.
 _RUNS: Final = (
     "SELECT id / ?, count(*), min(first_ns), max(last_ns) FROM block INDEXED BY block_by_last"
@@ -138,6 +142,11 @@ class DayReader:
         )
         for row in rows:
             yield BlockEntry(*row)
+
+    def numbers(self, first_ns: int, last_ns: int) -> tuple[int, int] | None:
+        """The lowest and the highest number of a block that touches a time; None without any."""
+        first, last = self._connection.execute(_NUMBERS, (first_ns, last_ns)).fetchone()
+        return None if first is None else (first, last)
 
     def columns(
         self, first_ns: int, last_ns: int

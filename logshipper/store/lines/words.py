@@ -9,10 +9,10 @@ import msgspec
 
 # The index's tokenizer takes a run of letters as one word; Chinese and Japanese write without
 # spaces, so a word inside a sentence would never be found. Pairs of characters are.
-_UNSPACED: Final = (
+UNSPACED: Final = (
     "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f\U00030000-\U000323af"
 )
-_RUN: Final = re.compile(f"[{_UNSPACED}]+")
+_RUN: Final = re.compile(f"[{UNSPACED}]+")
 # ECMA-48 control sequences: without this "\x1b[31mERROR" would hold the word "31mERROR".
 _ANSI: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]{0,512}(?:\x07|\x1b\\)")
 # A private-use character is a letter to the tokenizer and in no word that people write.

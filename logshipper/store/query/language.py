@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from logshipper.store.lines.words import is_unspaced
+from logshipper.store.lines.words import UNSPACED, is_unspaced
 from logshipper.store.model import STREAM_FIELDS, BadQuery, Filters, LabelMatcher
 from wharfinger import levels
 
@@ -18,6 +18,11 @@ _ESCAPED_QUOTE: Final = re.compile(r"\\([\"\\])")
 # Only a slash before a blank closes an expression: a path such as /api/orders is a word.
 _REGEX: Final = re.compile(r"/((?:[^/\\]|\\.|/(?=\S))+)/(?=\s|$)", re.DOTALL)
 _WORD: Final = re.compile(r"\S+")
+# What makes another word of one that it stands beside: no character of a script without spaces.
+_LETTER: Final = rf"[^\W_{UNSPACED}]"
+# Ranges that may be wide, as [a-\uffff]: to compile one takes `re` 10 ms, on the event loop.
+_WIDE: Final = re.compile(r"-(?:[^\x00-\x7f]|\\[uUNx0-9])")
+_MAX_WIDE: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +163,8 @@ def expression(term: Text) -> re.Pattern[str]:
     is not, and scripts without spaces have no borders at all.
     """
     words = term.text.split()
-    before = r"(?<![^\W_])" if _is_word(words[0][0]) else ""
-    after = r"(?![^\W_])" if _is_word(words[-1][-1]) and not term.prefix else ""
+    before = f"(?<!{_LETTER})" if _is_word(words[0][0]) else ""
+    after = f"(?!{_LETTER})" if _is_word(words[-1][-1]) and not term.prefix else ""
     # A blank fits any run of blanks, as it does for the eye: tabs, folded lines.
     literal = r"\s+".join(map(re.escape, words))
     return re.compile(f"{before}{literal}{after}", re.IGNORECASE)
@@ -209,12 +214,7 @@ def _term(raw: _Raw) -> Term:
     if raw.quote == "/":
         if raw.name:
             raise BadQuery(f"{raw.name}:/.../ is not possible", "leave the field's name out: /.../")
-        try:
-            with warnings.catch_warnings(action="ignore"):
-                re.compile(raw.text)
-        except (re.error, OverflowError, RecursionError) as error:
-            fix = "mend the expression, or put the text in double quotes"
-            raise BadQuery(f"/{raw.text[:80]}/ is no regular expression: {error}", fix) from None
+        _check_regex(raw.text)
         return Regex(raw.text, raw.negated)
     prefix = not raw.quote and len(raw.text) > 1 and raw.text.endswith("*")
     text = raw.text[:-1] if prefix else raw.text
@@ -223,6 +223,18 @@ def _term(raw: _Raw) -> Term:
     if raw.name and raw.name != "message":
         return Field(raw.name, text, prefix, raw.negated)
     return Text(text, prefix, raw.negated, bool(raw.quote))
+
+
+def _check_regex(pattern: str) -> None:
+    if len(_WIDE.findall(pattern)) > _MAX_WIDE:
+        problem = f"/{pattern[:80]}/ has more than {_MAX_WIDE} ranges of characters beyond ASCII"
+        raise BadQuery(problem, "use fewer of them")
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        fix = "mend the expression, or put the text in double quotes"
+        raise BadQuery(f"/{pattern[:80]}/ is no regular expression: {error}", fix) from None
 
 
 def _with_filter(filters: Filters, raw: _Raw) -> Filters:

@@ -18,13 +18,14 @@ _ELEMENT: Final = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-# Flags that change what a letter stands for, lookarounds, conditions: of those nothing is said.
-_GROUP: Final = re.compile(r"\(\?(?!:|P<|<[A-Za-z_])|\\[QE]")
+# Flags that change what a letter stands for, lookarounds, conditions, classes in classes, which
+# end elsewhere in RE2 than in `re`: of those nothing is said.
+_UNSURE: Final = re.compile(r"\(\?(?!:|P<|<[A-Za-z_])|\\[QE]|\[:")
 
 
 def required(pattern: str) -> str:
     """The longest text that is there wherever the expression is found; empty if none is sure."""
-    if _GROUP.search(pattern):
+    if _UNSURE.search(pattern):
         return ""
     runs, run, depth = [""], "", 0
     for found in _ELEMENT.finditer(pattern):

@@ -1,16 +1,17 @@
 """From a query to what the index is asked for and what must be checked on the text itself."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
 from logshipper.store.lines import documents, labels
-from logshipper.store.lines.words import plain, query_text, stream_token
+from logshipper.store.lines.words import plain, stream_token
 from logshipper.store.model import Filters, LabelMatcher, Stream
-from logshipper.store.query import linear, literals
+from logshipper.store.query import indexed, linear
+from logshipper.store.query.indexed import Tokenize
 from logshipper.store.query.language import (
     Field,
     Part,
@@ -25,12 +26,10 @@ from logshipper.store.query.language import (
 # Beyond so many streams a list of them costs the index more than it saves.
 _MAX_STREAM_TOKENS: Final = 64
 _MIN_CONTAINER_PREFIX: Final = 12
-# The index walks every word that begins so: of few letters there are too many.
-_MIN_PREFIX: Final = 4
-_ASCII_WORD: Final = re.compile(r"[A-Za-z0-9]+")
+# A name such as `shop-checkout-1` is the beginning of another container's name.
+_CONTAINER_ID: Final = re.compile(rf"[0-9a-f]{{{_MIN_CONTAINER_PREFIX},64}}", re.ASCII)
 
 _decoder = msgspec.json.Decoder()
-Tokenize = Callable[[str], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +84,13 @@ def make(query: Query, tokenize: Tokenize, *, has_index: bool = True) -> Plan:
     without: list[str] = []
     said: set[Term] = set()
     for term in query.terms if has_index else ():
-        wanted, exact = _asked(term, tokenize)
+        wanted, exact = indexed.asked(term, tokenize)
         match += wanted
         if exact:
             said.add(term)
     for term in query.terms if match else ():
         if isinstance(term, Text) and term.negated:
-            refused, exact = _match(term.text, tokenize, prefix=term.prefix)
+            refused, exact = indexed.terms(term.text, tokenize, prefix=term.prefix)
             if exact:
                 without += refused
                 said.add(term)
@@ -110,7 +109,7 @@ def make(query: Query, tokenize: Tokenize, *, has_index: bool = True) -> Plan:
         tuple(term for term in query.terms if isinstance(term, LabelMatcher)),
         tuple(term for term in query.terms if isinstance(term, Regex)),
         query.filters,
-        tuple(needle for term in query.terms if (needle := _needle(term))),
+        tuple(needle for term in query.terms if (needle := indexed.needle(term))),
     )
 
 
@@ -146,8 +145,9 @@ def accepts_level(filters: Filters, level: int) -> bool:
 
 def container_spellings(value: str) -> tuple[str, ...]:
     """The beginnings of a container's id that stand for it; none where only the whole does."""
-    least = _MIN_CONTAINER_PREFIX
-    return tuple(value[:size] for size in range(least, min(len(value), 64) + 1))
+    if not _CONTAINER_ID.fullmatch(value):
+        return ()
+    return tuple(value[:size] for size in range(_MIN_CONTAINER_PREFIX, len(value) + 1))
 
 
 def level_bits(filters: Filters) -> int:
@@ -208,71 +208,15 @@ def regex_text(message: str, extra: bytes) -> str:
     return full_text(message, _decoder.decode(extra) if extra else {})
 
 
-def _asked(term: Term, tokenize: Tokenize) -> tuple[list[str], bool]:
-    """What every line that fits has in the index, and whether that says all of the term."""
-    match term:
-        case Text(text, prefix, negated=False):
-            return _match(text, tokenize, prefix=prefix)
-        case Field(_, text, prefix, negated=False):
-            return _match(text, tokenize, prefix=prefix)[0], False
-        case Part((only,), negated=False):
-            return _inside(only), False
-        case Regex(pattern, False) | Pattern(pattern, False):
-            return _inside(literals.required(pattern)), False
-        case LabelMatcher(_, (only,), (), "", False):
-            return _match(only, tokenize, prefix=False)[0], False
-        case _:
-            return [], False
-
-
-def _match(text: str, tokenize: Tokenize, *, prefix: bool) -> tuple[list[str], bool]:
-    """Terms for the index, and whether they say all that the text asks for."""
-    words, runs = query_text(text)
-    tokens = tokenize(words)
-    wanted = [f'"{token}"' for token in tokens]
-    if prefix and wanted:
-        wanted[-1] += "*"
-    if runs:
-        # The character alone is the beginning of the pair that it starts; its own token in
-        # `words` exists only at a run's end.
-        wanted += [f'"{run}"*' for run in runs]
-    exact = len(tokens) == 1 and not runs and tokens[0] == text.lower()
-    return wanted, exact
-
-
-def _inside(text: str) -> list[str]:
-    """Terms for the index that every message with this text in it has.
-
-    The first word may be the end of a longer one, the last one its beginning. What is not
-    ASCII has its own rules for words, and the digits of colours are not in the index.
-    """
-    if not text.isascii() or "[" in text or "\x1b" in text:
-        return []
-    words = [found for found in _ASCII_WORD.finditer(text) if found.start() > 0]
-    whole = [f'"{found[0].lower()}"' for found in words if found.end() < len(text)]
-    if whole or not words or len(words[-1][0]) < _MIN_PREFIX:
-        return whole
-    return [f'"{words[-1][0].lower()}"*']
-
-
-def _needle(term: Term) -> bytes:
-    """What is in a block's messages, byte for byte, if a line of it fits; empty if not known."""
-    match term:
-        case Part((only,), negated=False):
-            return only.encode(errors="surrogatepass")
-        case Pattern(pattern, False):
-            return literals.required(pattern).encode(errors="surrogatepass")
-        case _:
-            return b""
-
-
 def _fits(name: str, pattern: str, value: str) -> bool:
     if pattern.endswith("*"):
         return value.startswith(pattern[:-1])
-    if name == "container" and min(len(pattern), len(value)) >= _MIN_CONTAINER_PREFIX:
-        # Docker shows 12 characters of an id, the shipper sends 16, an operator pastes 64.
-        return value.startswith(pattern) or pattern.startswith(value)
-    return value == pattern
+    if value == pattern:
+        return True
+    if name != "container" or not value.startswith(pattern[: len(value)]):
+        return False
+    # Docker shows 12 characters of an id, the shipper sends 16, an operator pastes 64.
+    return bool(_CONTAINER_ID.fullmatch(pattern) and _CONTAINER_ID.fullmatch(value))
 
 
 def _field_fits(term: Field, other: Mapping[str, Any]) -> bool:

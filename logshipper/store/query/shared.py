@@ -78,8 +78,13 @@ class Shared(Generic[K, T]):
         return flight
 
     def _forget_old(self) -> None:
-        for key in list(self._flights)[:-KEPT]:
-            del self._flights[key]
+        latest = list(self._flights)[-KEPT:]
+        now = self._clock()
+        self._flights = {
+            key: flight
+            for key in latest
+            if not (flight := self._flights[key]).task.done() or now - flight.began <= KEPT_SECONDS
+        }
 
 
 def _failed(task: "asyncio.Task[T]") -> bool:

@@ -9,7 +9,7 @@ from operator import floordiv
 from typing import Final
 
 from logshipper.store.engine.block import Columnar
-from logshipper.store.model import STREAM_FIELDS, Stream
+from logshipper.store.model import STREAM_FIELDS, BadQuery, Stream
 from wharfinger import levels
 
 # The values of the fields that are counted by, then the level's name.
@@ -17,6 +17,8 @@ Kind = tuple[str, ...]
 
 _NAMES: Final = ("unknown", *levels.NAMES[1:])
 _LEVELS: Final = range(len(_NAMES))
+# About 200 bytes for each.
+MAX_CELLS: Final = 1_000_000
 
 
 class Tally:
@@ -57,12 +59,29 @@ class Tally:
         return (time_ns - self.origin_ns) // self.bucket_ns
 
     def add(self, bucket: int, group: int, level: int, lines: int) -> None:
-        """Adds lines of one kind."""
+        """Adds lines of one kind.
+
+        Raises:
+            BadQuery: there are too many spans, or values, to be held.
+        """
         self._cells[bucket, group, level] += lines
+        self._check()
 
     def add_cells(self, cells: Iterable[tuple[int, int, int]]) -> None:
-        """Adds lines, given one by one as bucket, group, level."""
+        """Adds lines, given one by one as bucket, group, level.
+
+        Raises:
+            BadQuery: there are too many spans, or values, to be held.
+        """
         self._cells.update(cells)
+        self._check()
+
+    def _check(self) -> None:
+        if len(self._cells) > MAX_CELLS:
+            raise BadQuery(
+                f"there are more than {MAX_CELLS} spans of time and values to count",
+                "make the spans longer, narrow the time, or count by fewer labels",
+            )
 
     def spans(self) -> dict[int, dict[Kind, int]]:
         """For the nanosecond at which a span begins, ascending, kind to lines."""

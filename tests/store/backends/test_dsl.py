@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logshipper.store.lines import times
-from logshipper.store.model import BadQuery, Filters
+from logshipper.store.model import BadQuery, Filters, LabelMatcher
 from logshipper.store.query import language
 from logshipper.store.query.backends import dsl, mapping
 from logshipper.store.query.backends.mapping import Fields
@@ -97,6 +97,12 @@ def test_without_any_line_nothing_is_found_and_nothing_fails() -> None:
     assert asked("app:shop level:error word", nothing)["filter"][1:] == [{"match_none": {}}] * 3
     assert asked("app:* level:unknown", nothing)["filter"][1:] == [{"match_all": {}}] * 2
     assert dsl.values({}, nothing)["aggs"] == {}
+
+
+def test_labels_of_loki_are_never_left_out_in_silence() -> None:
+    query = Query(filters=Filters(labels=(LabelMatcher("app", ("shop",)),)))
+    with pytest.raises(BadQuery):
+        dsl.query(query, Span(), OURS)
 
 
 def test_times_go_outward_to_whole_milliseconds() -> None:

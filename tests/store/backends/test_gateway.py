@@ -1,6 +1,7 @@
 """A store above another engine: faults of that engine, who may see what, what is refused."""
 
 import asyncio
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from logshipper.store.config import Config
+from logshipper.store.query.backends import victorialogs as victorialogs_module
 from tests.stack.strict_search import StrictSearch
 from tests.stack.victorialogs import VictoriaLogs
 from tests.store.backends import corpus
@@ -95,6 +97,7 @@ async def _healthy(above: Above) -> None:
     [
         {"timed_out": True, "_shards": {"failed": 0}, "hits": {"hits": []}},
         {"timed_out": False, "_shards": {"failed": 1}, "hits": {"hits": []}},
+        {"_shards": {"failed": 0}, "_clusters": {"skipped": 1}, "hits": {"hits": []}},
     ],
 )
 async def test_half_an_answer_is_none(
@@ -104,6 +107,19 @@ async def test_half_an_answer_is_none(
     elastic.moods += [saying(200, answer)]
     told = await above_elastic.get("/api/search", 503)
     assert "a part of its shards" in told["error"]
+
+
+@pytest.mark.parametrize("path", ["search", "histogram", "fields", "export"])
+async def test_an_error_under_a_200_is_no_answer(start: Start, engine: Any, path: str) -> None:
+    kind, server = engine
+    above = await start(kind, **remote(kind, server.url))
+    await _healthy(above)
+    if kind == "elastic":
+        await above.page()  # its mapping is known
+    server.moods += [saying(200, {"error": "no backend is left"})] * 3
+    told = await above.get(f"/api/{path}", 503)
+    server.moods.clear()
+    assert "no backend is left" in told["error"]
 
 
 async def test_an_answer_of_victorialogs_that_breaks_off(
@@ -119,6 +135,30 @@ async def test_an_answer_of_victorialogs_that_breaks_off(
     victorialogs.moods += [saying(503, slow)]
     told = await above.get("/api/search", 400)
     assert "took longer" in told["error"]
+
+
+async def test_a_line_of_a_tail_that_never_ends(
+    start: Start, victorialogs: VictoriaLogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(victorialogs_module, "_MAX_LINE_BYTES", 1_000)
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        if not request.path.endswith("/tail"):
+            return web.Response()
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await response.write(b"x" * 100)
+                await asyncio.sleep(0)
+        return response
+
+    above = await start("victorialogs", **remote("victorialogs", victorialogs.url))
+    await _healthy(above)
+    victorialogs.moods += [endless] * 9
+    async with above.client.get("/api/tail") as answer:
+        with pytest.raises(Exception, match=r"not completed|closed|payload"):
+            await asyncio.wait_for(answer.read(), 10)
 
 
 async def facets_or_count(request: web.Request) -> web.StreamResponse:

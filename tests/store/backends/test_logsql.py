@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logshipper.store.lines import times
-from logshipper.store.model import Filters
+from logshipper.store.model import BadQuery, Filters, LabelMatcher
 from logshipper.store.query import language
 from logshipper.store.query.backends import logsql
 from logshipper.store.query.backends.walk import Span
@@ -58,6 +58,11 @@ def asked(text: str, **filters: object) -> str:
 )
 def test_what_is_asked(text: str, wanted: str) -> None:
     assert asked(text) == wanted
+
+
+def test_labels_of_loki_are_never_left_out_in_silence() -> None:
+    with pytest.raises(BadQuery):
+        asked("", labels=(LabelMatcher("app", ("shop",)),))
 
 
 def test_words_are_looked_for_in_other_fields_too() -> None:

@@ -90,11 +90,41 @@ def test_numbers_in_lines(function: str, wanted: list[float | None]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("numbers", "wanted"),
+    [([1e308, 1e308], math.inf), ([-1e308, -1e308], -math.inf), ([1e308, -1e308, 1.0], 1.0)],
+)
+def test_numbers_in_lines_whose_sum_is_none(numbers: list[float], wanted: float) -> None:
+    for function, by in (("sum_over_time", 1), ("avg_over_time", len(numbers))):
+        found = windows.reduced(of(10, function), Moments(10, 1, 1), {(): {0: numbers}})
+        assert found == {(): [wanted / by]}
+
+
+def test_a_sum_of_both_infinities_is_no_number() -> None:
+    found = asked("sum(x * (1 / 0) - x * (1 / 0))")
+    assert isinstance(found, dict)
+    assert all(math.isnan(number or 0) for number in found[()])
+    assert math.isnan(windows.REDUCE["sum"]([math.inf, -math.inf]))
+
+
+@pytest.mark.parametrize(
     ("quantile", "wanted"), [(-1, -math.inf), (0, 1.0), (1, 3.0), (2, math.inf)]
 )
 def test_quantiles_at_the_ends(quantile: float, wanted: float) -> None:
     asked = Range("quantile_over_time", Log(()), 10, parameter=quantile)
     assert windows.reduced(asked, Moments(10, 1, 1), {(): {0: [1.0, 3.0]}}) == {(): [wanted]}
+
+
+def test_series_of_so_many_points_are_too_many() -> None:
+    when = Moments(0, SECOND, 11_000)
+    counted: dict[windows.LabelSet, dict[int, float]] = {
+        (("id", str(n)),): {0: 1.0} for n in range(1_000)
+    }
+    with pytest.raises(BadQuery, match="1000 series of 11000 points"):
+        windows.windows(of(SECOND), when, counted)
+    with pytest.raises(BadQuery, match="1000 series of 11000 points"):
+        windows.reduced(of(SECOND, "sum_over_time"), when, {k: {0: [1.0]} for k in counted})
+    with pytest.raises(BadQuery, match="too many"):
+        windows.check_size(100_001, Moments(0, 1, 1))
 
 
 def test_windows_that_overlap_too_much() -> None:

@@ -15,7 +15,8 @@ from logshipper.store.query.archive import Archive
 from logshipper.store.query.logql import answers, entries, logfmt, parser, patterns
 from logshipper.store.query.logql.entries import Entry
 from logshipper.store.query.logql.translate import plain_count, translate
-from logshipper.store.query.search import Effort, Order
+from logshipper.store.query.order import Order
+from logshipper.store.query.search import Effort
 from tests.store.test_search import made, store
 
 LINES = [
@@ -233,6 +234,9 @@ def test_expressions_that_are_plain(pattern: str, wanted: object) -> None:
         ("{} | json | logfmt | drop __error__", True),
         ('{} |= "x" | level="error"', True),
         ('{} | json | x="y"', False),
+        ("{} | drop trace_id", True),
+        ("{} | drop host", False),
+        ("{} | keep app", False),
         ('{} | decolorize |= "x"', False),
         ("{} | status>5", False),
     ],

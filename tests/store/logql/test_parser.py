@@ -221,6 +221,29 @@ def test_refused(text: str, named: str) -> None:
     assert caught.value.fix
 
 
+LONG = "9" * 5_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "topk(1e999, rate({}[1m]))",
+        "topk(0.5, rate({}[1m]))",
+        f"rate({{}}[{LONG}s])",
+        f"rate({{}}[{LONG[:400]}.5s])",
+        f"rate({{}}[1m] offset {LONG}s)",
+        f"rate({{}}[1m] offset {LONG[:400]}.5s)",
+        "rate({}[1m] offset 300y)",
+        "1" + "+1" * 5_000,
+        "1" + "*(1" * 5_000,
+        "sum(" * 2_000,
+    ],
+)
+def test_what_is_too_large_or_too_deep_is_refused(text: str) -> None:
+    with pytest.raises(BadQuery):
+        parser.parse(text)
+
+
 def test_numbers_where_lines_are_wanted() -> None:
     with pytest.raises(BadQuery, match="numbers, not"):
         parser.parse_log('rate({app="shop"}[5m])')

@@ -1,5 +1,6 @@
 """Loki's ways out: queries, labels, streams, volumes, and what else Grafana asks a Loki for."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -134,7 +135,8 @@ class Loki:
         found = parser.parse(asking.query())
         if not isinstance(found, Log):
             when = asking.moments()
-            return replies.matrix(await self._answers.numbers(tenant, found, when), when)
+            numbers = await self._answers.numbers(tenant, found, when)
+            return await asyncio.to_thread(replies.matrix, numbers, when)
         start_ns, end_ns = asking.span()
         return await self._lines(found, (start_ns, end_ns), asking, tenant, request)
 

@@ -112,6 +112,8 @@ def _text_of(time_ns: int) -> str:
 
 
 def _filter(filters: Filters, fields: Fields, must: list[Clause], must_not: list[Clause]) -> None:
+    if filters.labels:
+        raise not_here()
     for held, clauses in ((filters.streams, must), (filters.not_streams, must_not)):
         for name, patterns in held.items():
             clauses.append(_any([_label(name, pattern, fields) for pattern in patterns]))

@@ -201,7 +201,12 @@ class Elastic(Remote):
         path = f"/{self.place(tenant)}/_search"
         body = {**body, "timeout": f"{self.connection.seconds * 1000:.0f}ms"}
         answer = await self._told(Question(path, json=body, parameters=_WHOLE))
-        if answer.get("timed_out") or answer.get("_shards", {}).get("failed"):
+        if "hits" not in answer:
+            raise Unanswered(f"{self.connection.url} gave no answer: {_reason(answer)}")
+        # A remote cluster that is skipped fails no shard.
+        clusters = answer.get("_clusters", {})
+        left_out = any(clusters.get(name) for name in ("skipped", "partial", "failed"))
+        if left_out or answer.get("timed_out") or answer.get("_shards", {}).get("failed"):
             raise Unanswered(f"{self.connection.url} answered from a part of its shards only")
         return answer
 

@@ -70,6 +70,8 @@ def _time(span: Span) -> str:
 
 
 def _streams(filters: Filters) -> list[str]:
+    if filters.labels:
+        raise not_here()
     wanted = [
         _any(_value(name, value) for value in values) for name, values in filters.streams.items()
     ]

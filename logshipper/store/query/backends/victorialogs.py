@@ -29,6 +29,8 @@ _HITS: Final = "/select/logsql/hits"
 _NEWEST_LINES: Final = 2_000
 _LOOKED_AT: Final = 100
 _TAIL_OVERLAP_NS: Final = 10 * times.SECOND_NS
+# VictoriaLogs itself keeps none that is longer than 2 MiB.
+_MAX_LINE_BYTES: Final = 16 * 2**20
 _TRACKED_VALUES: Final = 100_000
 _FIRST_STRIDE_NS: Final = times.SECOND_NS
 _LEAST_STRIDE_NS: Final = 1_000_000
@@ -79,7 +81,8 @@ class VictoriaLogs(Remote):
             f" max_values_per_field {_TRACKED_VALUES} keep_const_fields"
         )
         counted, total = await asyncio.gather(
-            self._rows(tenant, facets), self._rows(tenant, f"{where} | stats count() as lines")
+            self._rows(tenant, facets, has="field_name"),
+            self._rows(tenant, f"{where} | stats count() as lines", has="lines"),
         )
         values: dict[str, Counter[str]] = {name: Counter() for name in names}
         for row in counted:
@@ -97,7 +100,10 @@ class VictoriaLogs(Remote):
         form = {"query": self._condition(query, span), "step": step, "field": "level"}
         reply = await self._ask(tenant, _HITS, form)
         buckets: dict[int, Counter[str]] = {}
-        for series in _decoded(reply)["hits"]:
+        counted = _decoded(reply)
+        if "hits" not in counted:
+            raise Unanswered(f"the back end's answer holds no counts: {reply.why}")
+        for series in counted["hits"]:
             level = _level_name(series["fields"].get("level", ""))
             for at, count in zip(series["timestamps"], series["values"], strict=True):
                 start = times.parse(at)
@@ -145,20 +151,29 @@ class VictoriaLogs(Remote):
             return min(span.to_ns, self.now_ns())
         if span.from_ns > FIRST_NS:
             return span.from_ns
-        rows = await self._rows(tenant, f"{self._condition(query, span)} | stats min(_time) as at")
+        oldest = f"{self._condition(query, span)} | stats min(_time) as at"
+        rows = await self._rows(tenant, oldest, has="at")
         first = times.parse(rows[0].get("at", "")) if rows else None
         return span.to_ns if first is None else first
 
-    async def _rows(self, tenant: str, query: str, limit: int = 0) -> list[dict[str, str]]:
+    async def _rows(
+        self, tenant: str, query: str, limit: int = 0, *, has: str = "_time"
+    ) -> list[dict[str, str]]:
+        """The rows of an answer, each with such a field."""
         form = {"query": query}
         if limit:
             form["limit"] = str(limit)
         reply = await self._ask(tenant, _QUERY, form)
         try:
-            return [_decoder.decode(line) for line in reply.body.splitlines() if line]
+            rows = [_decoder.decode(line) for line in reply.body.splitlines() if line]
         except msgspec.DecodeError:
             # An error after its answer has begun stands amid the lines, under a 200.
             raise Unanswered(f"{self.connection.url} broke off: {_last_line(reply)}") from None
+        if any(row and has not in row for row in rows):
+            # What a proxy says of an error may be an object, too. A row may hold nothing, as
+            # fields that are empty are left out.
+            raise Unanswered(f"{self.connection.url} gave no answer: {_last_line(reply)}")
+        return rows
 
     async def _ask(self, tenant: str, path: str, form: dict[str, str]) -> Reply:
         seconds = self.connection.seconds
@@ -195,6 +210,8 @@ async def _coming(
             if not data:
                 raise Unanswered("the back end ended the tail")
             *lines, rest = (rest + data).split(b"\n")
+            if len(rest) > _MAX_LINE_BYTES:
+                raise Unanswered("the back end gave a line without an end")
             entries = [_entry(_decoder.decode(line)) for line in lines if line]
             fresh = [entry for entry in entries if entry.place[:2] not in known]
             if fresh:
@@ -210,7 +227,9 @@ async def _coming(
 
 
 def _entry(row: dict[str, str]) -> Entry:
-    time_ns = times.parse(row.get("_time", "")) or 0
+    time_ns = times.parse(row.get("_time", ""))
+    if time_ns is None:
+        raise Unanswered(f"the back end gave what is no line: {msgspec.json.encode(row)!r:.200}")
     place = Place(time_ns, digest(msgspec.json.encode(row, order="sorted")))
     message = row.get("_msg", "")
     if message.startswith(_NO_MESSAGE):

@@ -8,13 +8,14 @@ from contextlib import aclosing
 from typing import Final
 
 from logshipper.store.model import STREAM_FIELDS, BadQuery, Found, Stream
-from logshipper.store.query.backend import Counting, Paging
+from logshipper.store.query.backend import PAGE_CHARACTERS, Counting, Paging
 from logshipper.store.query.logql import entries
 from logshipper.store.query.logql.entries import Entry, stream_labels
 from logshipper.store.query.logql.evaluate import MAX_SERIES, evaluate, ranges
 from logshipper.store.query.logql.nodes import Log, Metric, Parse, Range
 from logshipper.store.query.logql.parser import VALUES
 from logshipper.store.query.logql.translate import (
+    COUNTED,
     LEVELS,
     SERVICE,
     Asked,
@@ -25,6 +26,7 @@ from logshipper.store.query.logql.windows import (
     LabelSet,
     Moments,
     Vectors,
+    check_size,
     reduced,
     spans,
     windows,
@@ -52,17 +54,23 @@ class Answers:
         """The first so many lines.
 
         Raises:
-            BadQuery: it takes too long.
+            BadQuery: it takes too long, or the lines are.
         """
         if not asked.stages:
             paging = Paging(limit, newest_first=newest_first)
             page = await self._backend.search(tenant, asked.query, paging)
+            if page.more and len(page.lines) < limit:
+                raise _too_long()
             return [entries.entry(found) for found in page.lines]
         kept: list[Entry] = []
+        characters = 0
         looked = self._looked(tenant, asked, newest_first=newest_first)
         async with aclosing(looked):
             async for some in looked:
                 kept += some
+                characters += sum(len(one.line) for one in some)
+                if characters > 2 * PAGE_CHARACTERS:
+                    raise _too_long()
                 if len(kept) >= limit:
                     break
         return kept[:limit]
@@ -74,13 +82,15 @@ class Answers:
             BadQuery: it takes too long, or makes too many series.
         """
         known: dict[int, Vectors] = {}
+        # In threads: many series of many points take seconds, in which the loop serves others.
         for of, grouping in ranges(metric):
             if of.function in VALUES:
-                known[id(of)] = reduced(of, when, await self._numbers(tenant, of, when, grouping))
+                held = await self._numbers(tenant, of, when, grouping)
+                known[id(of)] = await asyncio.to_thread(reduced, of, when, held)
             else:
                 counted = await self._counted(tenant, of, when, grouping)
-                known[id(of)] = windows(of, when, counted)
-        found = evaluate(metric, when, known)
+                known[id(of)] = await asyncio.to_thread(windows, of, when, counted)
+        found = await asyncio.to_thread(evaluate, metric, when, known)
         if isinstance(found, float):
             return {(): [found] * when.count}
         if len(found) > MAX_SERIES:
@@ -108,7 +118,7 @@ class Answers:
             counted = await self._backend.series(
                 tenant, asked.query, needed.length_ns, by, needed.from_ns
             )
-            return _labelled(counted, by, grouping)
+            return await asyncio.to_thread(_labelled, counted, by, grouping)
         weigh = _one if of.function in _COUNTED else _bytes
         sums: dict[LabelSet, Counter[int]] = {}
         looked = self._looked(tenant, asked, newest_first=True)
@@ -118,6 +128,7 @@ class Answers:
                     past = (one.time_ns - needed.from_ns) % needed.length_ns
                     held = sums.setdefault(_label_set(one, grouping), Counter())
                     held[one.time_ns - past] += weigh(one)
+                check_size(len(sums), when)
         return sums
 
     async def _numbers(
@@ -134,6 +145,7 @@ class Answers:
                     past = (one.time_ns - needed.from_ns) % needed.length_ns
                     by_span = held.setdefault(_label_set(one, grouping), {})
                     by_span.setdefault(one.time_ns - past, []).append(one.number)
+                check_size(len(held), when)
         return held
 
     async def _looked(
@@ -152,6 +164,11 @@ class Answers:
                 yield await asyncio.to_thread(passed, found, asked)
 
 
+def _too_long() -> BadQuery:
+    # Grafana takes fewer lines than it asked for for all that there are.
+    return BadQuery("so many lines of this length are too much for one answer", "ask for fewer")
+
+
 def passed(found: Sequence[Found], asked: Asked) -> list[Entry]:
     """What is left of some lines."""
     kept = map(entries.entry, found)
@@ -160,7 +177,7 @@ def passed(found: Sequence[Found], asked: Asked) -> list[Entry]:
 
 def _known(grouping: Sequence[str]) -> bool:
     """Whether the store counts by these labels without looking at a line."""
-    return {*grouping} <= {*STREAM_FIELDS, SERVICE, *LEVELS}
+    return {*grouping} <= COUNTED
 
 
 def _fields(grouping: Sequence[str] | None) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ _BYTES: Final = {
 _PART: Final = r"\d+(?:\.\d+)?(?:ns|us|µs|μs|ms|s|m|h|d|w|y)"
 _DURATION: Final = re.compile(rf"(?:{_PART})+", re.ASCII)
 _DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|μs|ms|s|m|h|d|w|y)")
+_MAX_DIGITS: Final = 300  # a float holds them still, and Python reads no integer beyond 4,300
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?) ?([kKMGTP]i?B|B)")
 _TOKENS: Final = re.compile(
     rf"""
@@ -95,9 +96,9 @@ def nanoseconds(text: str) -> int:
     """The same in whole nanoseconds, to the last one.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is none, or longer than anything lasts.
     """
-    if not _DURATION.fullmatch(text):
+    if not _DURATION.fullmatch(text) or len(text) > _MAX_DIGITS:
         raise ValueError(f"{text[:32]!r} is no duration")
     total = 0
     for number, unit in _DURATION_PART.findall(text):

@@ -31,6 +31,8 @@ _COMPARISONS: Final = ("==", "!=", ">", ">=", "<", "<=")
 # From what binds least to what binds most; all from the left (Prometheus' rules).
 _LEVELS: Final = (_COMPARISONS, ("+", "-"), ("*", "/", "%"))
 _MAX_COUNTED: Final = 10_000
+# Each makes the query deeper by one, and each range of it is a question of its own.
+_MAX_OPERATORS: Final = 64
 _MAX_RANGE_NS: Final = 10 * 365 * 86_400 * 10**9
 
 
@@ -64,6 +66,8 @@ def parse_log(text: str) -> Log:
 class _Parser(LogParser):
     """Reads the whole of a query."""
 
+    _operators = 0
+
     def asks_for_lines(self) -> bool:
         """Whether a selector comes first, parentheses aside."""
         first = next((token for token in self.tokens if token.text != "("), self.now)
@@ -76,6 +80,9 @@ class _Parser(LogParser):
         left = self.metric(level + 1)
         while self.comes(*_LEVELS[level]):
             op = self.next().text
+            self._operators += 1
+            if self._operators > _MAX_OPERATORS:
+                raise BadQuery(f"the query has more than {_MAX_OPERATORS} operators", "shorten it")
             as_bool = op in _COMPARISONS and self.take("bool")
             if self.comes("on", "ignoring", "group_left", "group_right"):
                 raise self.unsupported(self.now.text)
@@ -124,7 +131,7 @@ class _Parser(LogParser):
             raise self.unexpected("a length of time such as [5m]")
         offset_ns = 0
         if self.take("offset"):
-            offset_ns = lexer.nanoseconds(self.kind("duration", "a duration such as 1h").text)
+            offset_ns = self._nanoseconds("a duration such as 1h")
         if _unwraps(log) != (function in VALUES):
             problem = "needs" if function in VALUES else "has no use for"
             raise BadQuery(
@@ -134,12 +141,21 @@ class _Parser(LogParser):
 
     def _length(self) -> int:
         self.need("[")
-        token = self.kind("duration", "a duration such as 5m")
+        length = self._nanoseconds("a duration such as 5m")
         self.need("]")
-        length = lexer.nanoseconds(token.text)
-        if not 0 < length <= _MAX_RANGE_NS:
-            raise BadQuery(f"[{token.text[:32]}] is no length of time", "write [5m]")
+        if not length:
+            raise BadQuery("[0s] is no length of time", "write [5m]")
         return length
+
+    def _nanoseconds(self, what: str) -> int:
+        text = self.kind("duration", what).text
+        try:
+            found = lexer.nanoseconds(text)
+        except ValueError:
+            found = _MAX_RANGE_NS + 1
+        if found > _MAX_RANGE_NS:
+            raise BadQuery(f"{text[:32]} is too long a time", "write [5m]")
+        return found
 
     def _aggregate(self, function: str) -> Aggregate:
         grouping = self._grouping()
@@ -148,17 +164,21 @@ class _Parser(LogParser):
         def inside() -> Metric:
             nonlocal parameter
             if function in _COUNTED:
-                parameter = int(self._number())
+                parameter = self._how_many(function)
                 self.need(",")
             return self.metric()
 
         of = self.enclosed(inside)
-        if function in _COUNTED and not 1 <= parameter <= _MAX_COUNTED:
-            raise BadQuery(
-                f"{function}({parameter}, ...) is not possible", f"write {function}(5, ...)"
-            )
         labels, without = grouping or self._grouping() or ((), False)
         return Aggregate(function, of, labels, without, parameter)
+
+    def _how_many(self, function: str) -> int:
+        number = self._number()
+        if not 1 <= number <= _MAX_COUNTED:
+            raise BadQuery(
+                f"{function}({number:g}, ...) is not possible", f"write {function}(5, ...)"
+            )
+        return int(number)
 
     def _grouping(self) -> tuple[tuple[str, ...], bool] | None:
         if not self.comes("by", "without"):

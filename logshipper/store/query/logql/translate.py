@@ -12,6 +12,7 @@ from logshipper.store.query.logql.nodes import (
     All,
     Condition,
     Decolorize,
+    Labels,
     LineFilter,
     Log,
     Matcher,
@@ -25,6 +26,8 @@ NO_SERVICE: Final = "unknown_service"
 # `detected_level` is Loki's own name; `level` is what everybody writes.
 DETECTED: Final = "detected_level"
 LEVELS: Final = ("level", DETECTED)
+# By these lines are counted without one being looked at.
+COUNTED: Final = frozenset({*STREAM_FIELDS, SERVICE, *LEVELS})
 _LEVEL_NAMES: Final = ("unknown", *levels.NAMES[1:])
 
 
@@ -66,8 +69,12 @@ def translate(log: Log, from_ns: int | None = None, to_ns: int | None = None) ->
 
 
 def plain_count(stages: Sequence[Stage]) -> bool:
-    """Whether these stages leave every line in."""
-    return not any(isinstance(stage, LineFilter | Condition) for stage in stages)
+    """Whether these stages leave every line in, and the labels that the store counts by."""
+    return not any(
+        isinstance(stage, LineFilter | Condition)
+        or (isinstance(stage, Labels) and (stage.keep or COUNTED & {*stage.names}))
+        for stage in stages
+    )
 
 
 class _Asking:

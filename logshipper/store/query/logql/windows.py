@@ -13,6 +13,7 @@ from logshipper.store.query.logql.nodes import Range
 MAX_MOMENTS: Final = 11_000  # Prometheus' and Loki's own limit of points in a series
 MAX_SPANS: Final = 500_000
 _MAX_NUMBERS: Final = 10_000_000
+_MAX_LABEL_SETS: Final = 100_000
 
 # Names and values, sorted by name.
 LabelSet = tuple[tuple[str, str], ...]
@@ -75,6 +76,19 @@ def moments(start_ns: int, end_ns: int, step_ns: int) -> Moments:
     return Moments(start_ns, step_ns, count)
 
 
+def check_size(label_sets: int, when: Moments) -> None:
+    """Refuses more numbers than memory should hold on the way to an answer.
+
+    Raises:
+        BadQuery: they are too many.
+    """
+    if label_sets > _MAX_LABEL_SETS or label_sets * when.count > _MAX_NUMBERS:
+        raise BadQuery(
+            f"{label_sets} series of {when.count} points are too many",
+            "sum by fewer labels, or give a longer step",
+        )
+
+
 def spans(of: Range, when: Moments) -> Spans:
     """The spans for a range: windows begin and end where spans do.
 
@@ -100,7 +114,11 @@ def windows(of: Range, when: Moments, counted: Mapping[LabelSet, Mapping[int, fl
         of: the range.
         when: the moments.
         counted: for each label set the sum of each span, by the nanosecond of its beginning.
+
+    Raises:
+        BadQuery: they would be too many.
     """
+    check_size(len(counted), when)
     per_second = of.range_ns / 1e9 if of.function in {"rate", "bytes_rate"} else 1.0
     ends = [moment - of.offset_ns for moment in when.at()]
     found: Vectors = {}
@@ -129,8 +147,9 @@ def reduced(
         held: for each label set the numbers of each span, by the nanosecond of its beginning.
 
     Raises:
-        BadQuery: windows overlap so much that they hold too many numbers.
+        BadQuery: they would be too many, or windows overlap so much that they hold too many.
     """
+    check_size(len(held), when)
     overlap = max(1, of.range_ns // when.step_ns) if when.count > 1 else 1
     total = sum(len(numbers) for spans_ in held.values() for numbers in spans_.values())
     if total * overlap > _MAX_NUMBERS:
@@ -165,10 +184,18 @@ def _quantile(numbers: list[float], wanted: float) -> float:
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
+def _sum(numbers: Sequence[float]) -> float:
+    try:
+        return math.fsum(numbers)
+    except (OverflowError, ValueError):
+        # Too large for it, or both infinities: IEEE 754 has an answer, as Loki gives it.
+        return sum(numbers)
+
+
 REDUCE: Final[dict[str, Callable[[list[float]], float]]] = {
-    "sum": math.fsum,
+    "sum": _sum,
     "min": min,
     "max": max,
-    "avg": lambda numbers: math.fsum(numbers) / len(numbers),
+    "avg": lambda numbers: _sum(numbers) / len(numbers),
     "count": lambda numbers: float(len(numbers)),
 }
