@@ -68,7 +68,10 @@ class Logshipper:
         self._api: ApiShipping | None = None
 
     async def start(self) -> None:
-        """Opens the checkpoints and every log; waits for Docker as long as it takes."""
+        """Opens the checkpoints and every log; waits for Docker as long as it takes.
+
+        The host's own files are shipped meanwhile.
+        """
         _raise_file_limit()
         config = self._config.logshipper
         for sink in config.sinks:
@@ -85,6 +88,9 @@ class Logshipper:
             events=self._scope.events,
             watches=Watches(self._scope.health.check("inotify of files")),
         )
+        # Before Docker is waited for: the host's own files must not wait with the containers.
+        files.begin_on_host()
+        self._spawn_shipping(files)
         sources = Sources(
             docker,
             self,
@@ -106,15 +112,17 @@ class Logshipper:
         await self._scope.enter(sources.opened())
         for container_id in {each for shipment in self._shipments for each in shipment.known()}:
             await sources.follow(container_id)
-        files.begin(is_there=sources.is_there)
-        for shipment in self._shipments:
-            for name, loop in shipment.loops():
-                self._scope.spawn(name, loop)
+        files.begin_in_containers(is_there=sources.is_there)
         self._scope.spawn("docker watch", sources.watch_docker())
         self._scope.spawn("file watch", sources.watch_files())
         self._scope.spawn("file poll", sources.poll())
         self._scope.spawn("container questions", sources.answer_questions())
         self._scope.spawn("docker logs", api.run())
+
+    def _spawn_shipping(self, files: FileShipping) -> None:
+        for shipment in self._shipments:
+            for name, loop in shipment.loops():
+                self._scope.spawn(name, loop)
         for name, loop in files.loops():
             self._scope.spawn(name, loop)
         self._scope.spawn("lag and loss", self._watch_over())

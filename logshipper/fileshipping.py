@@ -51,8 +51,18 @@ class FileShipping:
         self._whose: dict[str, str] = {}
         self._leaving: asyncio.Queue[str] = asyncio.Queue()
 
-    def begin(self, is_there: Callable[[str], bool]) -> None:
-        """Takes up what the checkpoints hold, and the host's own files.
+    def begin_on_host(self) -> None:
+        """Takes up the host's own files and volumes, whether Docker is there or not."""
+        for shipment in self._shipments:
+            for key in shipment.known():
+                whose, colon, _ = key.partition(":")
+                if colon and len(whose) != CONTAINER_DIGITS:
+                    self._remember(shipment, key)
+        for number, table in enumerate(self._config.logshipper.files):
+            self._want_on_host(f"files {number}", table)
+
+    def begin_in_containers(self, is_there: Callable[[str], bool]) -> None:
+        """Takes up what the checkpoints hold of containers.
 
         Args:
             is_there: whether a container still is.
@@ -60,12 +70,16 @@ class FileShipping:
         for shipment in self._shipments:
             for key in shipment.known():
                 whose, colon, _ = key.partition(":")
-                if colon and len(whose) == CONTAINER_DIGITS and not is_there(whose):
+                if not colon or len(whose) != CONTAINER_DIGITS:
+                    continue
+                if is_there(whose):
+                    self._remember(shipment, key)
+                else:
                     shipment.abandon(key)
-                elif colon and (saved := shipment.saved(key)) is not None:
-                    self._sources.remember(key, saved)
-        for number, table in enumerate(self._config.logshipper.files):
-            self._want_on_host(f"files {number}", table)
+
+    def _remember(self, shipment: Shipment, key: str) -> None:
+        if (saved := shipment.saved(key)) is not None:
+            self._sources.remember(key, saved)
 
     def loops(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """What must run for its whole life, by name."""

@@ -5,13 +5,13 @@ import resource
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from logshipper.store.config import Config, LogstoreConfig
 from logshipper.store.engine import schema
-from logshipper.store.engine.folder import Folder
+from logshipper.store.engine.folder import DiskTrouble, Folder
 from logshipper.store.engine.intake import Intake
 from logshipper.store.engine.retention import Limits
 from logshipper.store.engine.writer import Writer
@@ -28,6 +28,7 @@ from logshipper.store.query.embedded import Embedded
 from logshipper.store.query.tail import Tails
 from logshipper.store.query.turns import Turns
 from logshipper.store.who import Who
+from wharfinger.backoff import Backoff
 from wharfinger.errors import ConfigError, Finding, WharfingerError
 from wharfinger.lifecycle import Scope
 
@@ -101,7 +102,8 @@ class Logstore:
         """Locks the folder, applies retention, begins to write.
 
         Raises:
-            ConfigError: the folder is another's or cannot be written, or SQLite will not do.
+            ConfigError: the folder cannot be written, or SQLite will not do.
+            Unavailable: the folder is another's.
         """
         if missing := schema.missing_features():
             raise ConfigError([Finding("SQLite", missing, "use a Python whose SQLite has FTS5")])
@@ -145,7 +147,8 @@ class Logstore:
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[None]:
-        with self._folder.locked():
+        with ExitStack() as stack:
+            await self._lock(stack)
             await asyncio.to_thread(self._writer.start)
             try:
                 yield
@@ -154,6 +157,19 @@ class Logstore:
                 self._parser.shutdown(wait=False, cancel_futures=True)
                 await asyncio.to_thread(self._readers.shutdown, wait=True, cancel_futures=True)
                 self._archive.close()
+
+    async def _lock(self, stack: ExitStack) -> None:
+        """Waits for a disk that is read-only or full; what is stored can be read meanwhile."""
+        backoff = Backoff(0.5, 5.0)
+        while True:
+            try:
+                stack.enter_context(self._folder.locked())
+            except DiskTrouble as trouble:
+                self._writer.refuse(str(trouble))
+                self._scope.health.check("disk").fail(str(trouble))
+            else:
+                return
+            await asyncio.sleep(backoff.next_delay_seconds())
 
     async def _watch(self) -> None:
         disk = self._scope.health.check("disk")

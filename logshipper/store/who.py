@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,8 @@ from wharfinger.servertls import Replaceable, TlsFiles
 
 _LOOK_SECONDS: Final = 1.0
 _CHECK: Final = "token files"
+# Time enough to get another one by hand; what renews by itself does so earlier.
+_ENDS_SOON: Final = timedelta(days=14)
 
 
 class Who:
@@ -50,6 +53,7 @@ class Who:
         self.sending = Rates(section.ingest_bytes_per_second)
         self._asking = Rates(section.read_requests_per_second)
         self.guard = Guard(self.door, self.audit, metrics, self._asking)
+        self._good_until: datetime | None = None
         self._tls_files = self._watched_certificate(section.tls)
         scope.application.middlewares.append(self.guard.front)
         scope.application.on_response_prepare.append(self.guard.prepared)
@@ -98,6 +102,7 @@ class Who:
                 )
             if self._tls_files is not None and await self._tls_files.look():
                 self._scope.events.emit("certificate read again")
+            self._look_at_expiry()
             self.guard.recheck()
 
     def _watched_tokens(self, section: LogstoreConfig) -> Rereading[tuple[Tokens, Tokens]]:
@@ -108,17 +113,37 @@ class Who:
         check = self._scope.health.check(_CHECK)
         return Rereading(paths, lambda: _tokens(section), use, check)
 
-    def _watched_certificate(self, files: TlsFiles | None) -> Rereading[ssl.SSLContext] | None:
+    def _watched_certificate(
+        self, files: TlsFiles | None
+    ) -> Rereading[tuple[ssl.SSLContext, datetime | None]] | None:
         if files is None:
             return None
 
-        def use(context: ssl.SSLContext) -> None:
-            serving.latest = context
+        def read() -> tuple[ssl.SSLContext, datetime | None]:
+            return servertls.load(files), servertls.good_until(files)
+
+        def use(found: tuple[ssl.SSLContext, datetime | None]) -> None:
+            serving.latest, self._good_until = found
 
         check = self._scope.health.check("certificate")
-        watched = Rereading(files.paths, lambda: servertls.load(files), use, check)
-        self._scope.tls = serving = Replaceable(watched.first())
+        watched = Rereading(files.paths, read, use, check)
+        context, self._good_until = watched.first()
+        self._scope.tls = serving = Replaceable(context)
+        self._look_at_expiry()
         return watched
+
+    def _look_at_expiry(self) -> None:
+        """One that has ended is served all the same: there is no better one, but clients go."""
+        if (until := self._good_until) is None:
+            return
+        check = self._scope.health.check("certificate expiry")
+        left = until - datetime.now(UTC)
+        ends = f"{until:%Y-%m-%dT%H:%M:%SZ}"
+        if left <= timedelta(0):
+            fix = "put a new pair into its place: no restart is needed"
+            check.fail(f"ended at {ends}, and clients refuse it; {fix}")
+        else:
+            check.ok(f"ends at {ends}" if left < _ENDS_SOON else "")
 
 
 def _tokens(section: LogstoreConfig) -> tuple[Tokens, Tokens]:

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,31 @@ async def test_a_certificate_is_changed_while_it_runs(tmp_path: Path) -> None:
             assert await store.healthy() == {}
             await store.bulk({"1": "after"})
             assert b"after" in await tail.content.readuntil(b"\n\n")
+
+
+async def test_a_certificate_that_has_ended_is_red_until_there_is_another(tmp_path: Path) -> None:
+    """It fits its key and is taken: clients refuse it, and nobody else would tell."""
+    async with guarded(tmp_path) as store:
+        assert await store.healthy() == {}
+
+        async def put(name: str, ends: datetime | None = None) -> None:
+            pair = store.authority.issue(name, "127.0.0.1", ends=ends)
+            shutil.copy(pair.cert_file, tmp_path / "cert")
+            shutil.copy(pair.key_file, tmp_path / "key")
+
+        await put("past", datetime.now(UTC) - timedelta(days=1))
+
+        async def red() -> bool:
+            why = (await store.healthy()).get("certificate expiry", "")
+            return "ended at" in why and "no restart is needed" in why
+
+        await until(red, timeout_seconds=20, what="health says so")
+        await put("good")
+
+        async def green() -> bool:
+            return await store.healthy() == {}
+
+        await until(green, timeout_seconds=20, what="health says so no more")
 
 
 async def test_what_speaks_to_it_over_tls(tmp_path: Path) -> None:

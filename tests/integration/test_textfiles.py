@@ -4,10 +4,11 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.logshipper.strict_sink import StrictSink, status
-from tests.stack.shipper import RUN, Shipper, expected, holds
+from tests.stack.shipper import RUN, Shipper, ShipperProcess, expected, holds
 from wharfinger.operator.parts.dockerd import DockerDaemon
 from wharfinger.operator.parts.process import until
 
@@ -216,3 +217,39 @@ async def test_files_of_the_host_are_shipped_by_configuration(
     assert document["app"] == "cron"
     assert document["file"] == f"{folder}/deep/b.log"
     assert exactly_once(sink)
+
+
+async def test_files_of_the_host_do_not_wait_for_docker(sink: StrictSink, tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    shipper = ShipperProcess(tmp_path)
+    shipper.config.write_text(
+        f'[host]\nname = "h1"\nstate_dir = "{tmp_path}/state"\nruntime_dir = "{tmp_path}/run"\n'
+        f'[docker]\nurl = "unix://{tmp_path}/none.sock"\n'
+        f'[logshipper]\nlisten = "{shipper.listen}"\npoll_seconds = 1\n'
+        f'[[logshipper.sinks]]\nurl = "{sink.url}"\n'
+        f'[[logshipper.files]]\npaths = ["{logs}/*.log"]\napp = "nginx"\n'
+    )
+
+    async def listens() -> bool:
+        try:
+            return (await shipper.ask("healthz"))[0] == 503
+        except aiohttp.ClientError:
+            return False
+
+    wanted: set[str] = set()
+    try:
+        for name in ("first", "second"):
+            wanted |= expected(name, 50)
+            with (logs / "a.log").open("a") as file:
+                file.writelines(f"{line}\n" for line in sorted(expected(name, 50)))
+            await shipper.process.start(listens)
+            await sink.until(holds(sink, wanted), seconds=30)
+            why = json.loads((await shipper.ask("healthz"))[1])["why"]
+            assert "docker: " in why
+            assert "sink main" not in why
+            await shipper.process.terminate()
+    finally:
+        await shipper.process.terminate()
+    assert set(sink.messages) == wanted
+    assert len(sink.documents) == 100

@@ -44,6 +44,21 @@ def test_out_of_reach(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         assert str(port) in shown.out + shown.err
 
 
+def test_the_configuration_is_named_before_the_verb_or_behind_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, other = tmp_path / "w.toml", tmp_path / "other.toml"
+    config.write_text("[logstore]\nlisten = 3\n")
+    for arguments in (
+        ("--config", str(config), "logs"),
+        ("--config", str(other), "logs", "--config", str(config)),
+    ):
+        assert code(*arguments) == Exit.CONFIG
+        assert "w.toml line" in capsys.readouterr().err
+    assert code("--config", str(config), "config", "--sample") == Exit.USAGE
+    assert "config reads no configuration" in capsys.readouterr().err
+
+
 def test_a_bad_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "w.toml"
     config.write_text("[etcd]\nendpoint = 3\n[logstore]\nlisten = 3\n")

@@ -313,7 +313,7 @@ def test_without_traffic_plenty_of_room_mends(
     make: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = make()
-    store.writer._fail("cannot write")
+    store.writer.refuse("cannot write")
     monkeypatch.setattr(store.folder, "has_room", lambda _size: False)
     store.writer.tick()
     assert store.writer.failing

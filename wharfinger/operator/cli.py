@@ -19,7 +19,10 @@ from wharfinger.sample import sample
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs one verb and exits with one of the documented codes."""
-    parsed = _parser().parse_args(arguments)
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
+    if parsed.config is not None and not parsed.reads_config:
+        parser.error(f"{parsed.verb} reads no configuration: leave out --config")
     finish("wharfinger", lambda: asyncio.run(parsed.run(parsed)), interrupted=parsed.interrupted)
 
 

@@ -19,6 +19,8 @@ class Verbs:
     """
 
     def __init__(self, parser: Parser) -> None:
+        # Before the verb as well, where the daemons take it.
+        parser.add_argument("--config", type=Path, metavar="FILE", help="as the daemons take it")
         self._parsers = parser.add_subparsers(metavar="VERB", required=True)
 
     def add(
@@ -35,13 +37,21 @@ class Verbs:
         parser = self._parsers.add_parser(
             name, help=effect, description=f"{effect[0].upper()}{effect[1:]}."
         )
-        parser.set_defaults(run=run, verb=name, interrupted=interrupted)
+        parser.set_defaults(run=run, verb=name, interrupted=interrupted, reads_config=False)
         return parser
 
 
 def add_config(parser: Parser) -> None:
     """Adds --config, for what reads the host's configuration."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="as the daemons take it")
+    # Not there, it must not unset the one before the verb.
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="as the daemons take it",
+    )
+    parser.set_defaults(reads_config=True)
 
 
 def add_shown(parser: Parser) -> None:

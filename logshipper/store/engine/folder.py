@@ -1,5 +1,6 @@
 """The data folder: TENANT/YYYY-MM-DD.db, one writer at a time, deletion by unlink."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from logshipper.store.engine.schema import STAGED, SUFFIX
 from logshipper.store.lines import times
 from logshipper.store.model import TENANT
 from wharfinger import lock
-from wharfinger.errors import ConfigError, Finding
+from wharfinger.errors import ConfigError, Finding, Unavailable
 from wharfinger.files import make_folder, sync_folder
 
 # A file that is being removed; its log goes before it, and only when this name is on disk.
@@ -28,6 +29,18 @@ _UNREADABLE: Final = (
     "holds acknowledged lines that could not be read in the usual way:"
     " `logstore export --salvage` it, import that, then delete it"
 )
+# What a disk says that somebody mends below a folder whose name is right.
+_MENDED: Final = {
+    errno.EROFS: "look why (dmesg), and mount it writable",
+    errno.ENOSPC: "make room there",
+    errno.EDQUOT: "make room there, or raise the quota",
+    errno.EIO: "look at the disk (dmesg)",
+    errno.ESTALE: "mount it again",
+}
+
+
+class DiskTrouble(Unavailable):
+    """The folder cannot be written until somebody has mended what is below it."""
 
 
 class Folder:
@@ -134,7 +147,8 @@ class Folder:
         """Keeps every other writer out until the block ends.
 
         Raises:
-            ConfigError: the folder cannot be made or written.
+            ConfigError: the folder cannot be made or written, and never will be.
+            DiskTrouble: it cannot for now.
             Unavailable: another process has it, and which.
         """
         with ExitStack() as stack:
@@ -143,6 +157,8 @@ class Folder:
                 stack.enter_context(lock.held(self.root / "lock", "logstore"))
             except OSError as error:
                 why = f"{self.root} cannot be written: {error.strerror}"
+                if error.errno in _MENDED:
+                    raise DiskTrouble(f"{why}; {_MENDED[error.errno]}") from None
                 raise ConfigError([Finding("logstore.data_dir", why, "name another")]) from None
             yield
 

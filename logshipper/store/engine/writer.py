@@ -141,13 +141,16 @@ class Writer:
                 self.removal.apply(self.limits)
             free = self._folder.free_bytes()
         except OSError as error:
-            self._fail(f"the disk cannot be read: {error.strerror}")
+            self.refuse(f"the disk cannot be read: {error.strerror}")
             return
         self._checkpoint()
         self._metrics.free.set(free)
         wanted = self.limits.min_free_bytes
         if free < wanted:
-            self._fail(f"disk nearly full: {free} bytes free, {wanted} wanted")
+            self.refuse(
+                f"disk nearly full: {free:,} bytes free in {self._folder.root}, {wanted:,} wanted"
+                " (logstore.min_free_bytes): make room there, or set logstore.retention_bytes"
+            )
         elif self.failing:
             # The next commit may try; health stays red until one succeeds, or there is plenty.
             self._intake.refusal = ""
@@ -169,7 +172,8 @@ class Writer:
     def _removed(self, file: DayFile) -> None:
         self._tell("day removed", "info", **removal.named(file))
 
-    def _fail(self, why: str) -> None:
+    def refuse(self, why: str) -> None:
+        """Takes nothing until the disk has mended; reading goes on."""
         if not self.failing:
             self._tell("store refusing", "error", why=why)
         self.failing = self._intake.refusal = why
@@ -194,6 +198,7 @@ class Writer:
             self._intake.abandon()
             for key in list(self._days):
                 self._forget(*key)
+            self.broken.close()
 
     def _commit(self, batches: Sequence[Batch]) -> None:
         try:
@@ -250,7 +255,7 @@ class Writer:
         """What to tell the senders of lines that could not be written."""
         name = getattr(error, "sqlite_errorname", "")
         if isinstance(error, OSError) or name.startswith(_DISK_ERRORS):
-            self._fail(f"cannot write {path}: {error}")
+            self.refuse(f"cannot write {path}: {getattr(error, 'strerror', None) or error}")
             return Busy("disk", self.failing, _RETRY_SECONDS)
         self._tell("commit failed", "error", path=str(path), error=repr(error)[:500])
         if isinstance(error, sqlite3.DataError | sqlite3.IntegrityError) or not isinstance(

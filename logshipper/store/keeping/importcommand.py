@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from logshipper.store.config import Config, LogstoreConfig
-from logshipper.store.engine.folder import Folder
+from logshipper.store.engine.folder import DiskTrouble, Folder
 from logshipper.store.engine.retention import Limits
 from logshipper.store.keeping import bodies, importing, packing
 from logshipper.store.keeping.importing import Outcome, Target
@@ -111,6 +111,8 @@ async def _target(parsed: argparse.Namespace, config: Config, form: str) -> Asyn
         if parsed.url is None:
             try:
                 stack.enter_context(folder.locked())
+            except DiskTrouble:
+                raise
             except Unavailable:
                 # Its store runs: that takes the lines.
                 pass

@@ -104,7 +104,9 @@ class Inspection:
             self._find("pages", why)
         told, why = rows.all_rows(connection, f"PRAGMA quick_check({_SHOWN})")
         self._doubt("pages", why)
-        self._all("pages", (line for (text,) in told if text != "ok" for line in text.split("\n")))
+        lines = (line for (text,) in told if text != "ok" for line in text.split("\n"))
+        # Without its heading, `*** in database main ***`.
+        self._all("pages", (line for line in lines if not line.startswith("***")))
 
     def _index(self, connection: sqlite3.Connection) -> Index | None:
         if not self._with_words:

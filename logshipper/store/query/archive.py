@@ -46,6 +46,7 @@ class Archive:
     def close(self) -> None:
         """Ends it."""
         self._tokenizer.close()
+        self.damaged.close()
 
     def plan(self, query: Query, *, has_index: bool = True) -> Plan:
         """Prepares a query; see `plan.make`."""

@@ -325,6 +325,9 @@ async def test_tls(tmp_path: Path, capsys: Captured) -> None:
         assert await store.logs("--ca-file", str(authority.ca_file)) is Exit.OK
         with pytest.raises(ConfigError, match=r"its certificate: .*--ca-file FILE"):
             await store.logs()
+        other = store.url.replace("127.0.0.1", "localhost")
+        with pytest.raises(ConfigError, match=r"mismatch.*--url https://NAME:PORT"):
+            await logs("--url", other, "--ca-file", str(authority.ca_file))
         with pytest.raises(Unavailable, match="log store http://"):
             await logs("--url", store.url.replace("https", "http"))
         # On the store's own host its certificate is known.
