@@ -16,7 +16,7 @@ from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.reader import DayReader
 from logshipper.store.lines import documents, times
 from logshipper.store.lines.times import DAY_NS
-from logshipper.store.model import BadQuery, Document, Filters, Hit
+from logshipper.store.model import BadQuery, Document, Filters, Hit, LabelMatcher
 from logshipper.store.query import identity, language, plan
 from logshipper.store.query.archive import Archive
 from logshipper.store.query.language import Part, Pattern
@@ -188,6 +188,14 @@ def test_a_part_that_begins_amid_a_colour(
         with Effort() as effort:
             hits = archive.search("t", language.Query((term,)), Order(), effort)
         assert ["1;31m" in hit.line.message for hit in hits][-1:] == ([True] if fits else [])
+
+
+def test_a_label_whose_value_has_colours(archive: Archive, folder: Folder) -> None:
+    store(folder, [made("x", tone="\x1b[1;31mred\x1b[0m"), made("y", 1, tone="red")])
+    with Effort() as effort:
+        query = language.Query((LabelMatcher("tone", ("\x1b[1;31mred\x1b[0m",)),))
+        hits = archive.search("t", query, Order(), effort)
+    assert [hit.line.message for hit in hits] == ["x"]
 
 
 def test_time_limits_are_half_open(archive: Archive, folder: Folder) -> None:

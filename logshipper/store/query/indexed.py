@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from logshipper.store.lines.words import query_text
+from logshipper.store.lines.words import plain, query_text
 from logshipper.store.model import LabelMatcher
 from logshipper.store.query import literals
 from logshipper.store.query.language import Field, Part, Pattern, Regex, Term, Text
@@ -31,7 +31,7 @@ def asked(term: Term, tokenize: Tokenize) -> tuple[list[str], bool]:
         case Regex(pattern, False) | Pattern(pattern, False):
             return _inside(literals.required(pattern)), False
         case LabelMatcher(_, (only,), (), "", False):
-            return terms(only, tokenize, prefix=False)[0], False
+            return terms(plain(only), tokenize, prefix=False)[0], False
         case _:
             return [], False
 
