@@ -10,8 +10,10 @@ from logshipper.sinkconfig import AnySink
 from wharfinger.config import load
 from wharfinger.schema import tag
 
-README = Path(__file__).parents[2] / "README.md"
-SECTION = re.search(r"^### Where logs go\n(.*?)^##? ", README.read_text(), re.DOTALL | re.MULTILINE)
+README = Path(__file__).parents[2] / "logshipper" / "README.md"
+SECTION = re.search(
+    r"^## Where logs go\n(.*?)(?:^## |\Z)", README.read_text(), re.DOTALL | re.MULTILINE
+)
 assert SECTION is not None
 BLOCKS = re.findall(r"^```toml\n(.*?)^```", SECTION[1], re.DOTALL | re.MULTILINE)
 

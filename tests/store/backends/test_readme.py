@@ -11,8 +11,10 @@ from logshipper.store.query.backends import mapping
 from tests.store.backends.conftest import TYPES
 from wharfinger.config import load
 
-README = Path(__file__).parents[3] / "README.md"
-SECTION = re.search(r"^## Other back ends\n(.*?)^## ", README.read_text(), re.DOTALL | re.MULTILINE)
+README = Path(__file__).parents[3] / "logshipper" / "store" / "README.md"
+SECTION = re.search(
+    r"^## Other back ends\n(.*?)(?:^## |\Z)", README.read_text(), re.DOTALL | re.MULTILINE
+)
 assert SECTION is not None
 BLOCKS = re.findall(r"^```toml\n(.*?)^```", SECTION[1], re.DOTALL | re.MULTILINE)
 TEMPLATES = re.findall(r"^```json\n(.*?)^```", SECTION[1], re.DOTALL | re.MULTILINE)

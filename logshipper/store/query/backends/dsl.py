@@ -165,7 +165,7 @@ def _whole(name: str, fields: Fields) -> str:
     if not whole and fields.holds(name):
         raise BadQuery(
             f"{name} is not mapped as a keyword, so it cannot be asked for",
-            "map it so (README, Other back ends), or ask without it",
+            "map it so (logshipper/store/README.md, Other back ends), or ask without it",
         )
     return whole
 

@@ -18,7 +18,9 @@ _WHOLE: Final = ".keyword"
 _WHOLE_TYPES: Final = frozenset({"keyword", "constant_keyword", "wildcard", "flat_object"})
 _WORD_TYPES: Final = frozenset({"text", "match_only_text", "search_as_you_type"})
 _DATES: Final = frozenset({"date", "date_nanos"})
-_TEMPLATE: Final = "give the index the template in the README, section Other back ends"
+_TEMPLATE: Final = (
+    "give the index the template in logshipper/store/README.md, section Other back ends"
+)
 
 
 @dataclass(frozen=True, slots=True)

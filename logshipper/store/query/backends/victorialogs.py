@@ -247,7 +247,7 @@ def _refused(reply: Reply) -> BadQuery:
 
 
 def _finding(problem: str, wanted: str) -> Finding:
-    fix = f"let the shipper send {wanted} (README, Where logs go)"
+    fix = f"let the shipper send {wanted} (logshipper/README.md, Where logs go)"
     return Finding("logstore.backend.url", problem, fix)
 
 

@@ -99,5 +99,5 @@ class Cursor:
         """The refusal of what LogQL has, and we have not."""
         return BadQuery(
             f"{what} at character {self.now.at + 1} is not supported by this store",
-            "the README lists what is, under Grafana",
+            "logshipper/store/README.md lists what is, under Grafana",
         )
