@@ -1,6 +1,7 @@
 """The log store's wiring: folder, writer, readers, routes; its health and status."""
 
 import asyncio
+import contextlib
 import resource
 import time
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from logshipper.store.config import Config, LogstoreConfig
-from logshipper.store.engine import schema
+from logshipper.store.engine import schema, swap
 from logshipper.store.engine.folder import DiskTrouble, Folder
 from logshipper.store.engine.intake import Intake
 from logshipper.store.engine.retention import Limits
@@ -29,7 +30,7 @@ from logshipper.store.query.tail import Tails
 from logshipper.store.query.turns import Turns
 from logshipper.store.who import Who
 from wharfinger.backoff import Backoff
-from wharfinger.errors import ConfigError, Finding, WharfingerError
+from wharfinger.errors import ConfigError, Conflict, Finding, WharfingerError
 from wharfinger.lifecycle import Scope
 
 _WATCH_SECONDS: Final = 0.5
@@ -149,6 +150,10 @@ class Logstore:
     async def _open(self) -> AsyncIterator[None]:
         with ExitStack() as stack:
             await self._lock(stack)
+            # A day of which two files were changing places is there again before lines come;
+            # where that cannot be, `logstore repair` says why.
+            with contextlib.suppress(Conflict, OSError):
+                await asyncio.to_thread(swap.finish_all, self._folder.root)
             await asyncio.to_thread(self._writer.start)
             try:
                 yield

@@ -16,6 +16,7 @@ from logshipper.store.config import LogstoreConfig
 from logshipper.store.http.guard import Guard
 from logshipper.store.metrics import Metrics
 from wharfinger import servertls
+from wharfinger.health import Check
 from wharfinger.scope import Scope
 from wharfinger.servertls import Replaceable, TlsFiles
 
@@ -23,6 +24,8 @@ _LOOK_SECONDS: Final = 1.0
 _CHECK: Final = "token files"
 # Time enough to get another one by hand; what renews by itself does so earlier.
 _ENDS_SOON: Final = timedelta(days=14)
+# A mount that hangs says nothing of a token that was taken away.
+_STALE_SECONDS: Final = 30.0
 
 
 class Who:
@@ -70,7 +73,8 @@ class Who:
             # Those of this process serve as well; only a restart signs everybody out.
             self._scope.events.emit("sessions not kept", "warning", why=error.strerror)
         await self._scope.enter(self.audit.running())
-        self._scope.spawn("watch files", self._watch())
+        looking = self._scope.health.check("file watch", stale_after_seconds=_STALE_SECONDS)
+        self._scope.spawn("watch files", self._watch(looking))
 
     async def reload(self, section: LogstoreConfig) -> None:
         """Swaps in what the configuration says now.
@@ -89,9 +93,10 @@ class Who:
         self.audit.use(section.audit_file)
         self.guard.recheck()
 
-    async def _watch(self) -> None:
+    async def _watch(self, looking: Check) -> None:
         """Takes up changed files; ends the answers to those who may no longer read."""
         while True:
+            looking.ok()
             await asyncio.sleep(_LOOK_SECONDS)
             if await self._token_files.look():
                 known = self.door.rules

@@ -206,6 +206,16 @@ async def test_who_sees_what_goes_on_in_the_daemon(tmp_path: Path) -> None:
         await until(
             told, timeout_seconds=20, what="a token of another tenant is known, and refused"
         )
+        # What goes on ends for who may no longer see it.
+        async with store.client.get(
+            f"{store.url}/events", headers={**forwarded, **OPS}, timeout=aiohttp.ClientTimeout(60)
+        ) as events:
+            assert await events.content.readline()
+            (tmp_path / "tokens").write_text("another-token-1 team-a\n")
+            async with asyncio.timeout(20):
+                with contextlib.suppress(aiohttp.ClientError):
+                    while await events.content.readline():
+                        pass
 
 
 PROXY = """

@@ -10,7 +10,8 @@ from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.reader import open_day
 from logshipper.store.query import language
 from logshipper.store.query.archive import Archive
-from logshipper.store.query.search import DaySearch, Effort, Order
+from logshipper.store.query.order import Order
+from logshipper.store.query.search import DaySearch, Effort
 
 
 def found(folder: Folder, tenant: str, question: str = "") -> Counter[str]:

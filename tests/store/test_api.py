@@ -15,6 +15,7 @@ import zstandard
 from aiohttp import ClientPayloadError, encode_basic_auth
 
 from logshipper.store.config import Config
+from logshipper.store.engine import swap
 from logshipper.store.http.protocols import understood
 from tests.store import damage
 from tests.store.running import ACTION, Make, Store
@@ -315,6 +316,26 @@ async def test_export_goes_on_page_after_page(make: Make, monkeypatch: pytest.Mo
     assert bad.status == 400
 
 
+async def test_long_lines_make_short_pages(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("embedded", "archive"):
+        monkeypatch.setattr(f"logshipper.store.query.{module}.PAGE_CHARACTERS", 2_500)
+    store = await make()
+    sent = [f"{n} {'x' * 1_000}" for n in range(7)]
+    await store.add(*sent)
+    found: list[str] = []
+    before, more = "", True
+    while more:
+        page = await store.get("/api/search", params={"before": before} if before else {})
+        assert len(page["hits"]) <= 3
+        found += [hit["message"] for hit in page["hits"]]
+        before, more = (found and page["hits"] and page["hits"][-1]["id"]) or before, page["more"]
+    assert found == sent[::-1]
+    export = await store.client.get("/api/export", params={"order": "oldest"})
+    assert [json.loads(line)["message"] for line in (await export.text()).splitlines()] == sent
+    context = await store.get("/api/context", params={"id": before, "after": "6"})
+    assert [hit["message"] for hit in context["after"]] == sent[1:4]
+
+
 @pytest.mark.parametrize("text", ["wanted app:shop", '"is wanted"', "/want.d/ -unwanted"])
 async def test_live_tail(make: Make, text: str) -> None:
     store = await make()
@@ -477,6 +498,17 @@ async def test_drain_finishes_what_was_begun(make: Make) -> None:
             continue
     assert len(await store.found()) == acknowledged
     assert (await store.bulk(ACTION, "{}")).status == 429
+
+
+async def test_a_day_whose_repair_was_interrupted_is_there_when_the_store_starts(
+    make: Make, tmp_path: Path
+) -> None:
+    path = tmp_path / "logs" / "default" / damage.NAME
+    for lines, name in ((5, swap.kept(path, "T")), (4, swap.staged(path, "T"))):
+        damage.write(path, lines)
+        path.rename(name)
+    store = await make(retention_days=3650, data_dir=tmp_path / "logs")
+    assert len(await store.found(**{"from": "2026-11-23T00:00:00Z"})) == 4
 
 
 async def test_health_is_green_again_when_a_damaged_day_was_repaired(make: Make) -> None:

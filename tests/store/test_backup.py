@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from logshipper.store.engine import swap
 from logshipper.store.engine.day import DayWriter
 from logshipper.store.engine.folder import Folder
 from logshipper.store.keeping import backup, manifest, restore
@@ -239,6 +240,53 @@ def test_a_day_in_the_way_is_kept_with_its_log(folder: Folder, tmp_path: Path) -
         "2026-11-23.db.replaced-T-shm",
         "2026-11-23.db.replaced-T-wal",
     ]
+
+
+def test_a_log_that_lost_its_file_is_kept_when_the_file_comes_back(
+    folder: Folder, tmp_path: Path
+) -> None:
+    """It holds lines that were acknowledged after the backup was made."""
+    done = made(folder, tmp_path / "to", "20261126T070000Z")
+    path = folder.path("other", DAY)
+    log = path.with_name(f"{path.name}-wal")
+    writer = DayWriter(path)
+    writer.write([damage.document(9_000)])
+    content = log.read_bytes()
+    writer.close()
+    path.unlink()
+    log.write_bytes(content)
+    restore.restore(done.path, folder, ["other"], "T")
+    assert len(damage.messages(path)) == 1200
+    (told,) = folder.strays()
+    assert Path(told).read_bytes() == content
+
+
+def test_a_restore_that_was_killed_leaves_no_copy_behind(folder: Folder, tmp_path: Path) -> None:
+    path = folder.path("other", DAY)
+    left = path.with_name(f"{path.name}{swap.RESTORED}20261126T080000Z")
+    left.write_bytes(b"half a day")
+    kept = path.with_name(f"{path.name}.replaced-20261126T080000Z")
+    kept.write_bytes(b"a day")
+    folder.remove_leftovers(0)
+    assert (left.exists(), kept.exists(), path.exists()) == (False, True, True)
+
+
+def test_a_restore_that_was_killed_between_two_files_is_ended(
+    folder: Folder, tmp_path: Path
+) -> None:
+    done = made(folder, tmp_path / "to", "20261126T070000Z")
+    path = folder.path("other", DAY)
+    kept = path.with_name(f"{path.name}{swap.REPLACED}T")
+    staged = path.with_name(f"{path.name}{swap.RESTORED}T")
+    damage.write(path, 50, first=2_000)
+    shutil.copy(done.path / "other" / path.name, staged)
+    kept.hardlink_to(path)
+    swap.finish_all(folder.root)  # nothing was let go
+    assert (len(damage.messages(path)), kept.exists()) == (1250, False)
+    path.rename(kept)
+    swap.finish_all(folder.root)
+    assert (len(damage.messages(path)), len(damage.messages(kept))) == (1200, 1250)
+    assert not staged.exists()
 
 
 def test_a_backup_sorts_behind_the_newest_whatever_the_clock_says() -> None:

@@ -18,8 +18,9 @@ from logshipper.store.model import STREAM_FIELDS, BadQuery, Document, Filters, H
 from logshipper.store.query import counting, language, runs, tally
 from logshipper.store.query.archive import Archive
 from logshipper.store.query.language import Query
+from logshipper.store.query.order import Order
 from logshipper.store.query.runs import Runs
-from logshipper.store.query.search import Effort, Order
+from logshipper.store.query.search import Effort
 from logshipper.store.query.tally import Kind, Tally
 from tests.store.test_search import BASE_NS, made, store
 from wharfinger import levels

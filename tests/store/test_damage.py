@@ -1,5 +1,6 @@
 """Files that rotted, were cut, moved or mixed up: said so, and nothing else suffers."""
 
+import errno
 import random
 import shutil
 import sqlite3
@@ -156,10 +157,7 @@ def test_damage_in_the_middle_of_a_log_is_told_and_kept(tmp_path: Path) -> None:
     bodies = [lines(n * 20, 20) for n in range(4)]
     path = killed(tmp_path, *bodies)
     log = path.with_name(f"{path.name}-wal")
-    content = bytearray(log.read_bytes())
-    second = [at for at, frame in enumerate(wal._frames(path)) if frame.ends][2]
-    content[32 + second * (24 + PAGE) + 100] ^= 1
-    log.write_bytes(content)
+    content = _spoiled(log, path, 2)
     writer = DayWriter(path)
     (told,) = Folder(tmp_path).strays()
     assert told == f"{log}.damaged"
@@ -172,6 +170,69 @@ def test_damage_in_the_middle_of_a_log_is_told_and_kept(tmp_path: Path) -> None:
     everything = messages([document for body in bodies for document in body])
     check_lines(tmp_path, "t", everything, everything)
     check_index(tmp_path, "t", everything)
+
+
+def _spoiled(log: Path, path: Path, transaction: int) -> bytes:
+    """Flips a bit in a transaction of a log; what the log holds then."""
+    content = bytearray(log.read_bytes())
+    page = [at for at, frame in enumerate(wal._frames(path)) if frame.ends][transaction]
+    content[32 + page * (24 + PAGE) + 100] ^= 1
+    log.write_bytes(content)
+    return bytes(content)
+
+
+def test_without_room_for_a_copy_of_a_damaged_log_it_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite deletes a log with the last connection: what it could not read would be lost."""
+    path = killed(tmp_path, *(lines(n * 20, 20) for n in range(4)))
+    log = path.with_name(f"{path.name}-wal")
+    content = _spoiled(log, path, 2)
+
+    def full(source: Path, target: Path) -> None:
+        target.write_bytes(source.read_bytes()[:5_000])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(shutil, "copyfile", full)
+        for _ in range(2):
+            with pytest.raises(OSError, match="No space"):
+                DayWriter(path)
+            assert log.read_bytes() == content
+            assert not Folder(tmp_path).strays()
+    DayWriter(path).close()
+    (told,) = Folder(tmp_path).strays()
+    assert Path(told).read_bytes() == content
+
+
+def test_every_damaged_log_is_kept_and_each_once(tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    contents = []
+    for first in (0, 100):
+        made = killed(tmp_path / "first", *(lines(first + n * 20, 20) for n in range(4)))
+        path = tmp_path / "t" / made.name
+        path.parent.mkdir(exist_ok=True)
+        for suffix in ("", "-wal"):
+            shutil.move(f"{made}{suffix}", f"{path}{suffix}")
+        contents.append(_spoiled(Path(f"{path}-wal"), path, 2))
+        for _ in range(2):  # killed before it has written, and started again
+            other = DayWriter(path)
+            left = [Path(f"{path}{suffix}").read_bytes() for suffix in ("", "-wal")]
+            other.close()
+            for suffix, content in zip(("", "-wal"), left, strict=True):
+                Path(f"{path}{suffix}").write_bytes(content)
+    assert [Path(told).read_bytes() for told in sorted(Folder(tmp_path).strays())] == contents
+
+
+def test_every_log_that_lost_its_file_is_kept(tmp_path: Path) -> None:
+    contents = []
+    for first in (0, 100):
+        path = killed(tmp_path, lines(first, 30))
+        contents.append(Path(f"{path}-wal").read_bytes())
+        path.unlink()
+        DayWriter(path).close()
+        path.unlink()
+    assert [Path(told).read_bytes() for told in sorted(Folder(tmp_path).strays())] == contents
 
 
 def test_the_log_of_another_day_is_not_believed(tmp_path: Path) -> None:

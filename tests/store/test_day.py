@@ -1,6 +1,7 @@
 """A day's file: what is acknowledged is in it, once, whatever happened in between."""
 
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -274,3 +275,66 @@ def test_hostile_text_comes_back_as_it_was(tmp_path: Path) -> None:
     writer.close()
     assert messages(tmp_path / "d.db") == sent
     assert day_module.__doc__
+
+
+def test_a_log_that_is_always_read_does_not_grow_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One reader comes before the other has gone: SQLite itself never begins the log anew."""
+    monkeypatch.setattr(day_module, "_PATIENT_BYTES_PER_SECOND", 2**20)
+    path = tmp_path / "2026-11-23.db"
+    writer = DayWriter(path)
+    ended = threading.Event()
+
+    def read(delay: float) -> None:
+        ended.wait(delay)
+        while not ended.is_set():
+            reader = DayReader(path)
+            ended.wait(0.1)
+            reader.close()
+
+    readers = [threading.Thread(target=read, args=(n / 40,)) for n in range(4)]
+    for thread in readers:
+        thread.start()
+    try:
+        ended.wait(0.1)
+        lengths = []
+        for n in range(20):
+            writer.write([document(f"{'word ' * 40} {n} {at}") for at in range(500)])
+            lengths.append(writer.log_bytes)
+            if writer.log_bytes > 2**20:
+                writer.checkpoint()
+    finally:
+        ended.set()
+        for thread in readers:
+            thread.join()
+    assert max(lengths) < 4 * 2**20
+    # What this connection has done by itself is no stranger's doing.
+    assert writer.write([document("after")]) != [None]
+    writer.close()
+    assert len(messages(path)) == 20 * 500 + 1
+
+
+def test_who_reads_for_long_costs_commits_a_short_wait_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(day_module, "_PATIENT_BYTES_PER_SECOND", 2**32)
+    path = tmp_path / "2026-11-23.db"
+    writer = DayWriter(path)
+    writer.write([document("before")])
+    reader = DayReader(path)
+    waited: list[str] = []
+    writer.connection.set_trace_callback(
+        lambda statement: waited.append(statement) if "wal_checkpoint" in statement else None
+    )
+    for n in range(20):
+        writer.write([document(f"{n} {at}") for at in range(100)])
+        writer.checkpoint()
+    assert 0 < len(waited) < 20
+    assert writer.log_bytes > 0
+    reader.close()
+    for _ in range(30):
+        writer.write([document("more")])
+        writer.checkpoint()
+    assert writer.log_bytes < 2**18
+    writer.close()

@@ -353,6 +353,61 @@ async def test_numbers_are_computed_beside_the_loop(
     assert threading.current_thread() not in threads
 
 
+@pytest.mark.parametrize("query", ['{app="shop"}', '{app="web"} | json'])
+async def test_lines_too_long_for_one_answer(
+    make: Make, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    """Fewer than were asked for would look like all that there are."""
+    for module in ("embedded", "logql.answers"):
+        monkeypatch.setattr(f"logshipper.store.query.{module}.PAGE_CHARACTERS", 500)
+    store = await filled(make)
+    assert "too much" in await refused(store, "query_range", query=query)
+    answer = await asked(store, "query_range", query=query, limit="3")
+    assert sum(len(stream["values"]) for stream in answer["data"]["result"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("; charset=none", b"other=x"),
+        ("", b"query=\xff"),
+        ("", b"a=1&" * 1_001),
+        ("", b"query=" + b"x" * 70_000),
+    ],
+)
+async def test_forms_that_are_none(make: Make, kind: str, body: bytes) -> None:
+    store = await make()
+    kind = f"application/x-www-form-urlencoded{kind}"
+    answer = await store.client.post(
+        f"{PREFIX}/query_range", data=body, headers={"Content-Type": kind}
+    )
+    assert answer.status == 400
+    assert ("no query" if b"other" in body else "no form") in await answer.text()
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=a"])
+async def test_parts_of_files_are_no_parameters(make: Make, kind: str) -> None:
+    store = await make()
+    params = {"query": '{app="shop"}'}
+    answer = await store.client.post(
+        f"{PREFIX}/query_range", params=params, data=b"x", headers={"Content-Type": kind}
+    )
+    assert answer.status == 200
+
+
+async def test_a_form_that_does_not_end(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logshipper.store.http.loki.asking._READ_SECONDS", 0.2)
+    store = await make()
+    reader, writer = await asyncio.open_connection("127.0.0.1", store.client.port)
+    writer.write(
+        f"POST {PREFIX}/labels HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\n\r\nquery".encode()
+    )
+    async with asyncio.timeout(10):
+        assert b" 400 " in await reader.readline()
+    writer.close()
+
+
 async def test_no_time_to_look_at_all_lines(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     store = await filled(make)
     monkeypatch.setattr(answers, "LOOKING_SECONDS", -1.0)

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from logshipper.store.engine import swap
 from logshipper.store.engine.day import DayWriter
-from logshipper.store.keeping import pages, places, rebuild, repair, swap
+from logshipper.store.keeping import pages, places, rebuild, repair
 from logshipper.store.keeping.inspection import Inspection
 from logshipper.store.keeping.repair import Repair
 from logshipper.store.keeping.salvage import Salvage
+from logshipper.store.model import LINE_BITS
 from tests.store import damage
 from tests.store.damage import DAY, sql, zeroed
 from wharfinger.errors import Conflict, Unavailable
@@ -323,6 +325,22 @@ def test_a_day_that_began_anew_during_an_interrupted_repair_is_not_overwritten(
     with pytest.raises(Conflict, match="move that away"):
         repaired(spoiled)
     assert len(damage.messages(spoiled)) == LINES
+
+
+def test_ids_of_lines_that_are_lost_are_given_to_no_others(tmp_path: Path) -> None:
+    path = tmp_path / damage.NAME
+    damage.write(path, 3_500)
+    sql("DELETE FROM block WHERE id >= 2", "DELETE FROM part")(path)
+    for _ in range(2):  # an id stays lost when the file is repaired once more
+        done = repaired(path)
+        assert done.damaged is not None
+        done.damaged.unlink()
+        sql("UPDATE roll SET count = count + 1")(path)
+    repaired(path)
+    writer = DayWriter(path)
+    assert writer.write([damage.document(9_000)]) == [4 << LINE_BITS]
+    writer.close()
+    assert Inspection(path, DAY, "").run().findings == []
 
 
 def test_pages_of_nonsense_are_passed_over() -> None:

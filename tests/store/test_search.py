@@ -20,7 +20,8 @@ from logshipper.store.model import BadQuery, Document, Filters, Hit, LabelMatche
 from logshipper.store.query import identity, language, plan
 from logshipper.store.query.archive import Archive
 from logshipper.store.query.language import Part, Pattern
-from logshipper.store.query.search import Effort, Order
+from logshipper.store.query.order import Order, size
+from logshipper.store.query.search import Effort
 
 DAY = 20_780
 BASE_NS = DAY * DAY_NS
@@ -290,6 +291,7 @@ def naive(lines: list[Hit], text: str) -> list[Hit]:
     lines=st.lists(LINE, max_size=60),
     text=QUERY,
     limit=st.integers(1, 12),
+    limit_characters=st.none() | st.integers(1, 60),
     newest_first=st.booleans(),
     block_lines=st.integers(2, 9),
     at_once=st.integers(1, 25),
@@ -300,6 +302,7 @@ def test_agrees_with_reading_every_line(
     lines: list[tuple[list[str], int, str, str]],
     text: str,
     limit: int,
+    limit_characters: int | None,
     newest_first: bool,
     block_lines: int,
     at_once: int,
@@ -319,11 +322,14 @@ def test_agrees_with_reading_every_line(
         assert len(every) == len(lines)
         wanted = naive(every, text)[:: 1 if newest_first else -1]
         # Page after page, each beginning where the last one ended, nothing twice or missed.
-        order = Order(newest_first=newest_first, limit=limit)
+        order = Order(newest_first, None, limit, limit_characters)
         answer: list[Hit] = []
         while page := archive.search("t", language.parse(text), order, effort):
             answer += page
             assert len(page) <= limit
+            assert limit_characters is None or sum(map(size, page[:-1])) < limit_characters
+            is_last = page[-1].key == wanted[-1].key
+            assert order.is_filled(page) or is_last
             order = replace(order, beyond=page[-1].key)
         assert answer == wanted
     archive.close()

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from logshipper.store.engine import folder as folder_module
 from logshipper.store.engine import timekeeper
 from logshipper.store.engine import writer as writer_module
 from logshipper.store.engine.day import DayWriter
 from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.intake import Intake
-from logshipper.store.engine.retention import Limits
+from logshipper.store.engine.retention import DayFile, Limits
 from logshipper.store.engine.timekeeper import Timekeeper
 from logshipper.store.engine.writer import Writer
 from logshipper.store.lines import documents, times
@@ -24,7 +25,8 @@ from logshipper.store.metrics import Metrics
 from logshipper.store.model import Busy, Document
 from logshipper.store.query import language
 from logshipper.store.query.archive import Archive
-from logshipper.store.query.search import Effort, Order
+from logshipper.store.query.order import Order
+from logshipper.store.query.search import Effort
 from wharfinger.errors import Unavailable
 
 NOW_NS = 20_780 * DAY_NS + DAY_NS // 2
@@ -217,6 +219,62 @@ def test_a_day_that_cannot_be_removed_is_told_and_stops_nobody(
     assert store.found() == {"new", "newer"}
 
 
+def test_a_day_that_cannot_be_removed_keeps_no_other(
+    make: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make(retention_days=3)
+    for tenant in ("a", "b", "c"):
+        store.send(document(f"old of {tenant}", days_ago=3), tenant=tenant)
+    store.writer.close()
+    store.now_ns = store.passed_ns = NOW_NS + DAY_NS
+    remove = store.folder.remove
+
+    def refused(file: DayFile) -> None:
+        if file.tenant == "a":
+            raise PermissionError(1, "Operation not permitted")
+        remove(file)
+
+    monkeypatch.setattr(store.folder, "remove", refused)
+    store.writer.removal.apply(store.writer.limits)
+    assert [file.tenant for file in store.folder.files()] == ["a"]
+    assert "not permitted" in store.writer.removal.excess
+
+
+def test_what_is_left_of_a_removed_day_takes_no_log_of_a_new_one(
+    make: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of a removal may fail; what comes back as a day since then is another."""
+    store = make(retention_bytes=10)
+    store.send(document("old", days_ago=1))
+    store.writer.close()
+    path = store.folder.path("t", NOW_NS // DAY_NS - 1)
+
+    def fails(_folder: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(folder_module, "sync_folder", fails)
+        store.writer.removal.apply(store.writer.limits)
+    assert "Input/output" in store.writer.removal.excess
+    assert not store.writer._grouped([_batch(document("again", days_ago=1))])
+    day = DayWriter(path)  # of another run, which knows of no floor
+    day.write([document("again", days_ago=1)])
+    store.folder.remove_leftovers(0)
+    assert day.log_bytes > 0
+    day.close()
+    assert not list(path.parent.glob("*.gone"))
+
+
+def test_a_file_that_is_only_called_like_a_day_is_none(make: Callable[..., Store]) -> None:
+    store = make(retention_days=3)
+    store.send(document("new"))
+    for name in ("20200101.db", "2020-W01-1.db"):
+        (store.folder.root / "t" / name).write_bytes(b"mine")
+    store.writer.removal.apply(store.writer.limits)
+    assert (store.writer.removal.excess, len(store.folder.files())) == ("", 1)
+    assert store.found() == {"new"}
+
+
 def test_a_day_removed_for_its_bytes_stays_away(make: Callable[..., Store]) -> None:
     store = make(retention_bytes=10)
     store.send(document("old", days_ago=1), document("new"))
@@ -301,8 +359,8 @@ def test_a_log_that_cannot_be_moved_into_its_file_is_told(
     assert store.writer.growing == {}
     with monkeypatch.context() as broken:
         broken.setattr(DayWriter, "checkpoint", fails)
-        store.writer.tick()
         assert store.send(document("b")) == [True]
+        store.writer.tick()
     (why,) = store.writer.growing.values()
     assert "cannot be moved into it: disk I/O error" in why
     store.writer.tick()

@@ -43,6 +43,7 @@ class Audit:
         self._check = check
         self._path = path
         self._descriptor = -1
+        self._torn = False  # the next line would become a part of the last one
         self._waiting = 0
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, "audit")
@@ -91,8 +92,11 @@ class Audit:
                 self._close()
                 flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
                 self._descriptor = os.open(path, flags, _MODE)
+            if self._torn:
+                line = b"\n" + line
             if os.write(self._descriptor, line) != len(line):
                 why = "only a part of the line was written"
+            self._torn = bool(why)
         except OSError as error:
             why = error.strerror or str(error)
         with suppress(RuntimeError):  # the loop has ended
@@ -122,6 +126,7 @@ class Audit:
             with suppress(OSError):
                 os.close(self._descriptor)
             self._descriptor = -1
+            self._torn = False
 
 
 def conditions(query: Iterable[tuple[str, str]], digests: frozenset[bytes]) -> Mapping[str, Any]:

@@ -82,13 +82,22 @@ class Door:
         return self._by_token(request, peer, self.rules.writing)
 
     def may_write(self, request: web.Request, tenant: str) -> bool:
-        """Whether what a reader shows lets them write as well; a no counts as no guess."""
+        """Whether what a reader shows lets them write as well.
+
+        Who is let in without a token must not try those of others here.
+        """
         rules = self.rules
         if not rules.writing.known:
             name = _certificate(request)
             return tenant == (rules.tenant_of(name) if name else DEFAULT_TENANT)
-        token = rules.writing.find(digests(request.headers.get("Authorization", "")))
-        return token is not None and token.tenant == tenant
+        shown = digests(request.headers.get("Authorization", ""))
+        if not shown or rules.reading.find(shown) is not None:
+            token = rules.writing.find(shown)
+            return token is not None and token.tenant == tenant
+        try:
+            return self._looked_up(self.peer(request), shown, rules.writing, {}).tenant == tenant
+        except Denied:
+            return False
 
     def holds(self, request: web.Request, caller: Caller) -> bool:
         """Whether who was let in to read would still be let in."""
@@ -103,6 +112,8 @@ class Door:
             case "user":
                 named = bool(rules.proxies.user_header) and self.peer(request).trusted
                 return named and rules.tenant_of(caller.name) == caller.tenant
+            case "certificate":
+                return rules.anyone_reads and rules.tenant_of(caller.name) == caller.tenant
             case _:
                 return rules.anyone_reads
 
@@ -163,10 +174,13 @@ class Door:
         if open_to_all and not self.peer(request).trusted:
             self._require_own_name(request)
 
-    def check_operator(self, request: web.Request) -> None:
+    def check_operator(self, request: web.Request) -> Caller | None:
         """Whether this may see what goes on in the daemon, of all tenants.
 
         That is who comes from this host, or reads the lines of the default tenant.
+
+        Returns:
+            Who reads those; None where the place alone was enough.
 
         Raises:
             Denied: it may not.
@@ -174,15 +188,17 @@ class Door:
         rules, peer = self.rules, self.peer(request)
         if rules.anyone_reads and not rules.certificates:
             self.check_page(request)
-            return
+            return None
         forwarded = peer.trusted or any(name in request.headers for name in _FORWARDED)
         is_ours = not forwarded and _is_this_host(request, peer.address)
         if is_ours and rules.is_own_name(request.host):
-            return
+            return None
         self.check_certificate(request)
-        if self.reader(request).tenant != DEFAULT_TENANT:
+        caller = self.reader(request)
+        if caller.tenant != DEFAULT_TENANT:
             fix = "ask on the store's own host"
             raise Denied(403, "tenant", "this tells of all tenants", fix)
+        return caller
 
     def peer(self, request: web.Request) -> Peer:
         """Where a request comes from."""

@@ -23,6 +23,10 @@ from wharfinger.errors import Unavailable
 
 # So many small commits of an open block are read one by one; then they become one part.
 _PARTS: Final = 32
+# How long commits wait for those who read the log, by its length: a short log costs nobody a wait.
+_PATIENT_BYTES_PER_SECOND: Final = 128 * 2**20
+_PATIENCE_SECONDS: Final = 5.0
+_LONGER: Final = 1.5  # and so much longer it must be before they wait again
 
 
 class DayWriter:
@@ -55,6 +59,7 @@ class DayWriter:
             raise
         self._bytes = sum(self._columns.sizes())
         self._parts = _PARTS
+        self._held_bytes = 0
 
     def write(self, documents: Sequence[Document]) -> list[int | None]:
         """Stores documents in one transaction, durable when it returns.
@@ -95,12 +100,26 @@ class DayWriter:
         return wal.size(self.path)
 
     def checkpoint(self) -> None:
-        """Moves the log into the file, as SQLite does by itself; but it tells nobody of a failure.
+        """Moves the log into the file and begins it anew, waiting for those who read it.
+
+        SQLite does so by itself when nobody reads, and tells nobody of a failure. Where one
+        reader comes before the other has gone, that moment never comes, and the log grows until
+        the disk is full. It is enough to wait for those who read already: who comes meanwhile
+        reads what has been moved.
 
         Raises:
             sqlite3.Error: it cannot; what was stored stays in the log.
         """
-        self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        size = self.log_bytes
+        if size < self._held_bytes * _LONGER:
+            return
+        patience = min(size / _PATIENT_BYTES_PER_SECOND, _PATIENCE_SECONDS)
+        self.connection.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
+        try:
+            (is_held, *_) = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            self.connection.execute(f"PRAGMA busy_timeout = {int(schema.BUSY_SECONDS * 1000)}")
+        self._held_bytes = size if is_held else 0
 
     def close(self) -> None:
         """Closes the file; an open transaction is rolled back."""
@@ -205,10 +224,10 @@ class DayWriter:
         found = self.connection.execute(
             "SELECT id, body IS NULL FROM block ORDER BY id DESC LIMIT 1"
         ).fetchone()
-        if found is None:
-            return 0, Columns()
-        number, is_open = found
-        return (number, read_parts(self.connection)) if is_open else (number + 1, Columns())
+        number, is_open = found or (-1, False)
+        if is_open:
+            return number, read_parts(self.connection)
+        return max(number + 1, schema.first_number(self.connection)), Columns()
 
 
 def read_parts(connection: sqlite3.Connection) -> Columns:

@@ -56,7 +56,7 @@ class Folder:
 
     def path(self, tenant: str, day: int) -> Path:
         """The file of a day."""
-        return self.root / tenant / f"{times.day_name(day)}{SUFFIX}"
+        return self.root / tenant / _name(day)
 
     def prepare(self, tenant: str) -> None:
         """Makes a tenant's folder, durably.
@@ -76,10 +76,11 @@ class Folder:
             names = [entry.name for entry in os.scandir(self.root / tenant)]
         except FileNotFoundError:
             return []
-        found = (
-            times.parse_day(name.removesuffix(SUFFIX)) for name in names if name.endswith(SUFFIX)
+        found = ((name, times.parse_day(name.removesuffix(SUFFIX))) for name in names)
+        # A day has one name: what is called after it in another way is no file of ours.
+        return sorted(
+            (day for name, day in found if day is not None and name == _name(day)), reverse=True
         )
-        return sorted((day for day in found if day is not None), reverse=True)
 
     def files(self) -> list[DayFile]:
         """Every day of every tenant, with its size."""
@@ -119,7 +120,7 @@ class Folder:
         """Logs that nothing reads, and what to do about each; there are lines in them."""
         found = {str(log): _ALONE for _, log in self._logs_alone()}
         for suffix, why in ((wal.ORPHAN, _REPLACED), (wal.DAMAGED, _UNREADABLE)):
-            found |= {str(log): why for log in self.root.glob(f"*/*{wal.SUFFIX}{suffix}")}
+            found |= {str(log): why for log in self.root.glob(f"*/*{wal.SUFFIX}{suffix}*")}
         return found
 
     def _logs_alone(self) -> Iterator[tuple[Path, Path]]:
@@ -172,7 +173,14 @@ class Folder:
         return size
 
 
+def _name(day: int) -> str:
+    return f"{times.day_name(day)}{SUFFIX}"
+
+
 def _finish(gone: Path) -> None:
-    wal.discard(gone.with_name(gone.name.removesuffix(_GONE)))
+    path = gone.with_name(gone.name.removesuffix(_GONE))
+    # Where the day has begun anew since, the log is its own.
+    if not path.exists():
+        wal.discard(path)
     gone.unlink(missing_ok=True)
     sync_folder(gone.parent)

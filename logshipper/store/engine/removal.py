@@ -57,27 +57,38 @@ class Removal:
         """
         known = self._timekeeper.ask()
         self._first_day = retention.first_day(known.now_ns, limits.retention_days)
+        failed: list[OSError] = []
         try:
-            self.excess = self._applied(known, limits)
+            self._folder.remove_leftovers(self._first_day)
         except OSError as error:
-            self.excess = f"days cannot be removed: {error}"
+            failed.append(error)
+        try:
+            self.excess = self._applied(known, limits, failed)
+        except OSError as error:
+            failed.append(error)
+        if failed:
+            self.excess = f"days cannot be removed: {failed[0]}"
 
-    def _applied(self, known: Clock, limits: Limits) -> str:
-        """Removes them; why it is not enough, if it is not."""
-        self._folder.remove_leftovers(self._first_day)
+    def _applied(self, known: Clock, limits: Limits, failed: list[OSError]) -> str:
+        """Removes them, past those that cannot be; why it is not enough, if it is not."""
         self.strays = self._folder.strays()
         files = self._folder.files()
         self.doubt = self._doubted(known, files, limits)
         gone = retention.expired(files, known.now_ns, limits.retention_days, limits.retention_bytes)
         for file in gone:
             self._forget(file.tenant, file.day)
-            self._folder.remove(file)
             # A late line must not bring back a day that went for its bytes.
             self._floor[file.tenant] = max(self._floor.get(file.tenant, 0), file.day + 1)
-            self._removed(file)
-        size = sum(file.size for file in files) - sum(file.size for file in gone)
+            try:
+                self._folder.remove(file)
+            except OSError as error:
+                failed.append(error)
+            else:
+                self._removed(file)
+        left = self._folder.files() if failed else [file for file in files if file not in gone]
+        size = sum(file.size for file in left)
         self._metrics.disk.set(size)
-        self._metrics.days.set(len(files) - len(gone))
+        self._metrics.days.set(len(left))
         over = limits.retention_bytes is not None and size > limits.retention_bytes
         return f"today alone has {size} bytes, more than retention_bytes" if over else ""
 

@@ -20,7 +20,7 @@ APPLICATION_ID: Final = 0x776C6F67
 VERSION: Final = 2
 READABLE: Final = (1, VERSION)
 TOKENIZER: Final = "unicode61 remove_diacritics 0"
-_BUSY_SECONDS: Final = 5.0
+BUSY_SECONDS: Final = 5.0
 # Of SQLite's own 4 and 16: each line is merged half as often, which is a third of what the index
 # costs; a word is looked up in some 30 segments in place of 10, for 30 µs more. Merges are done
 # bit by bit beside the lines that come in; the second number, at which all is merged at once,
@@ -83,12 +83,17 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         _make(path)
     # Before a log is made: one whose file has no name on the disk would be nobody's.
     sync_folder(path.parent)
-    used = wal.size(path) > 0
-    if used:
-        wal.settle(path)
-        _verify(path)
+    if not wal.size(path):
+        return _opened(path, used=False)
+    wal.settle(path)
+    # While it is open, no other connection that fails and is closed takes the log away with it.
+    with contextlib.closing(_verified(path)):
+        return _opened(path, used=True)
+
+
+def _opened(path: Path, *, used: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
     try:
         _check(connection, path)
@@ -118,12 +123,27 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=ro",
         uri=True,
-        timeout=_BUSY_SECONDS,
+        timeout=BUSY_SECONDS,
         isolation_level=None,
         check_same_thread=False,
     )
     connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def skip_blocks(connection: sqlite3.Connection, number: int) -> None:
+    """Lets no block be numbered below `number` any more: lines that are lost had such ids."""
+    connection.execute("CREATE TABLE skipped (below INTEGER NOT NULL)")
+    connection.execute("INSERT INTO skipped VALUES (?)", (number,))
+
+
+def first_number(connection: sqlite3.Connection) -> int:
+    """The lowest number that a new block may have; few files have been repaired so far."""
+    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'skipped'").fetchone():
+        return 0
+    query = "SELECT max(below) FROM skipped WHERE typeof(below) = 'integer' AND below < 1 << 48"
+    (below,) = connection.execute(query).fetchone()  # what rotted counts for nothing
+    return int(below or 0)
 
 
 def missing_features() -> str:
@@ -170,18 +190,30 @@ def _make(path: Path) -> None:
     staged.rename(path)
 
 
-def _verify(path: Path) -> None:
+def _verified(path: Path) -> sqlite3.Connection:
     """Looks at a file through the log beside it before anything of either is changed.
+
+    Returns:
+        The connection that has looked; it reads only.
 
     Raises:
         sqlite3.Error: they cannot be read together.
         Unavailable: they do not belong together.
     """
-    with contextlib.closing(open_for_reading(path)) as connection:
+    connection = open_for_reading(path)
+    try:
         _check(connection, path)
-        first_ns, last_ns = connection.execute(
-            "SELECT (SELECT min(first_ns) FROM block), (SELECT max(last_ns) FROM block)"
-        ).fetchone()
+        _check_day(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_day(connection: sqlite3.Connection, path: Path) -> None:
+    first_ns, last_ns = connection.execute(
+        "SELECT (SELECT min(first_ns) FROM block), (SELECT max(last_ns) FROM block)"
+    ).fetchone()
     day = times.parse_day(path.name.removesuffix(SUFFIX))
     if day is None or first_ns is None:
         return
@@ -192,7 +224,7 @@ def _verify(path: Path) -> None:
 def _look_for_lost(connection: sqlite3.Connection, path: Path) -> None:
     _, recovered, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     if wal.lost_transactions(path, recovered):
-        wal.keep_damaged(path)
+        wal.keep_damaged(path, recovered)
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:

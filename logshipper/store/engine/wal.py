@@ -4,13 +4,18 @@ import os
 import shutil
 import struct
 from collections.abc import Iterator
+from itertools import chain, count
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from wharfinger.files import sync_file, sync_folder
 
 SUFFIX: Final = "-wal"
 ORPHAN: Final = ".orphan"
 DAMAGED: Final = ".damaged"
-_BESIDE: Final = (SUFFIX, "-shm", "-journal")
+# Begins like a file that is being made: what a crash leaves of it goes as that does.
+_STAGED: Final = ".new-damaged"
+BESIDE: Final = (SUFFIX, "-shm", "-journal")
 _CHUNK_BYTES: Final = 1 << 20
 # https://www.sqlite.org/fileformat2.html#walformat: magic, version, page size, checkpoints, salts;
 # then before each page its number, the size of the file if it ends a transaction, the salts.
@@ -65,11 +70,41 @@ def lost_transactions(path: Path, recovered: int) -> int:
     return sum(recovered <= at < own[-1] and frames[at].ends for at in own)
 
 
-def keep_damaged(path: Path) -> None:
-    """Copies a log before SQLite writes over what it could not read; the first copy stays."""
-    copy = _log(path).with_name(_log(path).name + DAMAGED)
-    if not copy.exists():
-        shutil.copyfile(_log(path), copy)
+def keep_damaged(path: Path, recovered: int) -> None:
+    """Copies a log before SQLite writes over what it could not read, if no copy has that yet.
+
+    Args:
+        path: the day's file.
+        recovered: frames that SQLite counts in its log.
+
+    Raises:
+        OSError: there is no room for a copy, or the disk does not take it.
+    """
+    log = _log(path)
+    if any(_holds(copy, log, recovered) for copy in log.parent.glob(f"{log.name}{DAMAGED}*")):
+        return
+    staged = path.with_name(path.name + _STAGED)
+    try:
+        shutil.copyfile(log, staged)
+        sync_file(staged)
+    except OSError:
+        staged.unlink(missing_ok=True)
+        raise
+    staged.rename(_unused(log, DAMAGED))
+    sync_folder(log.parent)
+
+
+def _holds(copy: Path, log: Path, recovered: int) -> bool:
+    """Whether a copy has all that is in a log behind the frames that were recovered."""
+    with copy.open("rb") as held, log.open("rb") as file:
+        _, page_size, *_ = _HEADER.unpack(file.read(_HEADER.size))
+        at = _HEADER.size + recovered * (_FRAME.size + page_size)
+        held.seek(at)
+        file.seek(at)
+        while data := file.read(_CHUNK_BYTES):
+            if held.read(_CHUNK_BYTES) != data:
+                return False
+    return True
 
 
 def size(path: Path) -> int:
@@ -83,13 +118,13 @@ def size(path: Path) -> int:
 def set_aside(path: Path) -> None:
     """Makes way for a new file: SQLite would take what is left of one of its name for its own."""
     if size(path):
-        _log(path).rename(path.with_name(path.name + SUFFIX + ORPHAN))
+        _log(path).rename(_unused(_log(path), ORPHAN))
     discard(path)
 
 
 def discard(path: Path) -> None:
     """Deletes what lies beside a day's file."""
-    for suffix in _BESIDE:
+    for suffix in BESIDE:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
@@ -117,6 +152,13 @@ def _frames(path: Path) -> Iterator[Frame]:
                 return  # the header was written for a new round, which has no frame yet
             yield Frame(size > 0, (own[0], own[1]))
             at += _FRAME.size + page_size
+
+
+def _unused(log: Path, mark: str) -> Path:
+    """A name to keep a log by: what was kept before stays."""
+    names = chain([mark], (f"{mark}-{number}" for number in count(2)))
+    paths = (log.with_name(log.name + name) for name in names)
+    return next(path for path in paths if not path.exists())
 
 
 def _log(path: Path) -> Path:

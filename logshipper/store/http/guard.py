@@ -24,7 +24,7 @@ from logshipper.store.query.turns import ASKER
 MAX_OPEN: Final = 64
 _STALLED_SECONDS: Final = 120.0
 # These go on for long: that they have begun is noted as well.
-_TAILS: Final = frozenset({"tail", "loki tail"})
+_TAILS: Final = frozenset({"tail", "loki tail", "/events"})
 _STREAMS: Final = frozenset({"export", *_TAILS})
 
 # Asked by what has no certificate, and telling nothing of what is stored.
@@ -117,16 +117,25 @@ class Guard:
         """What holds for every request, as a middleware of aiohttp."""
         resource = request.match_info.route.resource
         place = "" if resource is None else resource.canonical
+        caller = None
         try:
             if place in _FOR_OPERATORS:
-                self.door.check_operator(request)
+                caller = self.door.check_operator(request)
             elif place not in _FOR_MACHINES:
                 self.door.check_certificate(request)
             self.door.check_origin(request)
+            if caller is None:
+                return await handler(request)
+            # Events go on for long, so they end with the right to see them.
+            with self._answering(place, caller, request):
+                return await handler(request)
         except Denied as denied:
             self.count(denied, request)
             return refusal(denied)
-        return await handler(request)
+        except ConnectionError:
+            if request.transport is not None and not request.transport.is_closing():
+                raise
+            return web.Response()  # the asker has gone, and nobody has to look at that
 
     async def prepared(self, _request: web.Request, response: web.StreamResponse) -> None:
         """What every answer says of itself, as a signal of aiohttp: other sites may not load it."""

@@ -1,6 +1,5 @@
 """Signing in from a browser, and out; and who one is."""
 
-import asyncio
 import time
 from typing import Final
 
@@ -9,7 +8,10 @@ from aiohttp import web
 
 from logshipper.store.access.audit import Audit
 from logshipper.store.access.callers import Caller, Denied
+from logshipper.store.http import shortbody
 from logshipper.store.http.guard import Guard, caller_of, refusal
+from logshipper.store.model import TooLarge
+from wharfinger.errors import Rejected
 
 _BODY_BYTES: Final = 4_096
 _READ_SECONDS: Final = 10.0
@@ -80,15 +82,12 @@ async def _shown(request: web.Request) -> str:
     """The token in a body, which has to say that it is JSON: no form of another site can."""
     if request.content_type != _JSON:
         raise Denied(415, "login", "this is no JSON", f"send Content-Type: {_JSON}")
-    body = b""
     try:
-        async with asyncio.timeout(_READ_SECONDS):
-            async for chunk in request.content.iter_any():
-                body += chunk
-                if len(body) > _BODY_BYTES:
-                    raise Denied(413, "login", "no token is as long as this", "send the token")
+        body = await shortbody.read(request, _BODY_BYTES, _READ_SECONDS)
         return msgspec.json.decode(body, type=_Login).token
-    except (TimeoutError, msgspec.MsgspecError, UnicodeDecodeError, web.RequestPayloadError):
+    except TooLarge:
+        raise Denied(413, "login", "no token is as long as this", "send the token") from None
+    except (Rejected, msgspec.MsgspecError, UnicodeDecodeError):
         raise Denied(400, "login", "the body holds no token", 'send {"token":"..."}') from None
 
 

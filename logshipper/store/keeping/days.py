@@ -5,8 +5,9 @@ import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from logshipper.store.engine import swap
 from logshipper.store.engine.schema import SUFFIX
-from logshipper.store.keeping import rows, swap
+from logshipper.store.keeping import rows
 from logshipper.store.keeping.places import DayPlace
 from logshipper.store.lines import times
 from wharfinger import levels

@@ -17,7 +17,8 @@ from logshipper.store.model import Found, Key
 from logshipper.store.query import identity
 from logshipper.store.query.archive import Archive
 from logshipper.store.query.language import Query
-from logshipper.store.query.search import Effort, Order
+from logshipper.store.query.order import Order
+from logshipper.store.query.search import Effort
 
 _AT_ONCE: Final = 10_000
 _FOREVER_SECONDS: Final = 1e9

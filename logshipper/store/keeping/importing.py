@@ -12,12 +12,12 @@ import aiohttp
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from logshipper.store.engine import retention
+from logshipper.store.engine import retention, swap
 from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.intake import Intake
 from logshipper.store.engine.retention import Limits
 from logshipper.store.engine.writer import Writer
-from logshipper.store.keeping import bodies, swap
+from logshipper.store.keeping import bodies
 from logshipper.store.keeping.bodies import Body, Parsed
 from logshipper.store.lines import times
 from logshipper.store.metrics import Metrics
@@ -140,7 +140,11 @@ async def into_files(folder: Folder, limits: Limits, tenant: str) -> AsyncIterat
         folder: where to.
         limits: the store's own.
         tenant: whose lines they are.
+
+    Raises:
+        Conflict: a repair was interrupted, and cannot be ended.
     """
+    swap.finish_all(folder.root)
     metrics = Metrics(CollectorRegistry())
     intake = Intake(1 << 30, metrics)
     writer = Writer(folder, intake, limits, metrics)

@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from logshipper.store.config import Config
+from logshipper.store.engine import swap
 from logshipper.store.engine.folder import Folder
-from logshipper.store.keeping import blocking, days, places, repair, rows, swap
+from logshipper.store.keeping import blocking, days, places, repair, rows
 from logshipper.store.keeping.inspection import Inspection
 from logshipper.store.keeping.places import DayPlace
 from logshipper.store.keeping.progress import Progress

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from logshipper.store.engine import block, schema
+from logshipper.store.engine import block, schema, wal
 from logshipper.store.engine.block import Columns
 from logshipper.store.keeping import accounts, rows, words
 from logshipper.store.keeping.accounts import Accounts
@@ -17,7 +17,7 @@ from logshipper.store.keeping.salvage import Salvage, summarized
 from wharfinger.errors import Unavailable
 
 _BLOCKS_AT_ONCE: Final = 50
-_BESIDE: Final = ("-wal", "-shm", "-journal", schema.STAGED)
+_BESIDE: Final = (*wal.BESIDE, schema.STAGED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +205,10 @@ class _Rebuild:
             "INSERT INTO roll VALUES (?, ?, ?, ?)",
             ((*key, count) for key, count in sorted(self._counted.roll.items())),
         )
+        # Links to lines that are lost must not lead to others.
+        first = self._salvage.first_number
+        if self._connection.execute("SELECT max(id) FROM block").fetchone() < (first - 1,):
+            schema.skip_blocks(self._connection, first)
         highs: dict[int, int] = {}
         for source, _, high, _ in self._salvage.spans.values():
             highs[source] = max(highs.get(source, -1), high)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from logshipper.store.keeping import rebuild, swap
+from logshipper.store.engine import swap
+from logshipper.store.keeping import rebuild
 from logshipper.store.keeping.inspection import Inspection
 from logshipper.store.keeping.places import DayPlace
 from logshipper.store.keeping.progress import Progress

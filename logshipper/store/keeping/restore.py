@@ -1,5 +1,6 @@
 """Brings days of a backup back into the data folder of a store that is stopped."""
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Sequence
@@ -7,17 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from logshipper.store.engine import swap, wal
 from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.schema import SUFFIX
-from logshipper.store.keeping import backup, swap
+from logshipper.store.keeping import backup
 from logshipper.store.keeping.manifest import Entry
 from logshipper.store.keeping.progress import Progress
 from logshipper.store.lines import times
-from wharfinger.errors import Rejected, Unavailable
+from wharfinger.errors import Conflict, Rejected, Unavailable
 from wharfinger.files import sync_folder
 
 _CHUNK_BYTES: Final = 1 << 20
-_STAGED: Final = ".restored-"
 
 
 @dataclass(slots=True)
@@ -58,19 +59,15 @@ def restore(
         Rejected: the backup has no such day.
         Unavailable: a copy is not what it was, or cannot be written; its day is as it was.
     """
-    told = backup.read(path)
-    chosen = [
-        entry for entry in told.days if list(wanted) == [entry.tenant, entry.day][: len(wanted)]
-    ]
-    if not chosen:
-        raise Rejected(f"{path} has no {' '.join(wanted) or 'days'}"[:200])
     done = Restored()
-    for entry in chosen:
+    for entry in _chosen(path, wanted):
         name = f"{entry.tenant} {entry.day}"
         day = times.parse_day(entry.day)
         if day is None:
             raise Rejected(f"{path} names a day that does not exist: {entry.day}")
         target = folder.path(entry.tenant, day)
+        with contextlib.suppress(Conflict):  # a new file that is there since is one in the way
+            swap.finish(target)
         if target.exists() and not replace:
             done.present.append(name)
             continue
@@ -86,8 +83,19 @@ def restore(
     return done
 
 
+def _chosen(path: Path, wanted: Sequence[str]) -> list[Entry]:
+    chosen = [
+        entry
+        for entry in backup.read(path).days
+        if list(wanted) == [entry.tenant, entry.day][: len(wanted)]
+    ]
+    if not chosen:
+        raise Rejected(f"{path} has no {' '.join(wanted) or 'days'}"[:200])
+    return chosen
+
+
 def _bring(copy: Path, entry: Entry, target: Path, stamp: str, done: Restored) -> None:
-    staged = target.with_name(f"{target.name}{_STAGED}{stamp}")
+    staged = target.with_name(f"{target.name}{swap.RESTORED}{stamp}")
     try:
         hashed = hashlib.sha256()
         with copy.open("rb") as source, staged.open("wb") as to:
@@ -102,7 +110,8 @@ def _bring(copy: Path, entry: Entry, target: Path, stamp: str, done: Restored) -
         if target.exists():
             done.replaced.append(swap.swap(target, staged, stamp, swap.REPLACED))
         else:
-            swap.clear(target)
+            # A log that has lost its file holds lines that no backup has.
+            wal.set_aside(target)
             staged.rename(target)
             sync_folder(target.parent)
     finally:

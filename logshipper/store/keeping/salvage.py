@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
-from logshipper.store.engine import block, wal
+from logshipper.store.engine import block, schema, wal
 from logshipper.store.engine.block import Body, Columns, Head, Summary
 from logshipper.store.keeping import accounts, pages, rows, words
 from logshipper.store.keeping.pages import Pages, Place
@@ -58,6 +58,7 @@ class Salvage:
         foreign: digests of ids without an order, in the order they came.
         roll: what the roll-up says; empty if it cannot be read.
         last_indexed: the last block that the index names, -1 for none; None if it cannot be read.
+        first_number: above the numbers of all blocks that were ever there, as far as is known.
         doubts: what could not be read, table by table.
     """
 
@@ -69,6 +70,7 @@ class Salvage:
         self.foreign: list[str] = []
         self.roll: dict[tuple[int, str, int], int] = {}
         self.last_indexed: int | None = None
+        self.first_number = 0
         self.doubts: dict[str, str] = {}
         self._path = path
         self._log = path.with_name(f"{path.name}{wal.SUFFIX}") if log is None else log
@@ -150,6 +152,9 @@ class Salvage:
         self.foreign = [digest for (digest,) in digests]
         with contextlib.suppress(sqlite3.Error):
             self.last_indexed = words.last_block(connection)
+            self.first_number = self.last_indexed + 1
+        with contextlib.suppress(sqlite3.Error):
+            self.first_number = max(self.first_number, schema.first_number(connection))
 
     def _doubt(self, table: str, why: str) -> None:
         if why:
@@ -168,6 +173,7 @@ class Salvage:
             self._take(Pages(file, log, view, size))
         for number in self._found.blocks:
             self.times.setdefault(number, None)
+        self.first_number = max(self.first_number, *(number + 1 for number in self.times), 0)
         if not self.times.keys() or self.doubts.keys() & {"file", "block"}:
             self._take_open()
         for row_id, (_, *labels) in self._of(_STREAM):

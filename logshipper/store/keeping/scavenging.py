@@ -35,7 +35,7 @@ def scavenged(path: Path) -> Iterator[Sequence[Found]]:
 
 def _streams_beside(path: Path) -> dict[int, Stream]:
     """The names of the streams of a damaged log, which the file has that it was copied from."""
-    file = path.with_name(path.name.removesuffix(f"{wal.SUFFIX}{wal.DAMAGED}"))
+    file = path.with_name(path.name.partition(f"{wal.SUFFIX}{wal.DAMAGED}")[0])
     if file == path or not file.is_file():
         return {}
     with rows.opened(file) as connection:

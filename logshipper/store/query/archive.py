@@ -12,11 +12,13 @@ from logshipper.store.engine.reader import DayReader, open_day
 from logshipper.store.lines import times
 from logshipper.store.model import BadQuery, Filters, Hit, Key, LabelMatcher, Line, Stream
 from logshipper.store.query import counting, fitting, plan
+from logshipper.store.query.backend import PAGE_CHARACTERS
 from logshipper.store.query.counting import DayCount
 from logshipper.store.query.language import Query
+from logshipper.store.query.order import Order
 from logshipper.store.query.plan import Plan
 from logshipper.store.query.runs import Runs
-from logshipper.store.query.search import DaySearch, Effort, Order
+from logshipper.store.query.search import DaySearch, Effort
 from logshipper.store.query.tally import Tally
 from logshipper.store.query.tokenizer import Tokenizer
 from wharfinger.errors import Unavailable
@@ -63,9 +65,9 @@ class Archive:
         for day in self._days(tenant, query.filters, order):
             with self._reading(tenant, day) as reader:
                 if reader is not None:
-                    left = replace(order, limit=order.limit - len(hits))
+                    left = order.left(hits)
                     hits += DaySearch(reader, day, prepared, left, effort).hits()
-            if len(hits) >= order.limit:
+            if order.is_filled(hits):
                 break
         return hits
 
@@ -89,8 +91,10 @@ class Archive:
         # As they stand: a name that ends with a star would be a prefix in `Filters.streams`.
         labels = tuple(LabelMatcher(name, (getattr(hit.line.stream, name),)) for name in names)
         query = Query(filters=Filters(labels=labels))
-        older = Order(newest_first=True, beyond=hit.key, limit=before)
-        newer = Order(newest_first=False, beyond=hit.key, limit=after)
+        older = Order(
+            newest_first=True, beyond=hit.key, limit=before, limit_characters=PAGE_CHARACTERS
+        )
+        newer = replace(older, newest_first=False, limit=after)
         found = self.search(tenant, query, older, effort) if before else []
         return found[::-1], (self.search(tenant, query, newer, effort) if after else [])
 

@@ -4,10 +4,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from logshipper.store.model import Found, Stream
 from logshipper.store.query.language import Query
+
+# Lines may be long, and a reply stands in memory as a whole, several times over. The line with
+# which a page has so many characters is its last one.
+PAGE_CHARACTERS: Final = 16 * 2**20
 
 # For a field, its values; lines where they were counted, else None.
 FieldValues = Mapping[str, Mapping[str, int | None]]
@@ -18,7 +22,7 @@ class Paging:
     """Which lines of those that fit.
 
     Attributes:
-        limit: so many.
+        limit: so many, or fewer if they are long.
         newest_first: downward in time.
         beyond: only lines after the one with this id, in that order; empty from the beginning.
     """

@@ -12,9 +12,17 @@ from logshipper.store.lines import times
 from logshipper.store.model import STREAM_FIELDS, Found, Hit, Key, Stream
 from logshipper.store.query import identity, tail
 from logshipper.store.query.archive import Archive
-from logshipper.store.query.backend import Context, FieldValues, Histogram, Page, Paging
+from logshipper.store.query.backend import (
+    PAGE_CHARACTERS,
+    Context,
+    FieldValues,
+    Histogram,
+    Page,
+    Paging,
+)
 from logshipper.store.query.language import Query
-from logshipper.store.query.search import BUDGET_SECONDS, Effort, Order, too_long
+from logshipper.store.query.order import Order
+from logshipper.store.query.search import BUDGET_SECONDS, Effort, too_long
 from logshipper.store.query.shared import Shared
 from logshipper.store.query.tail import Follower, Tails
 from logshipper.store.query.tally import Kind, Tally
@@ -56,14 +64,14 @@ class Embedded:
         """See `Backend`."""
         place = identity.parse(paging.beyond) if paging.beyond else None
 
-        def ask(effort: Effort) -> list[Hit]:
+        def ask(effort: Effort) -> Page:
             beyond = None if place is None else self._archive.line(tenant, *place).key
             # One more than asked for tells whether there are more.
-            order = Order(paging.newest_first, beyond, paging.limit + 1)
-            return self._archive.search(tenant, query, order, effort)
+            order = Order(paging.newest_first, beyond, paging.limit + 1, PAGE_CHARACTERS)
+            hits = self._archive.search(tenant, query, order, effort)
+            return Page(_found(hits[: paging.limit]), order.is_filled(hits))
 
-        hits = await self._ask(ask)
-        return Page(_found(hits[: paging.limit]), len(hits) > paging.limit)
+        return await self._ask(ask)
 
     async def context(self, tenant: str, identity_: str, before: int, after: int) -> Context:
         """See `Backend`."""
@@ -140,13 +148,13 @@ class Embedded:
         """See `Backend`."""
         beyond: Key | None = None
         while True:
-            order = Order(newest_first, beyond, _EXPORT_LINES)
+            order = Order(newest_first, beyond, _EXPORT_LINES, PAGE_CHARACTERS)
             hits = await self._ask(
                 lambda effort, order=order: self._archive.search(tenant, query, order, effort),  # type: ignore[misc]
                 seconds=_EXPORT_SECONDS,
             )
             yield _found(hits)
-            if len(hits) < _EXPORT_LINES:
+            if not order.is_filled(hits):
                 return
             beyond = hits[-1].key
 

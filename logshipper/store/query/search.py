@@ -11,6 +11,7 @@ from logshipper.store.model import BadQuery, Filters, Hit, Key, Line
 from logshipper.store.query import fitting, literals
 from logshipper.store.query import plan as planning
 from logshipper.store.query.language import Regex
+from logshipper.store.query.order import Order, size
 from logshipper.store.query.plan import Plan
 from logshipper.store.query.regexes import Matcher
 
@@ -89,21 +90,6 @@ def too_long(seconds: float) -> BadQuery:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Which lines come first, and from where.
-
-    Attributes:
-        newest_first: downward in time.
-        beyond: only lines after this place in that order; None from the beginning.
-        limit: so many lines.
-    """
-
-    newest_first: bool = True
-    beyond: Key | None = None
-    limit: int = 100
-
-
 class DaySearch:
     """One query on one day.
 
@@ -132,6 +118,7 @@ class DaySearch:
         self._from, self._to = _window(filters, order)
         self._levels = planning.level_bits(filters)
         self._hits: list[Hit] = []
+        self._characters = 0
 
     def hits(self) -> list[Hit]:
         """The lines, in the order asked for.
@@ -217,7 +204,10 @@ class DaySearch:
             kept.sort(key=lambda at: (head.times_ns[at], at), reverse=self._order.newest_first)
             del kept[self._order.limit :]
         self._take(entry.id, head, body or self._reader.body(entry.id), kept)
-        if len(self._hits) > 2 * self._order.limit + 1000:
+        most = self._order.limit_characters
+        if len(self._hits) > 2 * self._order.limit + 1000 or (
+            most is not None and self._characters > 2 * most
+        ):
             self._prune()
 
     def _take(self, number: int, head: Head, body: Body, lines: list[int]) -> None:
@@ -225,7 +215,9 @@ class DaySearch:
         for at in fitting.texts(self._plan, body, lines, self._effort.matching):
             stream = self._reader.streams[head.stream_ids[at]]
             line = Line(head.times_ns[at], stream, head.levels[at], body.messages[at], extras[at])
-            self._hits.append(Hit(self._day, Key(line.time_ns, number, at), line))
+            hit = Hit(self._day, Key(line.time_ns, number, at), line)
+            self._hits.append(hit)
+            self._characters += size(hit)
 
     def _head_fits(self, head: Head, at: int, number: int) -> bool:
         time_ns = head.times_ns[at]
@@ -240,7 +232,9 @@ class DaySearch:
         return key < beyond if self._order.newest_first else key > beyond
 
     def _is_full(self) -> bool:
-        return len(self._hits) >= self._order.limit
+        most = self._order.limit_characters
+        enough = most is not None and self._characters >= most
+        return enough or len(self._hits) >= self._order.limit
 
     def _worst(self) -> Key | None:
         """The place of the last line that is in, when there are enough."""
@@ -250,8 +244,8 @@ class DaySearch:
         return self._hits[-1].key
 
     def _prune(self) -> None:
-        self._hits.sort(key=lambda hit: hit.key, reverse=self._order.newest_first)
-        del self._hits[self._order.limit :]
+        self._order.cut(self._hits)
+        self._characters = sum(map(size, self._hits))
 
 
 def window(filters: Filters) -> tuple[int, int]:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from logshipper.store.metrics import Metrics
-from logshipper.store.model import LINE_BITS, Document, Hit, Key
+from logshipper.store.model import LINE_BITS, Document, Hit, Key, Stream
 from logshipper.store.query import plan as planning
+from logshipper.store.query.order import size
 from logshipper.store.query.plan import Plan
 from logshipper.store.query.search import Effort
 
 QUEUED_HITS: Final = 2_000
-QUEUED_CHARACTERS: Final = 16 * 2**20
+QUEUED_CHARACTERS: Final = 4 * 2**20
 _LINE_MASK: Final = (1 << LINE_BITS) - 1
 
 
@@ -40,12 +41,14 @@ class Follower:
 
     def put(self, hits: Sequence[Hit]) -> None:
         """Takes hits; on the event loop."""
+        self._dropped += max(0, len(hits) - self.limit)
+        hits = hits[-self.limit :]
         self._hits.extend(hits)
-        self._characters += sum(map(_size, hits))
+        self._characters += sum(map(size, hits))
         excess = max(0, len(self._hits) - self.limit)
-        dropped = sum(map(_size, self._hits[:excess]))
+        dropped = sum(map(size, self._hits[:excess]))
         while self._characters - dropped > self.limit_characters:
-            dropped += _size(self._hits[excess])
+            dropped += size(self._hits[excess])
             excess += 1
         if excess:
             del self._hits[:excess]
@@ -66,10 +69,6 @@ class Follower:
             hits, dropped = self._hits, self._dropped
             self._hits, self._dropped, self._characters = [], 0, 0
             yield hits, dropped
-
-
-def _size(hit: Hit) -> int:
-    return len(hit.line.message) + len(hit.line.extra)
 
 
 class Tails:
@@ -118,20 +117,31 @@ class Tails:
         self._loop.call_soon_threadsafe(self._hand_out, followers, hits)
 
     def _hand_out(self, followers: Sequence[Follower], hits: Sequence[Hit]) -> None:
-        for follower in followers:
-            fitting = [hit for hit in hits if fits(follower.plan, hit)]
-            if fitting:
-                follower.put(fitting)
+        follower, *others = followers
+        if kept := fitting(follower.plan, hits):
+            follower.put(kept)
+        if others:
+            # One at a time: many followers of many lines must not keep all requests waiting.
+            self._loop.call_soon(self._hand_out, others, hits)
 
 
-def fits(plan: Plan, hit: Hit) -> bool:
-    """Whether a line fits but for regular expressions, which run elsewhere."""
-    line, filters = hit.line, plan.filters
-    return (
-        planning.accepts_level(filters, line.level)
-        and planning.accepts_stream(filters, line.stream)
-        and planning.accepts_text(plan, line.message, line.extra)
-    )
+def fitting(plan: Plan, hits: Sequence[Hit]) -> list[Hit]:
+    """The lines that fit but for regular expressions, which run elsewhere."""
+    filters, levels = plan.filters, planning.level_bits(plan.filters)
+    known: dict[Stream, bool] = {}  # of few streams come many lines
+    kept: list[Hit] = []
+    for hit in hits:
+        line = hit.line
+        if not 1 << line.level & levels:
+            continue
+        taken = known.get(line.stream)
+        if taken is None:
+            taken = known[line.stream] = planning.accepts_stream(filters, line.stream)
+        if taken and (
+            not plan.checks_text or planning.accepts_text(plan, line.message, line.extra)
+        ):
+            kept.append(hit)
+    return kept
 
 
 def matching(plan: Plan, hits: Sequence[Hit], effort: Effort) -> list[Hit]:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wharfinger import levels
@@ -100,6 +100,7 @@ def test_values_by_their_number_with_a_share() -> None:
     st.integers(0, 200),
     st.booleans(),
 )
+@example({after(0): {"fatal": 58, "error": 1}}, 66, True)
 def test_no_bar_is_wider_than_its_room(
     buckets: dict[datetime, dict[str, int]], columns: int, colours: bool
 ) -> None:

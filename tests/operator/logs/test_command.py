@@ -47,6 +47,24 @@ async def on_terminal(*arguments: str, **options: Any) -> str:
     return read.decode()
 
 
+async def test_who_finds_nothing_is_told(store: Store) -> None:
+    await store.add("one", app="shop")
+    ours, theirs = os.openpty()
+    for wanted, told in (("shop", b""), ("shpo", b"nothing was found since")):
+        for ways in ([], ["--histogram"], ["--top", "app"], ["-C", "1"]):
+            process = await started(
+                "--url", store.url, "--since", "1h", "--app", wanted, *ways, stdout=theirs
+            )
+            _, stderr = await process.communicate()
+            assert told in stderr
+            assert bool(stderr) == bool(told)
+            assert process.returncode == 0
+    piped = await started("--url", store.url, "--app", "shpo")
+    assert await piped.communicate() == (b"", b"")
+    os.close(ours)
+    os.close(theirs)
+
+
 async def test_on_a_terminal_there_are_colours_and_nothing_else(store: Store) -> None:
     await store.add(HOSTILE, "boom\n at 1\n at 2\n at 3", level="error", app="\x1b]0;x\x07")
     shown = await on_terminal("--url", store.url, "red")

@@ -365,6 +365,17 @@ async def test_out_of_reach(tmp_path: Path) -> None:
                 await logs("--url", url, *arguments)
     with pytest.raises(ConfigError, match="write http://HOST:PORT"):
         await logs("--url", "nonsense")
+    with pytest.raises(ConfigError, match="write http://HOST:PORT"):
+        await logs("--url", "localhost:7280")
+
+
+async def test_values_that_were_not_counted_are_there(capsys: pytest.CaptureFixture[str]) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.json_response({"app": {"shop": None}})
+
+    async with served(answer) as url:
+        assert await logs("--url", url, "--fields", "--fail-empty") is Exit.OK
+    assert "shop" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

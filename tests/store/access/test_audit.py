@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,33 @@ async def test_a_file_that_cannot_be_written_turns_health_red(make: Make, tmp_pa
     await until(red, timeout_seconds=10, what="health is red")
     lost = store.scope.metrics.get_sample_value("wharfinger_logstore_audit_lost_lines_total")
     assert lost == 1
+
+
+async def test_half_a_line_spoils_no_other(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: whole(fd, data[:9]))
+    await store.get("/api/whoami", headers=OPS)
+    await until(
+        lambda: _true("part of the line" in store.scope.health.report().why),
+        timeout_seconds=10,
+        what="health is red",
+    )
+    monkeypatch.setattr(os, "write", whole)
+    for _ in range(2):
+        await store.get("/api/whoami", headers=OPS)
+    await until(
+        lambda: _true(store.scope.health.report().healthy), timeout_seconds=10, what="green again"
+    )
+    half, *others = (tmp_path / "audit").read_bytes().splitlines()
+    assert len(half) == 9
+    assert [json.loads(line)["event"] for line in others] == ["whoami answered"] * len(others)
+    assert others
+
+
+async def _true(value: bool) -> bool:
+    return value
 
 
 async def test_a_disk_that_hangs_takes_no_memory(

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from pathlib import Path
 
 import pytest
 from aiohttp.http_exceptions import BadHttpMessage
@@ -134,7 +133,10 @@ async def test_what_cannot_be_read_fills_no_log(caplog: pytest.LogCaptureFixture
 
 @pytest.mark.parametrize("endpoint", ["tail", "export"])
 async def test_who_takes_nothing_is_cut_off(
-    make: Make, endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    make: Make,
+    endpoint: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(guard, "_STALLED_SECONDS", 0.3)
     monkeypatch.setattr("logshipper.store.query.embedded._EXPORT_LINES", 10)
@@ -160,3 +162,6 @@ async def test_who_takes_nothing_is_cut_off(
     finally:
         writer.transport.abort()
     assert outcomes() == ["left"]
+    assert await store.get("/api/whoami")
+    # Nobody has to look at that.
+    assert [r.message for r in caplog.records if r.levelno >= logging.ERROR] == []

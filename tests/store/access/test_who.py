@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientError, WSMsgType, WSServerHandshakeError, encode_basic_auth
+from aiohttp.test_utils import make_mocked_request
 
+from logshipper.store.access import keyfile
+from logshipper.store.access.callers import Caller
+from logshipper.store.access.door import Door
+from logshipper.store.access.rereading import Rereading
+from logshipper.store.access.rules import Rules
 from tests.store.running import ACTION, Make, Store
 from wharfinger.operator.parts.process import until
 
@@ -124,6 +130,29 @@ async def test_a_revoked_token_ends_what_is_open(
     assert await status(store, OLD) == 401
     outcomes = [e["outcome"] for _, e in store.scope.events.since(0) if "outcome" in e]
     assert "revoked" in outcomes
+
+
+def test_a_certificate_whose_name_is_another_s_now_no_longer_reads() -> None:
+    door = Door(Rules(user_tenants={"alice": "team-a"}), keyfile.fresh())
+    request = make_mocked_request("GET", "/api/tail")
+    caller = Caller("team-a", "alice", "127.0.0.1", "certificate", ("certificate", "alice"))
+    assert door.holds(request, caller)
+    for rules in (Rules(user_tenants={"alice": "team-b"}), Rules(user_tenant="")):
+        door.rules = rules
+        assert not door.holds(request, caller)
+
+
+async def test_files_that_cannot_be_looked_at_turn_health_red(
+    make: Make, tokens: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("logshipper.store.who._STALE_SECONDS", 0.3)
+    store = await make(read_token_file=tokens)
+    monkeypatch.setattr(Rereading, "look", lambda _self: asyncio.Event().wait())
+
+    async def red() -> bool:
+        return "stale" in why(store, "file watch")
+
+    await until(red, timeout_seconds=10, what="health says that nobody looks")
 
 
 async def test_a_tail_of_a_token_that_stays_goes_on(make: Make, tokens: Path) -> None:
@@ -401,3 +430,53 @@ async def test_guesses_are_slowed_and_senders_beside_them_are_not(make: Make, to
     denied = [e for _, e in store.scope.events.since(0) if e["event"] == "request denied"]
     assert 1 <= len(denied) <= 12
     assert "guess-" not in json.dumps(denied)
+
+
+async def test_nobody_tries_tokens_of_senders_by_asking_who_they_are(
+    make: Make, tokens: Path
+) -> None:
+    store = await make(ingest_token_file=tokens)
+    for n in range(20):
+        headers = {"Authorization": f"Bearer guess-{n:04}"}
+        told = await store.get("/api/whoami", headers=headers)
+        assert told["may"] == ["read"]
+    assert (await store.get("/api/whoami", headers=OLD))["may"] == ["read"]  # not looked at
+    # Who reads by a token of their own guesses nothing.
+    other = await make(
+        ingest_token_file=tokens, read_token_file=tokens, data_dir=tokens.with_name("other")
+    )
+    for _ in range(20):
+        assert (await other.get("/api/whoami", headers=OLD))["may"] == ["read", "write"]
+
+
+async def test_who_asks_the_same_at_once_gets_their_own(make: Make, tokens: Path) -> None:
+    """Counts are shared between those who ask for the same; lines are named by ids alike."""
+    write(tokens, "one-token-1 one\nother-token-2 other\n")
+    store = await make(ingest_token_file=tokens, read_token_file=tokens)
+    one, other = ({"Authorization": f"Bearer {t}"} for t in ("one-token-1", "other-token-2"))
+    lines = [ACTION, '{"message":"secret of one","app":"a"}']
+    assert (await store.bulk(*lines * 3, headers=one)).status == 200
+    lines = [ACTION, '{"message":"secret of other","app":"b"}']
+    assert (await store.bulk(*lines, headers=other)).status == 200
+    (found,) = (await store.get("/api/search", headers=other))["hits"]
+    asked = {"q": "secret", "id": found["id"], "query": '{app=~".+"} |= "secret"'}
+    for path in (
+        "/api/histogram",
+        "/api/fields",
+        "/api/search",
+        "/api/context",
+        "/loki/api/v1/query_range",
+        "/loki/api/v1/labels",
+        "/loki/api/v1/label/app/values",
+        "/loki/api/v1/index/stats",
+    ):
+        answers = await asyncio.gather(
+            *(store.get(path, headers=who, params=asked) for who in (one, other, one, other))
+        )
+        told = [json.dumps(answer) for answer in answers]
+        assert told[0] == told[2], path
+        assert told[1] == told[3], path
+        assert "of one" not in told[1], path
+        assert "of other" not in told[0], path
+        if path != "/loki/api/v1/labels":
+            assert told[0] != told[1], path

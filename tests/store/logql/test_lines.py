@@ -15,7 +15,8 @@ from logshipper.store.query.archive import Archive
 from logshipper.store.query.logql import answers, entries, logfmt, parser, patterns
 from logshipper.store.query.logql.entries import Entry
 from logshipper.store.query.logql.translate import plain_count, translate
-from logshipper.store.query.search import Effort, Order
+from logshipper.store.query.order import Order
+from logshipper.store.query.search import Effort
 from tests.store.test_search import made, store
 
 LINES = [

@@ -144,10 +144,13 @@ def _bar(counts: Mapping[str, int], most: int, room: int, screen: Screen) -> str
         return f"{style}{drawn}{RESET}" if screen.colours and style and drawn else drawn
     parts: list[str] = []
     done, cells = 0, 0
+    # A single error among a million lines is seen: that is what the chart is for.
+    seen = {name for name in ("fatal", "error") if counts.get(name)}
     for name, count in counts.items():
         done += count
-        # A single error among a million lines is seen: that is what the chart is for.
-        end = max(round(done * room / most), cells + (count > 0 and name in {"fatal", "error"}))
+        end = max(round(done * room / most), cells + (name in seen))
+        seen.discard(name)
+        end = min(end, room - len(seen))
         block = "█" if screen.blocks else "#"
         if end > cells:
             parts.append(f"{STYLES.get(name, '')}{block * (end - cells)}{RESET}")

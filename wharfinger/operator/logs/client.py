@@ -212,7 +212,7 @@ class Store:
             yield
         except TimeoutError as error:
             raise Unavailable(f"log store {self.url}: it does not answer") from error
-        except aiohttp.InvalidURL as error:
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
             fix = "write http://HOST:PORT"
             raise ConfigError([Finding(f"--url {self.url}", "is no address", fix)]) from error
         except aiohttp.ClientConnectorCertificateError as error:

@@ -62,7 +62,9 @@ async def show_values(store: Store, parameters: Parameters, wish: Wish) -> int:
         drawn = _screen(wish)
         texts = (chart.values(name, counts[name], drawn, wish.values) for name in shown)
         terminal.write("\n".join(texts))
-    return max((sum(each or 0 for each in held.values()) for held in counts.values()), default=0)
+    # What was not counted is there all the same.
+    numbers = [[1 if each is None else each for each in held.values()] for held in counts.values()]
+    return max(map(sum, numbers), default=0)
 
 
 async def _fitting(

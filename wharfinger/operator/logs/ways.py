@@ -19,7 +19,7 @@ from wharfinger.operator.logs.pages import PATIENCE_SECONDS, lines, pages, persi
 from wharfinger.operator.logs.printing import Printer
 from wharfinger.operator.logs.question import Parameters
 from wharfinger.operator.logs.saving import Progress, save, suited
-from wharfinger.operator.logs.shown import Style
+from wharfinger.operator.logs.shown import Style, moment
 from wharfinger.operator.logs.wish import Wish
 
 # Questions for surroundings under way at once: the store has other readers.
@@ -41,6 +41,11 @@ async def logs(wish: Wish, access: Access) -> Exit:
         suited(wish.export)
     async with access.store() as store:
         found = await _done(store, parameters, wish, now)
+    if not found and wish.people and not (wish.quiet or wish.follow):
+        # Who mistypes a name must not take silence for a quiet night.
+        since = dict(parameters).get("from")
+        span = f" since {moment(since, wish.zone, 'seconds')}" if since else ""
+        terminal.complain(f"nothing was found{span}; --fields alone shows what there is")
     return Exit.EMPTY if wish.fail_empty and not found else Exit.OK
 
 

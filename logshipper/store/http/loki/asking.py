@@ -3,14 +3,17 @@
 import math
 from collections.abc import Iterable
 from typing import Final
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 from multidict import MultiDict, MultiMapping
 
+from logshipper.store.http import shortbody
 from logshipper.store.lines import times
 from logshipper.store.model import BadQuery
 from logshipper.store.query.logql import lexer, windows
 from logshipper.store.query.logql.windows import Moments
+from wharfinger.errors import Rejected
 
 MAX_LIMIT: Final = 10_000
 DEFAULT_LIMIT: Final = 100
@@ -18,6 +21,10 @@ _HOUR_NS: Final = 3600 * times.SECOND_NS
 _SECONDS_DIGITS: Final = 10  # a number of more digits is one of nanoseconds
 _DEFAULT_STEPS: Final = 250
 _LATEST_NS: Final = 2**62
+_FORM: Final = "application/x-www-form-urlencoded"
+_FORM_BYTES: Final = 64 * 1024
+_FORM_FIELDS: Final = 1_000
+_READ_SECONDS: Final = 10.0
 
 
 class Asking:
@@ -117,12 +124,21 @@ class Asking:
 
 
 async def asked(request: web.Request, now_ns: int) -> Asking:
-    """The parameters of a request: of the form that a POST holds, and of the query string."""
-    if request.method != "POST":
+    """The parameters of a request: of the form that a POST holds, and of the query string.
+
+    Raises:
+        BadQuery: the form is none.
+    """
+    if request.method != "POST" or request.content_type != _FORM:
         return Asking(request.query, now_ns)
-    form = await request.post()
+    try:
+        text = (await shortbody.read(request, _FORM_BYTES, _READ_SECONDS)).decode()
+        form = parse_qsl(text, keep_blank_values=True, max_num_fields=_FORM_FIELDS)
+    except (Rejected, ValueError) as error:
+        fix = "send as few short parameters as Grafana does"
+        raise BadQuery(f"this is no form: {error}", fix) from None
     given = MultiDict(request.query)
-    given.extend((name, value) for name, value in form.items() if isinstance(value, str))
+    given.extend(form)
     return Asking(given, now_ns)
 
 

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import Final
 
 from logshipper.store.model import STREAM_FIELDS, BadQuery, Found, Stream
-from logshipper.store.query.backend import Counting, Paging
+from logshipper.store.query.backend import PAGE_CHARACTERS, Counting, Paging
 from logshipper.store.query.logql import entries
 from logshipper.store.query.logql.entries import Entry, stream_labels
 from logshipper.store.query.logql.evaluate import MAX_SERIES, evaluate, ranges
@@ -54,17 +54,23 @@ class Answers:
         """The first so many lines.
 
         Raises:
-            BadQuery: it takes too long.
+            BadQuery: it takes too long, or the lines are.
         """
         if not asked.stages:
             paging = Paging(limit, newest_first=newest_first)
             page = await self._backend.search(tenant, asked.query, paging)
+            if page.more and len(page.lines) < limit:
+                raise _too_long()
             return [entries.entry(found) for found in page.lines]
         kept: list[Entry] = []
+        characters = 0
         looked = self._looked(tenant, asked, newest_first=newest_first)
         async with aclosing(looked):
             async for some in looked:
                 kept += some
+                characters += sum(len(one.line) for one in some)
+                if characters > 2 * PAGE_CHARACTERS:
+                    raise _too_long()
                 if len(kept) >= limit:
                     break
         return kept[:limit]
@@ -156,6 +162,11 @@ class Answers:
                         "narrow the time, or group by labels of streams only",
                     )
                 yield await asyncio.to_thread(passed, found, asked)
+
+
+def _too_long() -> BadQuery:
+    # Grafana takes fewer lines than it asked for for all that there are.
+    return BadQuery("so many lines of this length are too much for one answer", "ask for fewer")
 
 
 def passed(found: Sequence[Found], asked: Asked) -> list[Entry]:

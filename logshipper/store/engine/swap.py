@@ -8,15 +8,17 @@ import os
 from pathlib import Path
 from typing import Final
 
+from logshipper.store.engine import schema, wal
 from wharfinger.errors import Conflict
 from wharfinger.files import sync_folder
 
 DAMAGED: Final = ".damaged-"
 REPAIRED: Final = ".repaired-"
 REPLACED: Final = ".replaced-"
+# Begins like a file that is being made: where nothing was swapped yet it goes as that does.
+RESTORED: Final = f"{schema.STAGED}-restored-"
 KEPT: Final = (DAMAGED, REPLACED)
-_LOG: Final = "-wal"
-_BESIDE: Final = (_LOG, "-shm", "-journal")
+_MARKS: Final = ((REPAIRED, DAMAGED), (RESTORED, REPLACED))
 
 
 def staged(path: Path, stamp: str) -> Path:
@@ -58,16 +60,16 @@ def swap(path: Path, new: Path, stamp: str, mark: str = DAMAGED) -> Path:
     adopt(new, path)
     with new.open("rb") as file:
         os.fsync(file.fileno())
-    log = path.with_name(path.name + _LOG)
+    log = path.with_name(path.name + wal.SUFFIX)
     has_log = log.exists() and log.stat().st_size > 0
     if has_log:
-        os.link(log, old.with_name(old.name + _LOG))
+        os.link(log, old.with_name(old.name + wal.SUFFIX))
     os.link(path, old)
     sync_folder(path.parent)
     if has_log:
         path.unlink()
         sync_folder(path.parent)
-    clear(path)
+    wal.discard(path)
     sync_folder(path.parent)
     new.rename(path)
     sync_folder(path.parent)
@@ -80,45 +82,51 @@ def finish(path: Path) -> Path | None:
     Raises:
         Conflict: lines have come into a new file of the day since; nothing was changed.
     """
-    for new in sorted(path.parent.glob(f"{path.name}{REPAIRED}*")):
-        stamp = new.name.removeprefix(path.name + REPAIRED)
-        old = kept(path, stamp)
-        if new.name.endswith(_BESIDE) or not old.exists():
-            continue
-        if not path.exists():
-            clear(path)
-            new.rename(path)
-            sync_folder(path.parent)
-            return old
-        if not path.samefile(old):
-            raise Conflict(
-                f"a repair of {path} was interrupted, and a new file is there since: move that"
-                f" away, then repair again; what was repaired is {new.name}"
-            )
-        # The old file was not let go: it has two names, and one is enough.
-        old.unlink()
-        old.with_name(old.name + _LOG).unlink(missing_ok=True)
+    for mark, kept_mark in _MARKS:
+        for new in sorted(path.parent.glob(f"{path.name}{mark}*")):
+            stamp = new.name.removeprefix(path.name + mark)
+            old = path.with_name(f"{path.name}{kept_mark}{stamp}")
+            if not new.name.endswith(wal.BESIDE) and old.exists() and _ended(path, new, old):
+                return old
     return None
+
+
+def _ended(path: Path, new: Path, old: Path) -> bool:
+    """Ends one swap; False if the old file had not been let go, and is in its place."""
+    if not path.exists():
+        wal.discard(path)
+        new.rename(path)
+        sync_folder(path.parent)
+        return True
+    if not path.samefile(old):
+        raise Conflict(
+            f"a repair or restore of {path} was interrupted, and a new file is there since: move"
+            f" that away, then repair again; what was made is {new.name}"
+        )
+    # The old file has two names, and one is enough.
+    old.unlink()
+    old.with_name(old.name + wal.SUFFIX).unlink(missing_ok=True)
+    return False
 
 
 def finish_all(root: Path) -> None:
     """Ends every interrupted swap in a data folder.
 
     Raises:
-        Conflict: see `finish`.
+        Conflict: see `finish`; all others have been ended.
     """
-    for left in sorted(root.glob(f"*/*{REPAIRED}*")):
-        if not left.name.endswith(_BESIDE):
-            finish(left.with_name(left.name.partition(REPAIRED)[0]))
+    conflicts = []
+    for mark, _ in _MARKS:
+        for left in sorted(root.glob(f"*/*{mark}*")):
+            try:
+                finish(left.with_name(left.name.partition(mark)[0]))
+            except Conflict as conflict:
+                conflicts.append(conflict)
+    if conflicts:
+        raise conflicts[0]
 
 
 def sweep(path: Path) -> None:
     """Removes what an interrupted rebuild left; the old file is in its place."""
     for left in path.parent.glob(f"{path.name}{REPAIRED}*"):
         left.unlink(missing_ok=True)
-
-
-def clear(path: Path) -> None:
-    """Removes what lies beside a file that is not there, or is closed and whole."""
-    for suffix in _BESIDE:
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
