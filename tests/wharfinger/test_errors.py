@@ -13,8 +13,8 @@ from wharfinger.errors import (
 )
 
 
-def test_exit_codes_are_those_of_sysexits() -> None:
-    assert [code.value for code in Exit] == [0, 64, 69, 70, 75, 78]
+def test_exit_codes_are_those_of_sysexits_and_grep_s_for_nothing_found() -> None:
+    assert [code.value for code in Exit] == [0, 1, 64, 69, 70, 75, 78]
     for error, code in (
         (WharfingerError, 70),
         (Unavailable, 69),
