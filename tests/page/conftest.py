@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -28,6 +29,15 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def store(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Store]:
     made = Store(tmp_path_factory.mktemp("page"))
+    await made.start()
+    yield made
+    await made.process.kill()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def own_store(tmp_path: Path) -> AsyncIterator[Store]:
+    """A store for one test alone, ended however the test ends."""
+    made = Store(tmp_path)
     await made.start()
     yield made
     await made.process.kill()

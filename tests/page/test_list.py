@@ -3,7 +3,6 @@
 import itertools
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, expect
@@ -31,10 +30,9 @@ JAVA = (
     "count", [6_000, pytest.param(100_000, marks=pytest.mark.scenario)], ids=["6k", "100k"]
 )
 async def test_thousands_of_rows_of_any_height(
-    browser: Browser, tmp_path: Path, count: int
+    browser: Browser, own_store: Store, count: int
 ) -> None:
-    store = Store(tmp_path)
-    await store.start()
+    store = own_store
     first = datetime.now(UTC) - timedelta(hours=2)
     for start in range(0, count, 2_000):
         lines = (
@@ -92,7 +90,6 @@ async def test_thousands_of_rows_of_any_height(
     await visit.page.keyboard.press("g")
     await expect(visit.messages.first).to_contain_text(f"row {count - 1}")
     await context.close()
-    await store.process.kill()
     assert visit.complaints() == []
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, expect
@@ -75,10 +74,9 @@ async def test_a_line_goes_under_the_trace_that_it_belongs_to(visit: Visit, stor
 
 
 async def test_an_interruption_leaves_no_gap_and_no_repeat(
-    browser: Browser, tmp_path: Path
+    browser: Browser, own_store: Store
 ) -> None:
-    store = Store(tmp_path)
-    await store.start()
+    store = own_store
     context = await browser.new_context()
     visit = Visit(await context.new_page(), store.url)
     visit.allowed.append("ERR_")
@@ -96,7 +94,6 @@ async def test_an_interruption_leaves_no_gap_and_no_repeat(
     await visit.page.keyboard.press("G")
     await expect(visit.messages.last).to_have_text("first")
     await context.close()
-    await store.process.kill()
     assert visit.complaints() == []
 
 
