@@ -1,6 +1,7 @@
 """What of a block and of a day's streams fits a plan, expressions and all."""
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from logshipper.store.engine.block import Body
 from logshipper.store.engine.reader import DayReader
@@ -9,6 +10,7 @@ from logshipper.store.query import plan as planning
 from logshipper.store.query.language import Regex
 from logshipper.store.query.plan import Plan
 
+T = TypeVar("T")
 # Runs an expression: the numbers of the texts in which it is found.
 Matching = Callable[[Regex, Sequence[str]], frozenset[int]]
 
@@ -26,11 +28,23 @@ def texts(plan: Plan, body: Body, lines: list[int], matching: Matching) -> list[
         lines = [at for at in lines if planning.has_pattern(pattern, messages[at])]
     if plan.checks_fields:
         lines = [at for at in lines if planning.accepts_fields(plan, messages[at], extras[at])]
-    for regex in plan.regexes:
+    return expressed(
+        plan.regexes, lines, lambda at: planning.regex_text(messages[at], extras[at]), matching
+    )
+
+
+def expressed(
+    regexes: Sequence[Regex], lines: list[T], text: Callable[[T], str], matching: Matching
+) -> list[T]:
+    """Those lines in whose text the expressions are found as they must.
+
+    Raises:
+        BadQuery: an expression takes too long.
+    """
+    for regex in regexes:
         if lines:
-            held = [planning.regex_text(messages[at], extras[at]) for at in lines]
-            found = matching(regex, held)
-            lines = [at for n, at in enumerate(lines) if (n in found) != regex.negated]
+            found = matching(regex, [text(line) for line in lines])
+            lines = [line for n, line in enumerate(lines) if (n in found) != regex.negated]
     return lines
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from logshipper.store.metrics import Metrics
 from logshipper.store.model import LINE_BITS, Document, Hit, Key, Stream
 from logshipper.store.query import plan as planning
+from logshipper.store.query.fitting import expressed
 from logshipper.store.query.order import size
 from logshipper.store.query.plan import Plan
 from logshipper.store.query.search import Effort
@@ -150,9 +151,9 @@ def matching(plan: Plan, hits: Sequence[Hit], effort: Effort) -> list[Hit]:
     Raises:
         BadQuery: an expression takes too long.
     """
-    kept = list(hits)
-    for regex in plan.regexes:
-        texts = [planning.regex_text(hit.line.message, hit.line.extra) for hit in kept]
-        found = effort.matching(regex, texts)
-        kept = [hit for n, hit in enumerate(kept) if (n in found) != regex.negated]
-    return kept
+    return expressed(
+        plan.regexes,
+        list(hits),
+        lambda hit: planning.regex_text(hit.line.message, hit.line.extra),
+        effort.matching,
+    )

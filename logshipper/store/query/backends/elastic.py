@@ -13,6 +13,7 @@ import msgspec
 
 from logshipper.store.lines import times
 from logshipper.store.model import STREAM_FIELDS, BadQuery, Found, Unanswered
+from logshipper.store.query import fitting
 from logshipper.store.query.backends import dsl, mapping, received
 from logshipper.store.query.backends.connection import Connection, Question, Reply, refused
 from logshipper.store.query.backends.mapping import Fields
@@ -163,13 +164,13 @@ class Elastic(Remote):
         """Those in which the expressions are found as they must, told by ourselves."""
 
         def work() -> list[Entry]:
-            kept = list(entries)
             with Effort(self.connection.seconds) as effort:
-                for regex in regexes:
-                    texts = [regex_text(e.line.message, e.line.extra) for e in kept]
-                    found = effort.matcher(regex).matching(texts) if texts else frozenset()
-                    kept = [e for n, e in enumerate(kept) if (n in found) != regex.negated]
-            return kept
+                return fitting.expressed(
+                    regexes,
+                    list(entries),
+                    lambda entry: regex_text(entry.line.message, entry.line.extra),
+                    effort.matching,
+                )
 
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
