@@ -10,6 +10,8 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from tests.stack.listening import listening
+
 Answer = Callable[["StrictSink", web.Request, bytes], Awaitable[web.StreamResponse]]
 
 
@@ -60,10 +62,7 @@ class StrictSink:
         application = web.Application(client_max_size=2**30)
         application.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
-        await site.start()
-        self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        self.port = await listening(self._runner, self.port)
 
     async def stop(self) -> None:
         await self._runner.cleanup()

@@ -1,8 +1,6 @@
 """A visit of the page in a real browser, and a real log store to visit."""
 
-import contextlib
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,32 +10,15 @@ from urllib.parse import urlsplit
 import aiohttp
 from playwright.async_api import ConsoleMessage, Dialog, Locator, Page, Request, expect
 
-from wharfinger.operator.parts.process import Process, free_port
+from tests.stack.logstore import StoreProcess
 
 
-class Store:
+class Store(StoreProcess):
     """A log store in a process of its own."""
 
     def __init__(self, folder: Path, **settings: object) -> None:
-        address = f"127.0.0.1:{free_port()}"
-        self.url = f"http://{address}"
-        given = {"listen": address, "data_dir": folder / "data", "min_free_bytes": 0, **settings}
-        arguments = [part for k, v in given.items() for part in ("--set", f"logstore.{k}={v}")]
-        command = [sys.executable, "-m", "logshipper.store", "run", *arguments]
-        self.process = Process(command, log=folder / "logstore.log", name="logstore")
+        super().__init__(folder, **settings)
         self.headers: dict[str, str] = {}
-
-    async def start(self) -> None:
-        await self.process.start(self._ready)
-
-    async def _ready(self) -> bool:
-        with contextlib.suppress(aiohttp.ClientError):
-            async with (
-                aiohttp.ClientSession() as client,
-                client.get(f"{self.url}/readyz") as answer,
-            ):
-                return answer.status == 200
-        return False
 
     async def add(self, lines: Iterable[Mapping[str, Any]], **fields: object) -> None:
         """Stores lines; they can be found when this returns."""

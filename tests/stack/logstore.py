@@ -15,13 +15,12 @@ import aiohttp
 from wharfinger.operator.parts.process import Process, free_port, until
 
 
-class Server:
-    """A log store on a port and a folder of its own."""
+class StoreProcess:
+    """A log store as a process, on a port and a folder of its own."""
 
-    def __init__(self, folder: Path, client: aiohttp.ClientSession, **settings: object) -> None:
+    def __init__(self, folder: Path, **settings: object) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
         self.data_dir = folder / "data"
-        self.client = client
         given: dict[str, object] = {
             "listen": self.url.removeprefix("http://"),
             "data_dir": self.data_dir,
@@ -42,10 +41,25 @@ class Server:
         return time.monotonic() - began
 
     async def ready(self) -> bool:
+        async with aiohttp.ClientSession() as client:
+            return await self._is_ready(client)
+
+    async def _is_ready(self, client: aiohttp.ClientSession) -> bool:
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-            async with self.client.get(f"{self.url}/readyz") as answer:
+            async with client.get(f"{self.url}/readyz") as answer:
                 return answer.status == 200
         return False
+
+
+class Server(StoreProcess):
+    """The same, with a client that sends, asks and counts."""
+
+    def __init__(self, folder: Path, client: aiohttp.ClientSession, **settings: object) -> None:
+        super().__init__(folder, **settings)
+        self.client = client
+
+    async def ready(self) -> bool:
+        return await self._is_ready(self.client)
 
     async def bulk(
         self, lines: dict[str, str], token: str = "", **fields: object

@@ -21,6 +21,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceResponse,
 )
 
+from tests.stack.listening import listening
+
 Answer = Callable[["StrictServer", web.Request, bytes], Awaitable[web.StreamResponse]]
 
 
@@ -65,10 +67,7 @@ class StrictServer:
         application.router.add_route("*", "/{path:.*}", self._serve)
         # What a body is packed with is looked at here, not taken off before.
         self._runner = web.AppRunner(application, shutdown_timeout=0.1, auto_decompress=False)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self.tls)
-        await site.start()
-        self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        self.port = await listening(self._runner, self.port, self.tls)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 
 from aiohttp import web
 
+from tests.stack.listening import listening
 from tests.stack.strict_dsl import Clauses, Refused, Source, flat, milliseconds
 
 _WINDOW: Final = 10_000
@@ -47,10 +48,7 @@ class StrictSearch:
         application.router.add_get("/{index}/_field_caps", self._answered(self._capabilities))
         application.router.add_post("/{index}/_search", self._answered(self._search))
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
-        await site.start()
-        self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        self.port = await listening(self._runner, self.port)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.stack.listening import listening
 from wharfinger.operator.parts.process import Process, free_port
 
 RECORDED: Final = Path(__file__).with_name("victorialogs.json")
@@ -84,10 +85,7 @@ class VictoriaLogs:
         application = web.Application()
         application.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        self.port = await listening(self._runner)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -1,18 +1,31 @@
 """Log stores in this process."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 
 from logshipper.store.config import Config
 from logshipper.store.daemon import Logstore
-from tests.store.running import Make, Store
+from logshipper.store.engine.folder import Folder
+from logshipper.store.query.archive import Archive
+from tests.store.running import Make, Store, ended, started
 from wharfinger import notify
 from wharfinger.config import load
 from wharfinger.lifecycle import Scope
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+@pytest.fixture
+def archive(folder: Folder) -> Iterator[Archive]:
+    held = Archive(folder)
+    yield held
+    held.close()
 
 
 @pytest.fixture
@@ -25,16 +38,9 @@ async def make(tmp_path: Path) -> AsyncIterator[Make]:
         config = load(Config, environment={}, flags=flags).value
         scope = Scope("logstore", notify.Notifier())
         daemon = Logstore(config, scope)
-        server = TestServer(scope.application)
-        await server.start_server(auto_decompress=False)
-        client = TestClient(server)
-        await daemon.start()
-        stores.append(Store(daemon, scope, client))
+        stores.append(Store(daemon, scope, await started(daemon, scope)))
         return stores[-1]
 
     yield start
     for store in stores:
-        store.scope.stopping.set()
-        await store.daemon.drain()
-        await store.client.close()
-        await store.scope.close()
+        await ended(store.daemon, store.scope, store.client)

@@ -5,12 +5,28 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import ClientResponse
-from aiohttp.test_utils import TestClient
+from aiohttp.test_utils import TestClient, TestServer
 
 from logshipper.store.daemon import Logstore
 from wharfinger.lifecycle import Scope
 
 ACTION = '{"create":{}}'
+
+
+async def started(daemon: Logstore, scope: Scope) -> "TestClient[Any, Any]":
+    """A client of a log store that is started here."""
+    server = TestServer(scope.application)
+    await server.start_server(auto_decompress=False)
+    await daemon.start()
+    return TestClient(server)
+
+
+async def ended(daemon: Logstore, scope: Scope, client: "TestClient[Any, Any]") -> None:
+    """Ends it as the lifecycle does."""
+    scope.stopping.set()
+    await daemon.drain()
+    await client.close()
+    await scope.close()
 
 
 class Store:

@@ -2,9 +2,7 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -26,18 +24,6 @@ from tests.store.test_search import BASE_NS, made, store
 from wharfinger import levels
 
 MINUTE = times.MINUTE_NS
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    return Folder(tmp_path)
-
-
-@pytest.fixture
-def archive(folder: Folder) -> Iterator[Archive]:
-    held = Archive(folder)
-    yield held
-    held.close()
 
 
 def every(archive: Archive, query: Query) -> list[Hit]:

@@ -2,9 +2,7 @@
 
 import re
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -42,18 +40,6 @@ def store(folder: Folder, sent: list[Document], *, at_once: int = 7) -> None:
 def made(message: str, seconds: float = 0, **fields: object) -> Document:
     time_ns = BASE_NS + int(seconds * 10**9)
     return documents.document({"message": message, "time": time_ns, **fields}, "", time_ns)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    return Folder(tmp_path)
-
-
-@pytest.fixture
-def archive(folder: Folder) -> Iterator[Archive]:
-    held = Archive(folder)
-    yield held
-    held.close()
 
 
 def found(archive: Archive, text: str, **order: object) -> list[str]:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import random
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,11 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.operator.logs.stores import Store, logs, running, served
+from tests.stack.logstore import StoreProcess
 from wharfinger.errors import Unavailable
 from wharfinger.operator.logs import client
 from wharfinger.operator.logs.following import Following, with_pauses
 from wharfinger.operator.logs.question import Parameters
-from wharfinger.operator.parts.process import Process, free_port, until
+from wharfinger.operator.parts.process import free_port, until
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -163,34 +163,8 @@ async def test_a_store_that_is_restarted(
     assert followed.told.count(f":{port} is back") == 3
 
 
-class Server:
+class Server(StoreProcess):
     """A log store as a process, killed and started again on its port and folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.url = f"http://127.0.0.1:{free_port()}"
-        settings = {
-            "listen": self.url.removeprefix("http://"),
-            "data_dir": folder / "data",
-            "min_free_bytes": 0,
-        }
-        arguments = [part for k, v in settings.items() for part in ("--set", f"logstore.{k}={v}")]
-        self.process = Process(
-            [sys.executable, "-m", "logshipper.store", "run", *arguments],
-            log=folder / "logstore.log",
-            name="logstore",
-        )
-
-    async def start(self) -> None:
-        await self.process.start(self._ready)
-
-    async def _ready(self) -> bool:
-        with contextlib.suppress(aiohttp.ClientError):
-            async with (
-                aiohttp.ClientSession() as session,
-                session.get(f"{self.url}/readyz") as answer,
-            ):
-                return answer.status == 200
-        return False
 
     async def add(self, number: int, time: datetime) -> None:
         """Sends a line until it is acknowledged; its id keeps it from being there twice."""

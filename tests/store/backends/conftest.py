@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient
 
 from logshipper.store.cli import COMMAND
 from logshipper.store.config import Config
 from tests.stack.strict_search import StrictSearch
 from tests.stack.victorialogs import VictoriaLogs
 from tests.store.backends import corpus
+from tests.store.running import ended, started
 from wharfinger import notify
 from wharfinger.config import load
 from wharfinger.lifecycle import Scope
@@ -72,18 +73,12 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         if name == "victorialogs":
             # Else its questions would be others each time.
             daemon.backend.now_ns = lambda: NOW_NS
-        server = TestServer(scope.application)
-        await server.start_server(auto_decompress=False)
-        await daemon.start()
-        running.append(Above(name, daemon, scope, TestClient(server)))
+        running.append(Above(name, daemon, scope, await started(daemon, scope)))
         return running[-1]
 
     yield begin
     for each in running:
-        each.scope.stopping.set()
-        await each.daemon.drain()
-        await each.client.close()
-        await each.scope.close()
+        await ended(each.daemon, each.scope, each.client)
 
 
 def remote(kind: str, url: str, **settings: str) -> dict[str, str]:
