@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from importlib import import_module
 
 from logshipper.store import gateway, tokencommand
 from logshipper.store.access import tokens
@@ -29,6 +30,7 @@ async def findings(config: Config) -> Sequence[Finding]:
     for path, where in (
         (config.logstore.ingest_token_file, "logstore.ingest_token_file"),
         (config.logstore.read_token_file, "logstore.read_token_file"),
+        (config.logstore.admin_token_file, "logstore.admin_token_file"),
     ):
         try:
             tokens.load(path, where)
@@ -39,6 +41,9 @@ async def findings(config: Config) -> Sequence[Finding]:
             servertls.load(files)
     except ConfigError as error:
         found.extend(error.findings)
+    if config.logstore.fleet.enabled:
+        # Here and not above: a store without a fleet carries no etcd client.
+        found += await import_module("wharfinger.etcd").findings(config.etcd)
     if config.logstore.backend.type != "embedded":
         return [*found, *(await gateway.findings(config))]
     folder = config.data_dir
