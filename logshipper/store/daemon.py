@@ -100,10 +100,9 @@ class Logstore:
         fleet = self._config.logstore.fleet.enabled
         scope.add_routes(SignIn(who.guard, who.audit, fleet=fleet).routes())
         scope.add_routes(loki.routes())
-        pages = Pages(elastic.version, api.denied)
-        scope.add_routes(pages.routes())
+        scope.add_routes(Pages(elastic.version, api.denied, fleet=fleet).routes())
         if fleet:
-            self._fleet = Fleet(self._config, scope, who, backend, pages.fleet)
+            self._fleet = Fleet(self._config, scope, who, backend)
 
     async def start(self) -> None:
         """Locks the folder, applies retention, begins to write.

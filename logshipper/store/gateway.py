@@ -54,12 +54,11 @@ class Gateway:
         scope.add_routes(api.routes())
         fleet = section.fleet.enabled
         scope.add_routes(SignIn(self._who.guard, self._who.audit, fleet=fleet).routes())
-        pages = Pages(closed.version, api.denied)
-        scope.add_routes(pages.routes())
+        scope.add_routes(Pages(closed.version, api.denied, fleet=fleet).routes())
         scope.add_routes(closed.routes())
         self._fleet: Fleet | None = None
         if fleet:
-            self._fleet = Fleet(config, scope, self._who, self.backend, pages.fleet)
+            self._fleet = Fleet(config, scope, self._who, self.backend)
 
     async def start(self) -> None:
         """Begins to look whether the engine is there; nobody waits for it.

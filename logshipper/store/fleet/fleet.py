@@ -33,7 +33,6 @@ class Fleet:
         scope: what the lifecycle lends.
         who: tells who may.
         backend: holds what the daemons said.
-        page: answers with the page.
     """
 
     def __init__(
@@ -42,7 +41,6 @@ class Fleet:
         scope: Scope,
         who: Who,
         backend: Backend,
-        page: Callable[[web.Request], Awaitable[web.StreamResponse]],
     ) -> None:
         # Here and not above: a store without a fleet carries no etcd client.
         following = import_module("logshipper.store.fleet.following")
@@ -52,7 +50,7 @@ class Fleet:
         self._live = Live(self._stale)
         self._following: Any = following.Following(config.etcd, self._live, self._check)
         ordering = Ordering(who.guard, who.audit, self._live, self._following.order)
-        routes = Routes(self._live, who.guard, backend, ordering, page)
+        routes = Routes(self._live, who.guard, backend, ordering)
         scope.add_routes(routes.routes())
         self._measure()
 

@@ -1,4 +1,4 @@
-"""The fleet over HTTP: whole, live, its events, orders, and the page that shows it."""
+"""The fleet over HTTP: whole, live, its events, and orders."""
 
 import zlib
 from collections.abc import Awaitable, Callable
@@ -34,7 +34,6 @@ class Routes:
         guard: lets in who may read the lines of the default tenant.
         backend: holds what the daemons said.
         ordering: takes orders.
-        page: answers with the page.
     """
 
     def __init__(
@@ -43,18 +42,15 @@ class Routes:
         guard: Guard,
         backend: Backend,
         ordering: Ordering,
-        page: Callable[[web.Request], Awaitable[web.StreamResponse]],
     ) -> None:
         self._live = live
         self._guard = guard
         self._backend = backend
         self._ordering = ordering
-        self._page = page
 
     def routes(self) -> list[web.RouteDef]:
         """The routes, for an aiohttp application."""
         return [
-            web.get("/fleet", self._page),
             web.get("/api/fleet", self._guarded("fleet", self._whole)),
             web.get("/api/fleet/live", self._guarded("fleet live", self._follow), allow_head=False),
             web.get("/api/fleet/events", self._guarded("fleet events", self._events)),

@@ -61,9 +61,9 @@ class Pages:
         contents = _contents()
         named = b"".join(name.encode() + body for name, body in contents.items())
         self._revision = hashlib.sha256(named).hexdigest()[:16]
-        self._page = self._made(contents.pop("index.html"), contents)
-        fleet = contents.pop("fleet.html", b"")
-        self._fleet = self._made(fleet, contents) if fleet else None
+        page = _with_modules(contents.pop("index.html"), contents)
+        page = page.replace(b"/static/", f"/static/{self._revision}/".encode())
+        self._page = _file("index.html", page)
         self._files = {name: _file(name, body) for name, body in contents.items()}
 
     def routes(self) -> list[web.RouteDef]:
@@ -72,16 +72,6 @@ class Pages:
             web.get("/", self._root),
             web.get("/static/{revision}/{name:.+}", self._static),
         ]
-
-    async def fleet(self, request: web.Request) -> web.StreamResponse:
-        """The page of the fleet, which the log page's files are used by as well."""
-        if self._fleet is None:
-            raise web.HTTPNotFound
-        return self._denied(request) or _answer(request, self._fleet, _CHANGING)
-
-    def _made(self, page: bytes, names: Iterable[str]) -> _File:
-        page = _with_modules(page, names)
-        return _file("index.html", page.replace(b"/static/", f"/static/{self._revision}/".encode()))
 
     async def _root(self, request: web.Request) -> web.Response:
         # A browser names text/html; a client that takes us for Elasticsearch never does.
