@@ -12,10 +12,42 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
+from playwright.async_api import Locator, expect
 
 from logshipper.store.http.pages import Pages
+from tests.page.browsing import Visit
 from tests.page.fleets import State, ago, calm
 from wharfinger.operator.parts.process import free_port
+
+
+class FleetVisit(Visit):
+    """One tab on the fleet page."""
+
+    async def open(self, path: str) -> None:
+        """Goes to a path and waits until it is live."""
+        await self.page.goto(f"{self.url}{path}")
+        await self.found()
+
+    async def found(self) -> None:
+        await expect(self.link).to_have_text("Live")
+
+    @property
+    def link(self) -> Locator:
+        return self.page.locator(".link [role=status]")
+
+    @property
+    def rows(self) -> Locator:
+        return self.page.locator(".listing .entry")
+
+    def row(self, text: str) -> Locator:
+        return self.rows.filter(has_text=text)
+
+    @property
+    def status(self) -> Locator:
+        return self.page.locator(".bar .status")
+
+    async def words(self, text: str) -> None:
+        await self.page.get_by_role("search").get_by_role("textbox").fill(text)
 
 
 class Fleet:

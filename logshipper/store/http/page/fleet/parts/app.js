@@ -7,11 +7,11 @@ import { SignIn } from "../../parts/signin.js";
 import { Account, Theme, Tool, Zone } from "../../parts/tool.js";
 import { whoami } from "../../work/api.js";
 import { looks as storedLooks, setLooks } from "../../work/stored.js";
-import { isEnded } from "../pure/consequences.js";
+import { isEnded, subject } from "../pure/consequences.js";
 import { findings, totals, wrong } from "../pure/findings.js";
 import { hostsOf } from "../pure/hosts.js";
 import { servicesOf } from "../pure/services.js";
-import { fresh, logs, title, VIEWS } from "../pure/url.js";
+import { fresh, logs, logsOf, title, VIEWS } from "../pure/url.js";
 import { Follow } from "../work/follow.js";
 import { html, useEffect, useMemo, useRef, useState } from "../../view.js";
 import { useAddress } from "./address.js";
@@ -62,7 +62,7 @@ export function App() {
   const open = (name) => (wanted) => setMenu(wanted ? name : "");
   const mayDrain = fleet.may_drain === true;
   const ask = (name, what) => {
-    if (name === "logs") location.assign(what.container ? logs({ app: what.app, env: what.env, container: what.container }) : logs(what.endpoint ? { app: what.app, env: what.env, host: what.host } : { app: what.app, env: what.env, host: what.host }));
+    if (name === "logs") location.assign(logs(logsOf(what)));
     else if (mayDrain && (what.endpoint === undefined || what.key)) setWish({ verb: what.state === "drained" ? "undrain" : name, target: what });
   };
 
@@ -78,7 +78,7 @@ export function App() {
   useEffect(() => {
     for (const id of mine.current) {
       const order = fleet.orders.get(id);
-      if (order && isEnded(order) && mine.current.delete(id) && state.order !== id) setSaid(`${order.verb} ${short(order.target)}: ${order.state}`);
+      if (order && isEnded(order) && mine.current.delete(id) && state.order !== id) setSaid(`${order.verb} ${short(subject(order))}: ${order.state}`);
     }
   }, [fleet.orders]);
   useEffect(() => {

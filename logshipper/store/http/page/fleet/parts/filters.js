@@ -11,7 +11,7 @@ const TYPING_MS = 150;
 const SHORT = 8;
 const MOST = 300;
 const SORT_NAMES = { name: "Name", risk: "Worst first", instances: "Most instances", hosts: "Most hosts", changed: "Newest first" };
-const LIST_NAMES = { app: "App", env: "Env", host: "Host", state: "State", risk: "Weakness", daemon: "Daemon", level: "Level" };
+const LIST_NAMES = { app: "App", env: "Env", host: "Host", state: "State", risk: "Trouble", daemon: "Daemon", level: "Level" };
 
 /** The field for words; it is in the address a moment after the last letter. */
 export function Words({ q, go, label, input }) {

@@ -37,12 +37,14 @@ export function Ago({ iso, now, utc, what = "" }) {
 
 const GOOD = new Set(["up", "healthy", "done", "succeeded"]);
 const BAD = new Set(["unhealthy", "failed", "lapsed", "rolled back", "down"]);
-const CALM = new Set(["drained", "waiting", "unknown"]);
+const CALM = new Set(["drained", "unknown"]);
+const GOING = new Set(["running", "waiting", "sending"]);
 
 /** How a state is coloured. */
 export function gradeOfState(state) {
   if (GOOD.has(state)) return "good";
   if (BAD.has(state)) return "error";
+  if (GOING.has(state)) return "going";
   return CALM.has(state) ? "note" : "warn";
 }
 

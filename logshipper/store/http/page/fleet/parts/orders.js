@@ -2,7 +2,7 @@
 
 import { Icon } from "../../parts/icons.js";
 import { Popup } from "../../parts/popup.js";
-import { drained, inOrder, isEnded, returning, STATES } from "../pure/consequences.js";
+import { drained, inOrder, isEnded, returning, STATES, subject } from "../pure/consequences.js";
 import { give } from "../work/orders.js";
 import { html, useState } from "../../view.js";
 import { Dialog } from "./dialog.js";
@@ -16,7 +16,7 @@ const VERBS = { drain: "Drain", undrain: "Undrain" };
 /** What an order is, in a line that leads to it. */
 export function OrderLine({ order, go, now, utc }) {
   return html`<button type="button" class="choice order-line" onClick=${() => go({ order: order.id })}>
-    <${State} state=${order.state} /><span class="order-what">${VERBS[order.verb] ?? short(order.verb)} <${Name} of=${order.target} /></span>
+    <${State} state=${order.state} /><span class="order-what">${VERBS[order.verb] ?? short(order.verb)} <${Name} of=${subject(order)} /></span>
     <span class="note"><${Ago} iso=${order.at} now=${now} utc=${utc} /> ago${order.by && html`, by <${Name} of=${order.by} />`}</span></button>`;
 }
 
@@ -104,7 +104,7 @@ export function Confirm({ wish, services, fleet, isLive, onClose, onGiven }) {
 export function Progress({ id, fleet, isLive, onClose, now, utc }) {
   const order = fleet.orders.get(id);
   const state = order?.state ?? "sending";
-  const title = order ? html`${VERBS[order.verb] ?? short(order.verb)} <${Name} of=${order.target} />` : "Order";
+  const title = order ? html`${VERBS[order.verb] ?? short(order.verb)} <${Name} of=${subject(order)} />` : "Order";
   const ended = order !== undefined && isEnded(order);
   const steps = order?.steps ?? [];
   return html`<${Dialog} kind="confirm progress" title=${title} onClose=${onClose}>

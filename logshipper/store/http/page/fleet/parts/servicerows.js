@@ -1,8 +1,8 @@
 // A service in a row, and an instance of it in another.
 
 import { Icon } from "../../parts/icons.js";
-import { counted, gradeOf, RISKS, tagOf, versionOf } from "../pure/services.js";
-import { format, fresh, logs } from "../pure/url.js";
+import { counted, gradeOf, nameOf, RISKS, versionOf } from "../pure/services.js";
+import { format, fresh, logs, logsOf } from "../pure/url.js";
 import { Component, html } from "../../view.js";
 import { Ago, Badge, Name, short, State, To } from "./name.js";
 
@@ -69,8 +69,9 @@ export class ServiceRow extends Kept {
 }
 
 function Image({ one }) {
-  const tag = tagOf(one.image);
-  return html`<span class="c-version" data-label="Image" title=${short(one.image)}><${Name} of=${versionOf(one)} kind="mono" />${one.image && one.image !== one.version && html` <${Name} of=${one.image} text=${tag && one.version === "" ? one.image.replace(/[:@].*$/, "") : one.image} kind="faint" />`}</span>`;
+  if (!one.image && !one.version) return html`<span class="c-version"><span class="none">–</span></span>`;
+  const version = versionOf(one);
+  return html`<span class="c-version" data-label="Image" title=${short(one.image)}><${Name} of=${version} kind="mono" />${one.image && html` <${Name} of=${one.image} text=${nameOf(one.image, version)} kind="faint" />`}</span>`;
 }
 
 function Details({ one }) {
@@ -97,7 +98,7 @@ export class InstanceRow extends Kept {
         <${Details} one=${one} />
         <span class="c-since" data-label="Since"><${Ago} iso=${one.since} now=${now} utc=${utc} what=${drained ? "Drained since " : "Since "} /></span>
         <span class="acts">
-          <a class="button small" href=${logs(one.container ? { app: one.app, env: one.env, container: one.container } : { app: one.app, env: one.env, host: one.host })} aria-label=${`Logs of ${what}`}><${Icon} name="logs" />Logs</a>
+          <a class="button small" href=${logs(logsOf(one))} aria-label=${`Logs of ${what}`}><${Icon} name="logs" />Logs</a>
           ${mayDrain && one.key && html`<button type="button" class="button small" aria-label=${`${drained ? "Undrain" : "Drain"} ${what}`} onClick=${() => ask(verb, one)}><${Icon} name=${drained ? "back" : "out"} />${drained ? "Undrain" : "Drain"}</button>`}
         </span>
       </div>

@@ -56,7 +56,7 @@ export function Services({ model, state, go, menu, open, input, keys, ask, mayDr
       <${Chosen} state=${state} go=${go} names=${RISKS} />
     </div>
     <div class="listing services">
-      <div class="heads" aria-hidden="true"><span></span><span>Service</span><span>Instances</span><span>Hosts</span><span>Version</span><span>Last release</span><span>Newest</span><span>Weakness</span></div>
+      <div class="heads" aria-hidden="true"><span></span><span>Service</span><span>Instances</span><span>Hosts</span><span>Version</span><span>Last release</span><span>Newest</span><span>Trouble</span></div>
       <${Listing} items=${items} show=${show} label="Services" source=${`${q} ${app} ${env} ${host} ${state.state} ${risk} ${sort}`} keys=${keys} onKey=${onKey}
         foot=${!items.length && html`<${None} state=${state} go=${go} what="services" why=${WHY} />`} />
     </div>`;

@@ -30,7 +30,7 @@ export function Link({ follow, now, utc }) {
   </p>`;
 }
 
-/** Says above all else that what is shown is not what is. */
+/** Says above all else that what is shown is not what is; the seconds are not told aloud. */
 export function Stale({ follow, now, utc, onRetry }) {
   const { fleet, isLive, isKnown, link, problem, heardAt, retryAt } = follow;
   if (isLive || link === "refused") return null;
@@ -38,8 +38,8 @@ export function Stale({ follow, now, utc, onRetry }) {
   if (link === "connecting" && !isKnown) return null;
   const why = link === "live" ? `The store is not up to date itself: ${short(fleet.stale)}` : link === "paused" ? "This tab was out of sight" : problem ? problem.message : "The connection is being made";
   const of = isKnown ? (heardAt ? ` What you see is the fleet as of ${fullTime(heardAt, utc).slice(11)}, ${age((now - heardAt) / 1000)} ago.` : " How old what you see is, nobody knows.") : "";
-  return html`<div class="banner" role="alert"><${Icon} name="warn" />
-    <p><strong>Not live.</strong> ${why}.${of}${retryAt > 0 && html` <span aria-live="off">Trying again ${retryAt > now ? `in ${Math.ceil((retryAt - now) / 1000)} s` : "now"}.</span>`}</p>
+  return html`<div class="banner"><${Icon} name="warn" />
+    <p><span role="alert"><strong>Not live.</strong> ${why}.</span>${of}${retryAt > 0 && ` Trying again ${retryAt > now ? `in ${Math.ceil((retryAt - now) / 1000)} s` : "now"}.`}</p>
     ${link === "lost" && html`<button type="button" class="button small" onClick=${onRetry}><${Icon} name="refresh" />Try now</button>`}
   </div>`;
 }

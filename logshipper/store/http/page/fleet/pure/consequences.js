@@ -57,6 +57,12 @@ export const STATES = {
   lapsed: "No registrar took it up in time: nothing was done",
 };
 
+/** What an order is about, in the words of people: its target may be the key of an instance. */
+export function subject(order) {
+  const [, service, ip, port] = /^\/([^/]+)\/(.+)-(\d+)$/.exec(order.target) ?? [];
+  return service ? `${ip}:${port} of ${service}` : order.target;
+}
+
 /** Orders, those that go on first, then the newest. */
 export function inOrder(orders) {
   return [...orders.values()].sort(

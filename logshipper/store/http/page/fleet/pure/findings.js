@@ -1,6 +1,6 @@
 // What is wrong in the fleet, worst first: what somebody looks for who was woken up.
 
-import { isEnded } from "./consequences.js";
+import { isEnded, subject } from "./consequences.js";
 import { fresh } from "./url.js";
 
 const many = (count, one, more = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : more}`;
@@ -68,7 +68,7 @@ function ofOrders(orders, view) {
   return {
     kind: "orders",
     title: `${many(failed.length, "order")} failed`,
-    items: failed.map((order) => ({ name: `${order.verb} ${order.target}`, says: order.why || order.steps.at(-1) || order.state, to: { ...view, order: order.id } })),
+    items: failed.map((order) => ({ name: `${order.verb} ${subject(order)}`, says: order.why || order.steps.at(-1) || order.state, to: { ...view, order: order.id } })),
     all: null,
   };
 }

@@ -113,6 +113,12 @@ export function tagOf(image) {
   return tag || (digest ?? "").slice(0, 19);
 }
 
+/** The last part of an image's name, with its tag where that is not the version that stands beside. */
+export function nameOf(image, version) {
+  const last = image.split("@")[0].split("/").at(-1);
+  return last.endsWith(`:${version}`) ? last.slice(0, -version.length - 1) : last;
+}
+
 /** A count of each in the order of the counts: [[name, count], ...]. */
 export function counted(map) {
   return [...map].sort((a, b) => b[1] - a[1] || byName(a[0], b[0]));

@@ -97,6 +97,11 @@ export function logs(conditions) {
   return text ? `/?${text}` : "/";
 }
 
+/** The conditions that a line meets which an instance, a service or a host has written. */
+export function logsOf({ app, env, host, container }) {
+  return container ? { app, env, container } : { app, env, host };
+}
+
 /** The title of a state, as a tab shows it. */
 export function title(state, wrong, live) {
   const named = state.view === VIEWS[0] ? "Fleet" : `${state.view[0].toUpperCase()}${state.view.slice(1)} · Fleet`;
