@@ -39,6 +39,7 @@ class EtcdServer:
         ports: EtcdPorts | None = None,
         cluster: Mapping[str, str] | None = None,
         scheme: str = "http",
+        peer_scheme: str = "http",
         arguments: Sequence[str] = (),
     ) -> None:
         """Prepares a server; nothing runs before `start`.
@@ -50,13 +51,14 @@ class EtcdServer:
             ports: free ones unless given.
             cluster: peer URL of each member by name; itself alone unless given.
             scheme: `http` or `https`, of its client URL.
+            peer_scheme: the same, of its peer URL.
             arguments: more flags of etcd.
         """
         self._ports = ports or EtcdPorts()
         self._host = f"[{host}]" if ":" in host else host
         self.name = name
         self.endpoint = f"{self._host}:{self._ports.client}"
-        self.peer_url = f"http://{self._host}:{self._ports.peer}"
+        self.peer_url = f"{peer_scheme}://{self._host}:{self._ports.peer}"
         self.data_dir = folder / f"{name}.data"
         members = cluster or {name: self.peer_url}
         client_url = f"{scheme}://{self.endpoint}"
