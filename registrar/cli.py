@@ -15,7 +15,9 @@ async def findings(config: Config) -> list[Finding]:
     """What `registrar check` finds wrong with this host."""
     several = await asyncio.gather(_docker(config), etcd.findings(config.etcd))
     found = [finding for each in several for finding in each]
-    if overlap := reservation.overlap(config.registrar.ports):
+    if overlap := reservation.overlap(
+        config.registrar.ports, ephemeral=config.host.proc_dir / reservation.EPHEMERAL
+    ):
         found.append(overlap)
     try:
         address.find(config.host)

@@ -75,6 +75,7 @@ class Registrar:
             within=lambda: self._config.registrar.ports,
             published=self._published_ports,
             changed=self._replan,
+            proc=config.host.proc_dir,
         )
         self._lease = HostLease(
             self._etcd,
@@ -232,7 +233,8 @@ class Registrar:
 
     async def _reserve(self) -> None:
         ports = self._config.registrar.ports
-        self._planner.note = await reservation.keep(ports, self._scope.events)
+        proc = self._config.host.proc_dir
+        self._planner.note = await reservation.keep(ports, self._scope.events, proc)
 
     def _replan(self) -> None:
         self._planner.doubt()

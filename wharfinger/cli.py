@@ -13,11 +13,12 @@ from typing import Any, Final, Generic, NoReturn, TypeVar
 
 import uvloop
 
-from wharfinger import __version__, lifecycle, logs
+from wharfinger import __version__, healthcheck, lifecycle, logs
 from wharfinger.config import MASK, Loaded, Section, load, needs_restart, walk
 from wharfinger.errors import ConfigError, Conflict, Exit, Finding, WharfingerError
 from wharfinger.jsontext import encode_line
 from wharfinger.sections import LogConfig
+from wharfinger.servertls import TlsFiles
 from wharfinger.text import printable, shortened
 
 # user:password@ in a URL, wherever it was written.
@@ -62,6 +63,7 @@ class Command(Generic[M]):
         checked: looks at what these flags name instead; None to look at everything reachable.
         remarks: what `check` shows as well, though nothing is wrong with it.
         verbs: further ones.
+        tls: what its address is served over TLS with; None without.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Command(Generic[M]):
     )
     remarks: Callable[[M], Sequence[Finding]] = field(default=lambda _config: ())
     verbs: Sequence[Verb[M]] = ()
+    tls: Callable[[M], TlsFiles | None] = field(default=lambda _config: None)
 
 
 def reread(command: Command[M], parsed: argparse.Namespace, running: M) -> M:
@@ -257,10 +260,16 @@ def _config(command: Command[M], parsed: argparse.Namespace) -> Exit:
     return Exit.OK
 
 
+def _healthcheck(command: Command[M], parsed: argparse.Namespace) -> Exit:
+    config = load_from(command, parsed).value
+    return healthcheck.ask(command.name, command.listen(config), command.tls(config), parsed)
+
+
 _VERBS: dict[str, Callable[[Any, argparse.Namespace], Exit]] = {
     "run": _run,
     "check": _check,
     "config": _config,
+    "healthcheck": _healthcheck,
 }
 
 
@@ -306,6 +315,9 @@ def _parser(command: Command[M]) -> "Parser":
     check.add_argument("--json", action="store_true", help="for programs")
     command.checking(check)
     verbs.add_parser("config", parents=[common], help="print every setting and its origin")
+    healthcheck.add_flags(
+        verbs.add_parser("healthcheck", parents=[common], help="ask the one that runs: exit 0 or 1")
+    )
     for further in command.verbs:
         further.arguments(verbs.add_parser(further.name, parents=[common], help=further.summary))
     for verb, sub in verbs.choices.items():

@@ -66,6 +66,7 @@ COMMAND = Command(
     summary="The central log store: every line of every host, found in a second.",
     model=Config,
     listen=lambda config: config.logstore.listen,
+    tls=lambda config: config.logstore.tls,
     log=lambda config: config.log,
     make=_make,
     findings=findings,

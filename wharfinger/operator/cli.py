@@ -9,7 +9,7 @@ from typing import NoReturn
 from wharfinger import __version__
 from wharfinger.cli import Parser, finish
 from wharfinger.errors import Exit
-from wharfinger.operator import drain, migration, services, status
+from wharfinger.operator import drain, inside, migration, services, status
 from wharfinger.operator.demo import play
 from wharfinger.operator.doctor import visit
 from wharfinger.operator.install import command as install
@@ -33,7 +33,7 @@ def _parser() -> Parser:
     verbs = Verbs(parser)
     play.add_to(verbs)
     _add_to(verbs)
-    for module in (status, visit, services, migration, drain, logs, install):
+    for module in (status, visit, services, migration, drain, inside, logs, install):
         module.add_to(verbs)
     return parser
 

@@ -1,7 +1,7 @@
 """A private etcd server: its flags, free ports, folder, and the wait until it answers."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +40,8 @@ class EtcdServer:
         cluster: Mapping[str, str] | None = None,
         scheme: str = "http",
         arguments: Sequence[str] = (),
+        process: Callable[..., Process] = Process,
+        client: Callable[..., aiohttp.ClientSession] = aiohttp.ClientSession,
     ) -> None:
         """Prepares a server; nothing runs before `start`.
 
@@ -51,6 +53,8 @@ class EtcdServer:
             cluster: peer URL of each member by name; itself alone unless given.
             scheme: `http` or `https`, of its client URL.
             arguments: more flags of etcd.
+            process: makes its process, which may be to run in namespaces of its own.
+            client: makes the HTTP client that reaches it there.
         """
         self._ports = ports or EtcdPorts()
         self._host = f"[{host}]" if ":" in host else host
@@ -73,7 +77,8 @@ class EtcdServer:
             "logger": "zap",
             "log-outputs": "stderr",
         }
-        self.process = Process(
+        self._client = client
+        self.process = process(
             ["etcd", *(f"--{flag}={value}" for flag, value in flags.items()), *arguments],
             log=folder / f"{name}.log",
             name=name,
@@ -102,7 +107,7 @@ class EtcdServer:
         url = f"http://{self._host}:{self._ports.health}/health"
         try:
             async with (
-                aiohttp.ClientSession(timeout=HEALTH_TIMEOUT) as session,
+                self._client(timeout=HEALTH_TIMEOUT) as session,
                 session.get(url) as response,
             ):
                 return response.status == 200 and b'"true"' in await response.read()  # noqa: PLR2004
