@@ -1,13 +1,12 @@
 """The fleet's wiring: what etcd says, to those who may see it; nothing of etcd unless it is on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any, Final
 
-from aiohttp import web
 from prometheus_client import Gauge
 
 from logshipper.store.config import Config
