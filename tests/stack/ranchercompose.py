@@ -84,9 +84,11 @@ class Poster:
             self._ask(f"services/{service['id']}?action=activate", None)
 
     def upgrade(self, *, batch_size: int, interval_millis: int) -> None:
-        """Gives each service its new launch configuration."""
+        """Gives each service whose launch configuration has changed the new one."""
         for service in list(self._rancher.services.values()):
             name = service["name"]
+            if self._launch(name) == service["launchConfig"]:
+                continue
             strategy = {
                 "batchSize": batch_size,
                 "intervalMillis": interval_millis,
