@@ -13,6 +13,7 @@ from wharfinger.operator import drain, inside, install, migration, services, sta
 from wharfinger.operator.demo import play
 from wharfinger.operator.doctor import visit
 from wharfinger.operator.logs import command as logs
+from wharfinger.operator.pki import command as pki
 from wharfinger.operator.verbs import Verbs
 from wharfinger.sample import sample
 
@@ -32,7 +33,7 @@ def _parser() -> Parser:
     verbs = Verbs(parser)
     play.add_to(verbs)
     _add_to(verbs)
-    for module in (status, visit, services, migration, drain, inside, logs, install):
+    for module in (status, visit, services, migration, drain, inside, logs, install, pki):
         module.add_to(verbs)
     return parser
 
