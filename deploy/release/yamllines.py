@@ -118,7 +118,7 @@ def read(file: str, text: str) -> Reading:
         reading.fault(reading.top, "nested too deeply", "write what an engine reads")
     finally:
         if loader is not None:
-            loader.dispose()  # type: ignore[no-untyped-call]
+            loader.dispose()
     return reading
 
 
@@ -133,7 +133,7 @@ def _value(node: yaml.Node, where: str, loader: yaml.SafeLoader, reading: Readin
         )
         return Value(line, where, items=tuple(items))
     try:
-        scalar = loader.construct_object(node)  # type: ignore[no-untyped-call]
+        scalar = loader.construct_object(node)
     except (yaml.YAMLError, ValueError):
         scalar = object()
     if scalar is None or isinstance(scalar, str | int | float):

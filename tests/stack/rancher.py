@@ -1,4 +1,4 @@
-"""A Rancher 1.6 server as far as rancher-compose asks it (API v2-beta), strict, and what it was told.
+"""Rancher 1.6 as far as rancher-compose asks it (API v2-beta), strict, and what it was told.
 
 It refuses what Rancher refuses, and unknown fields as well, which Rancher would drop: what is
 posted here is to be understood whole.
