@@ -13,11 +13,12 @@ from typing import Any, Final, Generic, NoReturn, TypeVar
 
 import uvloop
 
-from wharfinger import __version__, lifecycle, logs
+from wharfinger import __version__, healthcheck, lifecycle, logs
 from wharfinger.config import MASK, Loaded, Section, load, needs_restart, walk
 from wharfinger.errors import ConfigError, Conflict, Exit, Finding, WharfingerError
 from wharfinger.jsontext import encode_line
 from wharfinger.sections import LogConfig
+from wharfinger.servertls import TlsFiles
 from wharfinger.text import printable, shortened
 
 # user:password@ in a URL, wherever it was written.
@@ -55,6 +56,8 @@ class Command(Generic[M]):
         log: its [log] section.
         make: builds the daemon.
         findings: looks at everything reachable for `check`; yields what is wrong.
+        offline: looks at what the configuration names on this host, for `check --offline`; whoever
+            is away just now must not keep a sound configuration from being taken up.
         arguments: adds the daemon's own flags to `run`.
         settings: flags that are short for one setting, as every verb takes them: the key of each.
         run: runs once instead of as a daemon; returns None to run as a daemon.
@@ -62,6 +65,7 @@ class Command(Generic[M]):
         checked: looks at what these flags name instead; None to look at everything reachable.
         remarks: what `check` shows as well, though nothing is wrong with it.
         verbs: further ones.
+        tls: what its address is served over TLS with; None without.
     """
 
     name: str
@@ -71,6 +75,7 @@ class Command(Generic[M]):
     log: Callable[[M], LogConfig]
     make: Callable[[M, lifecycle.Scope], lifecycle.Daemon[M]]
     findings: Callable[[M], Awaitable[Sequence[Finding]]]
+    offline: Callable[[M], Sequence[Finding]] = field(default=lambda _config: ())
     arguments: Callable[[argparse.ArgumentParser], None] = field(default=lambda _parser: None)
     settings: Mapping[str, str] = field(default_factory=dict)
     run: Callable[[argparse.Namespace, M], Awaitable[Exit | None]] | None = None
@@ -80,6 +85,7 @@ class Command(Generic[M]):
     )
     remarks: Callable[[M], Sequence[Finding]] = field(default=lambda _config: ())
     verbs: Sequence[Verb[M]] = ()
+    tls: Callable[[M], TlsFiles | None] = field(default=lambda _config: None)
 
 
 def reread(command: Command[M], parsed: argparse.Namespace, running: M) -> M:
@@ -215,8 +221,11 @@ def _check(command: Command[M], parsed: argparse.Namespace) -> Exit:
     try:
         loaded = load_from(command, parsed)
         remarks = command.remarks(loaded.value)
-        asked = command.checked(parsed, loaded.value)
-        findings = asyncio.run(_gathered(asked or command.findings(loaded.value)))
+        if parsed.offline:
+            findings = command.offline(loaded.value)
+        else:
+            asked = command.checked(parsed, loaded.value)
+            findings = asyncio.run(_gathered(asked or command.findings(loaded.value)))
     except ConfigError as error:
         findings = error.findings
     if parsed.json:
@@ -257,10 +266,16 @@ def _config(command: Command[M], parsed: argparse.Namespace) -> Exit:
     return Exit.OK
 
 
+def _healthcheck(command: Command[M], parsed: argparse.Namespace) -> Exit:
+    config = load_from(command, parsed).value
+    return healthcheck.ask(command.name, command.listen(config), command.tls(config), parsed)
+
+
 _VERBS: dict[str, Callable[[Any, argparse.Namespace], Exit]] = {
     "run": _run,
     "check": _check,
     "config": _config,
+    "healthcheck": _healthcheck,
 }
 
 
@@ -304,8 +319,14 @@ def _parser(command: Command[M]) -> "Parser":
             action.default = argparse.SUPPRESS
     check = verbs.add_parser("check", parents=[common], help="check configuration and surroundings")
     check.add_argument("--json", action="store_true", help="for programs")
+    check.add_argument(
+        "--offline", action="store_true", help="the configuration alone: ask etcd and nobody else"
+    )
     command.checking(check)
     verbs.add_parser("config", parents=[common], help="print every setting and its origin")
+    healthcheck.add_flags(
+        verbs.add_parser("healthcheck", parents=[common], help="ask the one that runs: exit 0 or 1")
+    )
     for further in command.verbs:
         further.arguments(verbs.add_parser(further.name, parents=[common], help=further.summary))
     for verb, sub in verbs.choices.items():
