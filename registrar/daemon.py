@@ -29,7 +29,7 @@ from registrar.registry.publisher import Publisher
 from registrar.registry.registry import Registry
 from registrar.state import State
 from registrar.status import describe
-from wharfinger import control, lease
+from wharfinger import certificatewatch, control, lease
 from wharfinger.dockerd import Docker
 from wharfinger.etcd import Etcd
 from wharfinger.keys import host_key
@@ -142,6 +142,7 @@ class Registrar:
     async def start(self) -> None:
         """Assigns ports as soon as Docker answers; ready when etcd has been made true once."""
         await self._scope.enter(self._closing())
+        certificatewatch.begin(self._scope, self._config.etcd)
         self._scope.spawn("host lock", self._host_lock.serve())
         for who in self._host_lock.strangers:
             self._scope.events.emit("host lock taken by a stranger", "warning", who=who)
