@@ -1,6 +1,7 @@
 """The `registrar` command."""
 
 import asyncio
+from typing import Final
 
 from registrar.config import Config
 from registrar.daemon import Registrar
@@ -36,18 +37,17 @@ async def _docker(config: Config) -> list[Finding]:
     return []
 
 
+COMMAND: Final = cli.Command(
+    name=Registrar.name,
+    summary="Gives each container a port of its own and keeps it in etcd while it serves.",
+    model=Config,
+    listen=lambda config: config.registrar.listen,
+    log=lambda config: config.log,
+    make=Registrar,
+    findings=findings,
+)
+
+
 def main() -> None:
     """Runs the command."""
-    cli.run(
-        cli.Command(
-            name=Registrar.name,
-            summary=(
-                "Gives each container a port of its own and keeps it in etcd while it serves."
-            ),
-            model=Config,
-            listen=lambda config: config.registrar.listen,
-            log=lambda config: config.log,
-            make=Registrar,
-            findings=findings,
-        )
-    )
+    cli.run(COMMAND)

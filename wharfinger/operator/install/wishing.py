@@ -13,8 +13,9 @@ from wharfinger import __version__, sources
 from wharfinger.address import loopback, parse_address
 from wharfinger.config import Loaded, Section, load, walk
 from wharfinger.errors import ConfigError, Finding, Rejected
-from wharfinger.operator.install import credentials, shipped
+from wharfinger.operator.install import credentials, elsewhere, shipped
 from wharfinger.operator.install.checks import Asked
+from wharfinger.operator.install.elsewhere import Places
 from wharfinger.operator.install.merging import merged
 from wharfinger.operator.install.model import CONFIG, File, Record, Wish, daemons
 from wharfinger.operator.install.root import Root
@@ -74,7 +75,11 @@ def wish(answers: Answers, root: Root, record: Record | None) -> tuple[Wish, Ask
         roles=roles,
         version=__version__,
         programs=programs,
-        files=(*shipped.wanted(roles, programs, root), *secrets.values()),
+        files=(
+            *shipped.wanted(roles, programs, root),
+            *elsewhere.files(roles, _places(config)),
+            *secrets.values(),
+        ),
         settings=settings,
         sample=sample(),
         port_range=port_range,
@@ -244,6 +249,13 @@ def _checked(root: Root, settings: Mapping[Place, object]) -> Any:
 def _renamed(finding: Finding, staged: str) -> Finding:
     where, source = (text.replace(staged, CONFIG) for text in (finding.where, finding.source))
     return replace(finding, where=where, source=source)
+
+
+def _places(config: Any) -> Places:
+    state, store = str(config.host.state_dir), config.logstore.data_dir
+    beside = store is not None and not Path(store).is_relative_to(state)
+    written = {"logstore": (str(store),)} if beside else {}
+    return Places(state, str(config.host.runtime_dir), written)
 
 
 def _asked(wanted: Wish, config: Any) -> Asked:
