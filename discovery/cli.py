@@ -54,6 +54,19 @@ def _private_file(password: str) -> str:
 
 async def findings(config: Config) -> Sequence[Finding]:
     """What is wrong with resources, templates, commands and etcd."""
+    return [*_of_resources(config), *await etcd.findings(config.etcd)]
+
+
+def offline(config: Config) -> Sequence[Finding]:
+    """What is wrong with resource files and templates: no start of theirs could be better."""
+    try:
+        resources = load_resources(config.discovery)
+    except ConfigError as error:
+        return error.findings
+    return [finding for resource in resources for finding in _template_findings(resource)]
+
+
+def _of_resources(config: Config) -> Sequence[Finding]:
     found: list[Finding] = []
     resources: tuple[Resource, ...] = ()
     try:
@@ -64,14 +77,18 @@ async def findings(config: Config) -> Sequence[Finding]:
         found.extend(_resource_findings(resource))
         if resource.nginx is not None:
             found.extend(_nginx_findings(resource.nginx, config.host))
-    return [*found, *await etcd.findings(config.etcd)]
+    return found
 
 
-def _resource_findings(resource: Resource) -> Iterator[Finding]:
+def _template_findings(resource: Resource) -> Iterator[Finding]:
     try:
         compile_template(resource.template)
     except Rejected as error:
         yield Finding(resource.name, str(error), "mend the template")
+
+
+def _resource_findings(resource: Resource) -> Iterator[Finding]:
+    yield from _template_findings(resource)
     for where in ("check_cmd", "reload_cmd"):
         command = getattr(resource, where)
         if resource.shell and command and (why := _unparsed(command)):
@@ -85,8 +102,10 @@ def _resource_findings(resource: Resource) -> Iterator[Finding]:
         if not resource.mkdir:
             fix = "make it, or write mkdir = true"
             yield Finding(f"{resource.name}.dest", f"no folder {folder}", fix)
-    elif not os.access(folder, os.W_OK):
-        yield Finding(f"{resource.name}.dest", f"{folder} cannot be written", "run as its owner")
+    # By what we may do, not by who began us: capabilities of a user's process count.
+    elif not os.access(folder, os.W_OK, effective_ids=True):
+        fix = "run as its owner, or with CAP_DAC_OVERRIDE and the folder among ReadWritePaths="
+        yield Finding(f"{resource.name}.dest", f"{folder} cannot be written", fix)
 
 
 def _unparsed(command: str) -> str:
@@ -162,6 +181,7 @@ COMMAND: Final = cli.Command(
     log=lambda config: config.log,
     make=Discovery,
     findings=findings,
+    offline=offline,
     arguments=_arguments,
     settings={"--confdir": "discovery.confdir", "--exec": "discovery.exec.command"},
     run=_run,

@@ -1,15 +1,16 @@
 """The `registrar` command."""
 
+import argparse
 import asyncio
 from typing import Final
 
 from registrar.config import Config
 from registrar.daemon import Registrar
-from registrar.host import address
+from registrar.host import address, rights
 from registrar.ports import reservation
 from wharfinger import cli, etcd
 from wharfinger.dockerd import Docker
-from wharfinger.errors import Finding, Unavailable, WharfingerError
+from wharfinger.errors import Exit, Finding, Unavailable, WharfingerError
 
 
 async def findings(config: Config) -> list[Finding]:
@@ -24,7 +25,7 @@ async def findings(config: Config) -> list[Finding]:
         address.find(config.host)
     except Unavailable as error:
         found.append(Finding("host.ip", str(error)))
-    return found
+    return [*found, *rights.findings(config.host)]
 
 
 async def _docker(config: Config) -> list[Finding]:
@@ -37,6 +38,22 @@ async def _docker(config: Config) -> list[Finding]:
     return []
 
 
+async def _reserve(_parsed: argparse.Namespace, config: Config) -> Exit:
+    """What only root may do for a registrar that runs as a user; see `ports.reservation`.
+
+    Raises:
+        Unavailable: the kernel does not let us.
+    """
+    ports = config.registrar.ports
+    changed = await asyncio.to_thread(reservation.reserve, ports)
+    print(f"ports {ports} {'are reserved now' if changed else 'were reserved'}")  # noqa: T201
+    return Exit.OK
+
+
+RESERVE: Final = cli.Verb(
+    "reserve", "keep the kernel from giving our ports away", lambda _parser: None, _reserve
+)
+
 COMMAND: Final = cli.Command(
     name=Registrar.name,
     summary="Gives each container a port of its own and keeps it in etcd while it serves.",
@@ -45,6 +62,7 @@ COMMAND: Final = cli.Command(
     log=lambda config: config.log,
     make=Registrar,
     findings=findings,
+    verbs=(RESERVE,),
 )
 
 

@@ -13,7 +13,7 @@ from registrar.config import Config
 from registrar.drains.absences import Absences
 from registrar.drains.commands import Commands
 from registrar.drains.departures import Departures
-from registrar.host import addresswatch
+from registrar.host import addresswatch, rights
 from registrar.host.claim import Claim
 from registrar.host.hostlock import HostLock
 from registrar.host.hostrecord import OwnRecord
@@ -145,6 +145,8 @@ class Registrar:
         self._scope.spawn("host lock", self._host_lock.serve())
         for who in self._host_lock.strangers:
             self._scope.events.emit("host lock taken by a stranger", "warning", who=who)
+        for lacking in rights.findings(self._config.host):
+            self._scope.events.emit("rights missing", "warning", why=str(lacking))
         if self._state.forgotten:
             level = "error" if self._state.damaged else "info"
             self._scope.events.emit("ports unknown", level, why=self._state.forgotten)

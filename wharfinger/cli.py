@@ -57,6 +57,8 @@ class Command(Generic[M]):
         log: its [log] section.
         make: builds the daemon.
         findings: looks at everything reachable for `check`; yields what is wrong.
+        offline: looks at what the configuration names on this host, for `check --offline`; whoever
+            is away just now must not keep a sound configuration from being taken up.
         arguments: adds the daemon's own flags to `run`.
         settings: flags that are short for one setting, as every verb takes them: the key of each.
         run: runs once instead of as a daemon; returns None to run as a daemon.
@@ -74,6 +76,7 @@ class Command(Generic[M]):
     log: Callable[[M], LogConfig]
     make: Callable[[M, lifecycle.Scope], lifecycle.Daemon[M]]
     findings: Callable[[M], Awaitable[Sequence[Finding]]]
+    offline: Callable[[M], Sequence[Finding]] = field(default=lambda _config: ())
     arguments: Callable[[argparse.ArgumentParser], None] = field(default=lambda _parser: None)
     settings: Mapping[str, str] = field(default_factory=dict)
     run: Callable[[argparse.Namespace, M], Awaitable[Exit | None]] | None = None
@@ -219,8 +222,11 @@ def _check(command: Command[M], parsed: argparse.Namespace) -> Exit:
     try:
         loaded = load_from(command, parsed)
         remarks = command.remarks(loaded.value)
-        asked = command.checked(parsed, loaded.value)
-        findings = asyncio.run(_gathered(asked or command.findings(loaded.value)))
+        if parsed.offline:
+            findings = command.offline(loaded.value)
+        else:
+            asked = command.checked(parsed, loaded.value)
+            findings = asyncio.run(_gathered(asked or command.findings(loaded.value)))
     except ConfigError as error:
         findings = error.findings
     if parsed.json:
@@ -317,6 +323,9 @@ def parser_of(command: Command[M]) -> "Parser":
             action.default = argparse.SUPPRESS
     check = verbs.add_parser("check", parents=[common], help="check configuration and surroundings")
     check.add_argument("--json", action="store_true", help="for programs")
+    check.add_argument(
+        "--offline", action="store_true", help="the configuration alone: ask etcd and nobody else"
+    )
     command.checking(check)
     verbs.add_parser("config", parents=[common], help="print every setting and its origin")
     healthcheck.add_flags(

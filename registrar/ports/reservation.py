@@ -49,7 +49,8 @@ def reserve(ports: PortRange, *, reserved: Path = PROC / RESERVED) -> bool:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise Unavailable(
             f"ports {ports} cannot be reserved in {reserved}: {why}; an outgoing connection may "
-            "take one of them, unless they lie outside the ephemeral range"
+            "take one of them, unless they lie outside the ephemeral range; root can: "
+            "`registrar reserve`"
         ) from error
     return True
 

@@ -15,6 +15,7 @@ from wharfinger.operator.doctor import visit
 from wharfinger.operator.install import command as install
 from wharfinger.operator.logs import command as logs
 from wharfinger.operator.manual import command as manual
+from wharfinger.operator.pki import command as pki
 from wharfinger.operator.verbs import Verbs
 from wharfinger.sample import sample
 
@@ -35,7 +36,9 @@ def command_line() -> Parser:
     verbs = Verbs(parser)
     play.add_to(verbs)
     _add_to(verbs)
-    for module in (status, visit, services, migration, drain, inside, logs, install, manual):
+    for module in (status, visit, services, migration, drain, inside, logs):
+        module.add_to(verbs)
+    for module in (install, pki, manual):
         module.add_to(verbs)
     return parser
 
