@@ -55,9 +55,12 @@ def random_change(dice: random.Random, state: State) -> State:
         put(state["services"][key]["instances"], endpoint, one)
         change["services"] = {key: {"instances": {endpoint: one}}}
     elif kind == "service":
-        made = {"app": key, "env": "prod", "instances": {"1:1": instance(key, "1:1", name)}}
+        made = {"app": "a", "env": "prod", "instances": {"1:1": instance(key, "1:1", name)}}
         told = dice.choice((None, made, made, made))
-        put(state["services"], key, told)
+        if told and key in state["services"]:
+            put(state["services"][key]["instances"], "1:1", told["instances"]["1:1"])
+        else:
+            put(state["services"], key, told)
         change["services"] = {key: told}
     else:
         one = {"host": host(1), "order": order("drain", name, "done", []),
