@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -44,9 +45,9 @@ def machine() -> Iterator[Machine]:
     """A host with all roles, booted, with an application that Nginx serves."""
     folder = Path(tempfile.mkdtemp(prefix="wf-", dir="/tmp"))
     try:
-        with Machine(folder) as made:
-            boot.copy_programs(made.root, ROOT, ROOT / ".venv")
-            _install(made.root)
+        with Machine(folder, boot.programs_layer(Path(sys.prefix))) as made:
+            boot.add_packages(made, ROOT)
+            _install(made)
             made.boot()
             docker = DockerCommand(made.engine_url, folder / "cli")
             until(lambda: made.ran("docker", "info").returncode == 0, "Docker answers")
@@ -62,19 +63,23 @@ def machine() -> Iterator[Machine]:
         shutil.rmtree(folder)
 
 
-def _install(root: Path) -> None:
+def _install(machine: Machine) -> None:
+    """As the package does it, and `wharfinger install` after it."""
     for unit in (*UNITS.glob("*.service"), *UNITS.glob("*.target")):
-        shutil.copy(unit, root / "usr/lib/systemd/system")
+        machine.write(f"usr/lib/systemd/system/{unit.name}", unit.read_text())
     for kind in ("sysusers", "tmpfiles"):
-        shutil.copy(UNITS / f"{kind}.conf", root / f"usr/lib/{kind}.d/wharfinger.conf")
-    (root / "etc/wharfinger").mkdir()
-    (root / CONFIG_FILE).write_text(CONFIG)
-    for unit in ("target", *(f"{name}.service" for name in PORTS)):
-        wants = "multi-user" if unit == "target" else "wharfinger"
-        folder = root / f"etc/systemd/system/{wants}.target.wants"
-        folder.mkdir(exist_ok=True)
-        name = "wharfinger.target" if unit == "target" else f"wharfinger-{unit}"
-        (folder / name).symlink_to(f"/usr/lib/systemd/system/{name}")
+        text = (UNITS / f"{kind}.conf").read_text()
+        machine.write(f"usr/lib/{kind}.d/wharfinger.conf", text)
+    machine.write(CONFIG_FILE, CONFIG)
+    enable(machine, "multi-user.target", "wharfinger.target")
+    for unit in UNIT_NAMES:
+        enable(machine, "wharfinger.target", unit)
+
+
+def enable(machine: Machine, wanted_by: str, unit: str) -> None:
+    folder = machine.root / f"etc/systemd/system/{wanted_by}.wants"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / unit).symlink_to(f"/usr/lib/systemd/system/{unit}")
 
 
 def run_shop(machine: Machine, name: str) -> None:

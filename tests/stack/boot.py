@@ -36,6 +36,8 @@ GROUPS_UNIT: Final = """\
 ExecStartPre=/bin/sh -c 'for each in /sys/fs/cgroup/*; do mount -o remount,bind,rw $each || :; done'
 """
 
+ON_LAYERS: Final = 'mount -t overlay overlay -o "$1" "$2" && shift 2 && exec "$@"'
+
 
 class MachineError(Exception):
     """A program in the machine failed, or something did not come to be in time."""
@@ -61,13 +63,21 @@ class Machine:
     """One that systemd-nspawn boots, with a network and process ids of its own.
 
     Attributes:
-        root: its root folder, a copy that may be changed.
+        layers: folders that its root is made of, but for what was changed.
         log: what its console says.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Makes the root folder; nothing runs before `boot`."""
-        self.root = debian.copied(debian.debian_root(PACKAGES), folder / "root")
+    def __init__(self, folder: Path, *layers: Path) -> None:
+        """Prepares it; nothing runs before `boot`.
+
+        Args:
+            folder: for this machine alone, on a disk.
+            layers: folders that are laid over Debian, the upper before the lower.
+        """
+        self._folder = folder
+        self.layers = (*layers, debian.debian_root(PACKAGES))
+        for name in ("changed", "work", "root", "engine"):
+            (folder / name).mkdir(parents=True)
         self.log = folder / "console.log"
         self._group = f"wharfinger-{folder.name}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -83,6 +93,13 @@ class Machine:
     def __exit__(self, *_: object) -> None:
         self.power_off()
 
+    @property
+    def root(self) -> Path:
+        """Where its files are; before it has booted, only those that differ from the layers."""
+        if self._leader is None:
+            return self._folder / "changed"
+        return Path(f"/proc/{self._leader.pid}/root")
+
     def write(self, path: str, text: str) -> None:
         """Writes a file of the machine's, with the folders above it."""
         file = self.root / path
@@ -95,10 +112,19 @@ class Machine:
         Raises:
             MachineError: it does not come up.
         """
+        lower = ":".join(map(str, self.layers))
+        upper = f"upperdir={self._folder}/changed,workdir={self._folder}/work"
         command = (
+            # In a namespace of mounts that ends with it: a run that is killed leaves nothing mounted.
+            *("unshare", "--mount", "--propagation=private", "sh", "-c", ON_LAYERS, "sh"),
+            *(f"lowerdir={lower},{upper}", f"{self._folder}/root"),
             *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot"),
             *("--private-network", "--console=pipe", "--link-journal=no", "--capability=all"),
-            *("--system-call-filter=add_key keyctl bpf @privileged", f"--directory={self.root}"),
+            *(
+                "--system-call-filter=add_key keyctl bpf @privileged",
+                f"--directory={self._folder}/root",
+            ),
+            f"--bind={self._folder}/engine:/var/lib/docker",  # no overlay may lie upon an overlay
         )
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -172,8 +198,8 @@ class Machine:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait(timeout=20)
-        leftovers.end_containers(self.root / "none.sock", self._group)
-        self._process = None
+        leftovers.end_containers(self._folder / "none.sock", self._group)
+        self._process = self._leader = None
 
     def _init(self) -> psutil.Process | None:
         assert self._process is not None
@@ -189,33 +215,46 @@ class Machine:
         return said in {"running", "degraded"}
 
 
-def copy_programs(root: Path, source: Path, environment: Path) -> None:
-    """Puts our programs where the package puts them: /usr/lib/wharfinger and /usr/bin.
+def programs_layer(environment: Path) -> Path:
+    """A layer with a virtual environment where the package puts it, and our programs' names.
 
     Args:
-        root: a Debian with python3.
-        source: the repository.
-        environment: of the same Python, with what the programs import.
+        environment: has what our programs import, for the same Python that Debian has.
     """
-    target = root / "usr/lib/wharfinger"
     packages = next((environment / "lib").glob("python3.*/site-packages"))
-    version = packages.parent.name
-    inside = target / "lib" / version / "site-packages"
-    shutil.copytree(packages, inside, symlinks=True, ignore=shutil.ignore_patterns("__editable__*"))
+    names = sorted(path.name for path in packages.glob("*.dist-info"))
+    return debian.kept(f"programs {names}", lambda place: _make_programs(packages, place))
+
+
+def add_packages(machine: Machine, source: Path) -> None:
+    """Puts our packages into the machine's virtual environment; they may be changed there."""
+    library = next(path for path in machine.layers[0].glob("usr/lib/wharfinger/lib/*"))
+    target = machine.root / library.relative_to(machine.layers[0]) / "site-packages"
     for name in ("wharfinger", "registrar", "discovery", "logshipper", "deploy"):
         ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(source / name, inside / name, ignore=ignored)
+        shutil.copytree(source / name, target / name, ignore=ignored)
+
+
+def _make_programs(packages: Path, place: Path) -> None:
+    version, target = packages.parent.name, place / "usr/lib/wharfinger"
+    ignored = shutil.ignore_patterns("__editable__*", "__pycache__", *TOOLS)
+    shutil.copytree(
+        packages, target / "lib" / version / "site-packages", symlinks=True, ignore=ignored
+    )
     (target / "bin").mkdir()
     (target / "pyvenv.cfg").write_text("home = /usr/bin\n", encoding="ascii")
     (target / "bin/python3").symlink_to(f"/usr/bin/{version}")
+    (place / "usr/bin").mkdir()
     for program, module in PROGRAMS.items():
         script = target / "bin" / program
         text = f"#!/usr/lib/wharfinger/bin/python3\nfrom {module} import main\n\nmain()\n"
         script.write_text(text, encoding="ascii")
         script.chmod(0o755)
-        (root / "usr/bin" / program).symlink_to(f"../lib/wharfinger/bin/{program}")
+        (place / "usr/bin" / program).symlink_to(f"../lib/wharfinger/bin/{program}")
 
 
+# Of no use to what runs.
+TOOLS: Final = ("mypy*", "ruff*", "hypothesis*", "pip*", "*.so.debug")
 PROGRAMS: Final = {
     "registrar": "registrar.cli",
     "discovery": "discovery.cli",
