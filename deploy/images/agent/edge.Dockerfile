@@ -2,7 +2,8 @@
 # `discovery`, so that what checks a configuration is what serves it.
 ARG AGENT=wharfinger
 FROM ${AGENT}
-USER 0
+# Nginx gives its workers another user by itself, and discovery must reach it.
+USER root
 # Nobody's site but discovery's; the log where Docker reads it; the pid where discovery sees it; and
 # no folder for systemd-tmpfiles, which never runs here.
 RUN rm -f /etc/nginx/sites-enabled/default && \
@@ -10,4 +11,5 @@ RUN rm -f /etc/nginx/sites-enabled/default && \
     ln -sf /dev/stdout /var/log/nginx/access.log && ln -sf /dev/stderr /var/log/nginx/error.log && \
     rm -rf /etc/tmpfiles.d
 LABEL org.opencontainers.image.title="Wharfinger edge"
-USER _wharfinger-logstore
+HEALTHCHECK NONE
+CMD ["nginx"]
