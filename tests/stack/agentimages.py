@@ -29,12 +29,8 @@ BASES: Final = {
 }
 # What ends up in the images, or decides what does.
 SOURCES: Final = (
-    "wharfinger",
-    "registrar",
-    "discovery",
-    "logshipper",
-    "deploy",
-    "requirements.lock",
+    *("wharfinger", "registrar", "discovery", "logshipper"),
+    *("deploy/debian", "deploy/images", "deploy/systemd", "requirements.lock"),
 )
 
 
