@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.agentimages import AGENT, EDGE, TREE, archive
+from tests.stack.agentimages import EDGE, TREE, archive
 from tests.stack.lab.lab import Lab, raised
 from tests.stack.lab.load import posting
 from wharfinger.errors import Unavailable
@@ -53,7 +53,7 @@ class Composed:
             "DOCKER_SOCKET": str(self.host.docker.socket),
             "DOCKER_DATA_ROOT": str(self.host.docker.data_root),
             "WHARFINGER_ETC": str(self.folder / "etc"),
-            "WHARFINGER_IMAGE": AGENT,
+            "WHARFINGER_IMAGE": EDGE,
             "WHARFINGER_EDGE_IMAGE": EDGE,
         }
         return await output(
