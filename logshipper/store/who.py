@@ -26,6 +26,8 @@ _CHECK: Final = "token files"
 # A mount that hangs says nothing of a token that was taken away.
 _STALE_SECONDS: Final = 30.0
 
+_Read = tuple[Tokens, Tokens, Tokens]  # that may write, read, give orders
+
 
 class Who:
     """The door and all that stands behind it.
@@ -109,11 +111,12 @@ class Who:
             self._look_at_expiry()
             self.guard.recheck()
 
-    def _watched_tokens(self, section: LogstoreConfig) -> Rereading[tuple[Tokens, Tokens]]:
-        def use(read: tuple[Tokens, Tokens]) -> None:
+    def _watched_tokens(self, section: LogstoreConfig) -> Rereading[_Read]:
+        def use(read: _Read) -> None:
             self.door.rules = rules.make(section, *read)
 
-        paths = [p for p in (section.ingest_token_file, section.read_token_file) if p is not None]
+        files = (section.ingest_token_file, section.read_token_file, section.admin_token_file)
+        paths = [path for path in files if path is not None]
         check = self._scope.health.check(_CHECK)
         return Rereading(paths, lambda: _tokens(section), use, check)
 
@@ -153,8 +156,9 @@ class Who:
                 check.ok(remark)
 
 
-def _tokens(section: LogstoreConfig) -> tuple[Tokens, Tokens]:
+def _tokens(section: LogstoreConfig) -> _Read:
     return (
         tokens.load(section.ingest_token_file, "logstore.ingest_token_file"),
         tokens.load(section.read_token_file, "logstore.read_token_file"),
+        tokens.load(section.admin_token_file, "logstore.admin_token_file"),
     )

@@ -9,9 +9,10 @@ from typing import NoReturn
 from wharfinger import __version__
 from wharfinger.cli import Parser, finish
 from wharfinger.errors import Exit
-from wharfinger.operator import drain, inside, install, migration, services, status
+from wharfinger.operator import drain, inside, migration, services, status
 from wharfinger.operator.demo import play
 from wharfinger.operator.doctor import visit
+from wharfinger.operator.install import command as install
 from wharfinger.operator.logs import command as logs
 from wharfinger.operator.pki import command as pki
 from wharfinger.operator.verbs import Verbs
