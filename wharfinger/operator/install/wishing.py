@@ -113,6 +113,8 @@ def _flags(
             if name in given or (_is_open(raw) and unset):
                 flags[f"logstore.{key}"] = credentials.place(name)
                 secrets.setdefault(name, credentials.file(name, credentials.token(), "token"))
+        if "admin.token" in given:
+            flags["logstore.admin_token_file"] = credentials.place("admin.token")
         if "host.crt" in given and _is_open(raw):
             flags["logstore.cert_file"] = credentials.place("host.crt")
             flags["logstore.key_file"] = credentials.place("host.key")
