@@ -11,7 +11,7 @@ import pytest
 
 from tests.stack.etcd import Watcher, config_of, eventually
 from tests.stack.pki import IP, Authority, Bundle, SecureCluster
-from wharfinger.errors import Exit, Rejected
+from wharfinger.errors import Exit, Rejected, Unavailable
 from wharfinger.etcd import Etcd
 from wharfinger.kv import ranges_of
 from wharfinger.operator.parts.etcd import EtcdServer
@@ -132,6 +132,27 @@ async def test_what_changes_is_done_and_told_and_what_is_not_ours_stays(tmp_path
         async with Etcd(authority.bundle("ops").config(server)) as root:
             users = await root.users.all_users()
         assert users == {"root": {"root"}, "ops": {"root"}, "mary": frozenset()}
+
+
+async def test_a_revoked_certificate_is_refused_by_members_that_have_the_list(
+    tmp_path: Path,
+) -> None:
+    async with secured(tmp_path, "m1") as (authority, _):
+        box, late = await authority.issue("box", "host"), await authority.issue("late", "host")
+        await authority.ask("revoke", "box")
+        await authority.ask("issue", "m1", "--role", "etcd", "--ip", IP)  # brings the list
+        bundle = authority.bundle("m1")
+        crl = f"--client-crl-file={bundle.file('ca.crl')}"
+        other = SecureCluster(tmp_path / "other", {"m1": bundle}, crl)
+        (tmp_path / "other").mkdir()
+        await other.start()
+        try:
+            async with Etcd(late.config(*other.members)) as etcd:
+                await etcd.put("/a", b"")
+            with pytest.raises(Unavailable, match="etcd.cert_file"):
+                await Etcd(box.config(*other.members)).open()
+        finally:
+            await other.stop()
 
 
 async def test_nobody_locks_the_door_behind_themselves(

@@ -109,6 +109,8 @@ async def test_a_site_over_tls_works_and_is_renewed_under_load_without_a_loss(si
         await site.wharfinger("undrain", "one", *config)
         await until_served(site, 2)
     assert traffic.failures == {}
+    for daemon in site.daemons.values():
+        assert "permission denied" not in daemon.log.read_text()
     await until_found(site, "kestrel", traffic.answered)
     await orders_over_the_store(site)
     store = ("--url", f"https://{IP}:{site.ports['logstore']}")
