@@ -22,7 +22,7 @@ from discovery.observer import Observer
 from discovery.publish.history import History
 from discovery.publish.publisher import Publisher
 from discovery.resources.resources import Resource
-from wharfinger import __version__, certificatewatch, keys, lock
+from wharfinger import __version__, certificatewatch, hostrecord, keys, lock
 from wharfinger.errors import ConfigError, Finding
 from wharfinger.etcd import Etcd
 from wharfinger.lifecycle import Scope
@@ -186,6 +186,7 @@ class Discovery:
             since=self._since,
             health="healthy" if health.healthy else "unhealthy",
             why=health.why,
+            troubles=hostrecord.troubles((c.name, c.why) for c in health.checks if not c.healthy),
             applied_revision=self._lanes.applied_revision,
             mode=self._pushing.mode,
         )
