@@ -149,7 +149,7 @@ async def test_a_revoked_certificate_is_refused_by_members_that_have_the_list(
         try:
             async with Etcd(late.config(*other.members)) as etcd:
                 await etcd.put("/a", b"")
-            with pytest.raises(Unavailable, match="etcd.cert_file"):
+            with pytest.raises(Unavailable, match=r"refuses etcd.cert_file"):
                 await Etcd(box.config(*other.members)).open()
         finally:
             await other.stop()

@@ -72,9 +72,9 @@ data_dir = "{folder}/lines"
 min_free_bytes = 0
 cert_file = "{pki}/host.crt"
 key_file = "{pki}/host.key"
-ingest_token_file = "{pki}/ingest.token"
-read_token_file = "{pki}/read.token"
-admin_token_file = "{pki}/admin.token"
+ingest_token_file = "{pki}/ingest.tokens"
+read_token_file = "{pki}/read.tokens"
+admin_token_file = "{pki}/admin.tokens"
 
 [logstore.fleet]
 enabled = true
