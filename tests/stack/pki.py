@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,10 +12,10 @@ from pathlib import Path
 from tests.stack.etcd import FAST_ELECTION
 from wharfinger.operator.cli import main
 from wharfinger.operator.parts.etcd import EtcdPorts, EtcdServer
-from wharfinger.operator.pki.model import MEMBER
 from wharfinger.sections import EtcdConfig
 
 PROGRAM = Path(sys.executable).parent / "wharfinger"
+PAGE = Path(__file__).parents[2] / "deploy" / "pki.md"
 IP = "127.0.0.1"
 
 
@@ -66,19 +67,9 @@ class Authority:
 
 
 def etcd_flags(bundle: Bundle) -> list[str]:
-    """TLS for clients and members, as the reference page says."""
-    ca, cert, key = (bundle.file(name) for name in ("ca.crt", "host.crt", "host.key"))
-    return [
-        f"--cert-file={cert}",
-        f"--key-file={key}",
-        f"--trusted-ca-file={ca}",
-        "--client-cert-auth",
-        f"--peer-cert-file={cert}",
-        f"--peer-key-file={key}",
-        f"--peer-trusted-ca-file={ca}",
-        "--peer-client-cert-auth",
-        f"--peer-cert-allowed-hostname={MEMBER}",
-    ]
+    """TLS for clients and members, exactly as the page says."""
+    (block,) = re.findall(r"^```text\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    return str(block).replace("$PKI", str(bundle.folder)).split()
 
 
 class SecureCluster:
