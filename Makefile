@@ -1,6 +1,6 @@
 # Each target prepares what it needs (.ci/setup says what and why) and calls one command.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check scenarios bench format lock sample vendor picture screenshot clean
+.PHONY: help setup demo test check scenarios bench deb image format lock sample vendor picture screenshot clean
 
 # dockerd, network namespaces and the containers' files need root.
 ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env=ONCE,CI)
@@ -29,6 +29,14 @@ check: ## format, lint, types, import contracts
 	$(RUN)/ruff check --no-cache .
 	$(RUN)/mypy --cache-dir build/mypy
 	$(RUN)/lint-imports --no-cache
+
+deb: ## build/wharfinger_VERSION_ARCHITECTURE.deb
+	@.ci/setup python
+	@deploy/debian/build
+
+image: ## the agents' images, wharfinger:VERSION and wharfinger-edge:VERSION
+	@.ci/setup python
+	@$(ROOT) deploy/images/agent/build
 
 format: ## write the format and the safe fixes
 	@.ci/setup python

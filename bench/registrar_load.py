@@ -21,7 +21,7 @@ import aiohttp
 import psutil
 
 from registrar import sockets
-from registrar.ports.reservation import RESERVED
+from registrar.ports.reservation import PROC, RESERVED
 from wharfinger.etcd import Etcd
 from wharfinger.kv import Changed
 from wharfinger.operator.parts.dockerd import DockerDaemon
@@ -117,8 +117,8 @@ def reservation_given_back(ports: range) -> Iterator[None]:
         yield
     finally:
         ours = f"{ports[0]}-{ports[-1]}"
-        others = [each for each in RESERVED.read_text().strip().split(",") if each != ours]
-        RESERVED.write_text(",".join(others) + "\n")
+        others = [each for each in (PROC / RESERVED).read_text().strip().split(",") if each != ours]
+        (PROC / RESERVED).write_text(",".join(others) + "\n")
 
 
 async def starts(host: Host, count: int) -> None:

@@ -31,7 +31,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 
-from registrar.ports.reservation import RESERVED
+from registrar.ports.reservation import PROC, RESERVED
 from registrar.porttable import decode
 from wharfinger.operator.parts.dockerd import DockerDaemon
 from wharfinger.operator.parts.etcd import EtcdServer
@@ -188,7 +188,7 @@ async def play(host: Host, way: str, containers: int, width: int) -> Round:
 
 def reserved() -> set[int]:
     """What is kept out of the kernel's hands; it joins ranges that touch each other."""
-    ends = (each.split("-") for each in RESERVED.read_text().strip().split(",") if each)
+    ends = (each.split("-") for each in (PROC / RESERVED).read_text().strip().split(",") if each)
     return {port for pair in ends for port in range(int(pair[0]), int(pair[-1]) + 1)}
 
 
@@ -200,7 +200,7 @@ def reservation_given_back(ours: range) -> Iterator[None]:
         yield
     finally:
         left = reserved() - (set(ours) - before)
-        RESERVED.write_text(",".join(map(str, sorted(left))) + "\n")
+        (PROC / RESERVED).write_text(",".join(map(str, sorted(left))) + "\n")
 
 
 def line(name: str, rounds: list[Round], containers: int) -> str:

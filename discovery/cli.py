@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from discovery import rollback
 from discovery.builtin.certificates import Certificates
@@ -32,37 +33,7 @@ def main() -> None:
 
 def _main(arguments: Sequence[str]) -> Exit:
     ours = flags.translated(arguments, os.environ, read=_text_of, password_file=_private_file)
-    cli.run(
-        cli.Command(
-            name="discovery",
-            summary="Renders configuration from etcd, checks it, swaps it in, reloads.",
-            model=Config,
-            listen=lambda config: config.discovery.listen,
-            log=lambda config: config.log,
-            make=Discovery,
-            findings=findings,
-            arguments=_arguments,
-            settings={"--confdir": "discovery.confdir", "--exec": "discovery.exec.command"},
-            run=_run,
-            checking=_data,
-            checked=lambda parsed, config: (
-                findings_with(config, parsed.data) if parsed.data else None
-            ),
-            remarks=lambda config: find_resources(config.discovery).passed_over,
-            verbs=(
-                cli.Verb(
-                    "history", "what was served", rollback.history_arguments, rollback.history
-                ),
-                cli.Verb(
-                    "rollback",
-                    "put a former file back, and leave it there",
-                    rollback.rollback_arguments,
-                    rollback.rollback,
-                ),
-            ),
-        ),
-        ours,
-    )
+    cli.run(COMMAND, ours)
 
 
 def _text_of(path: Path) -> str | None:
@@ -83,6 +54,19 @@ def _private_file(password: str) -> str:
 
 async def findings(config: Config) -> Sequence[Finding]:
     """What is wrong with resources, templates, commands and etcd."""
+    return [*_of_resources(config), *await etcd.findings(config.etcd)]
+
+
+def offline(config: Config) -> Sequence[Finding]:
+    """What is wrong with resource files and templates: no start of theirs could be better."""
+    try:
+        resources = load_resources(config.discovery)
+    except ConfigError as error:
+        return error.findings
+    return [finding for resource in resources for finding in _template_findings(resource)]
+
+
+def _of_resources(config: Config) -> Sequence[Finding]:
     found: list[Finding] = []
     resources: tuple[Resource, ...] = ()
     try:
@@ -93,14 +77,18 @@ async def findings(config: Config) -> Sequence[Finding]:
         found.extend(_resource_findings(resource))
         if resource.nginx is not None:
             found.extend(_nginx_findings(resource.nginx, config.host))
-    return [*found, *await etcd.findings(config.etcd)]
+    return found
 
 
-def _resource_findings(resource: Resource) -> Iterator[Finding]:
+def _template_findings(resource: Resource) -> Iterator[Finding]:
     try:
         compile_template(resource.template)
     except Rejected as error:
         yield Finding(resource.name, str(error), "mend the template")
+
+
+def _resource_findings(resource: Resource) -> Iterator[Finding]:
+    yield from _template_findings(resource)
     for where in ("check_cmd", "reload_cmd"):
         command = getattr(resource, where)
         if resource.shell and command and (why := _unparsed(command)):
@@ -114,8 +102,10 @@ def _resource_findings(resource: Resource) -> Iterator[Finding]:
         if not resource.mkdir:
             fix = "make it, or write mkdir = true"
             yield Finding(f"{resource.name}.dest", f"no folder {folder}", fix)
-    elif not os.access(folder, os.W_OK):
-        yield Finding(f"{resource.name}.dest", f"{folder} cannot be written", "run as its owner")
+    # By what we may do, not by who began us: capabilities of a user's process count.
+    elif not os.access(folder, os.W_OK, effective_ids=True):
+        fix = "run as its owner, or with CAP_DAC_OVERRIDE and the folder among ReadWritePaths="
+        yield Finding(f"{resource.name}.dest", f"{folder} cannot be written", fix)
 
 
 def _unparsed(command: str) -> str:
@@ -181,3 +171,30 @@ def _fit(text: str, *, terminal: bool) -> str:
     if not terminal:
         return text
     return "\n".join(harmless(line, colours=False) for line in text.split("\n"))
+
+
+COMMAND: Final = cli.Command(
+    name="discovery",
+    summary="Renders configuration from etcd, checks it, swaps it in, reloads.",
+    model=Config,
+    listen=lambda config: config.discovery.listen,
+    log=lambda config: config.log,
+    make=Discovery,
+    findings=findings,
+    offline=offline,
+    arguments=_arguments,
+    settings={"--confdir": "discovery.confdir", "--exec": "discovery.exec.command"},
+    run=_run,
+    checking=_data,
+    checked=lambda parsed, config: findings_with(config, parsed.data) if parsed.data else None,
+    remarks=lambda config: find_resources(config.discovery).passed_over,
+    verbs=(
+        cli.Verb("history", "what was served", rollback.history_arguments, rollback.history),
+        cli.Verb(
+            "rollback",
+            "put a former file back, and leave it there",
+            rollback.rollback_arguments,
+            rollback.rollback,
+        ),
+    ),
+)

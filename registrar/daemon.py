@@ -17,7 +17,7 @@ from registrar.drains.commands import Commands
 from registrar.drains.departures import Departures
 from registrar.drains.orders import Orders
 from registrar.drains.requests import Requests
-from registrar.host import addresswatch
+from registrar.host import addresswatch, rights
 from registrar.host.claim import Claim
 from registrar.host.hostlock import HostLock
 from registrar.host.hostrecord import OwnRecord
@@ -34,7 +34,7 @@ from registrar.registry.publisher import Publisher
 from registrar.registry.registry import Registry
 from registrar.state import State
 from registrar.status import describe
-from wharfinger import control, lease, neighbours
+from wharfinger import certificatewatch, control, lease, neighbours
 from wharfinger.dockerd import Docker
 from wharfinger.etcd import Etcd
 from wharfinger.keys import host_key
@@ -81,6 +81,7 @@ class Registrar:
             within=lambda: self._config.registrar.ports,
             published=self._published_ports,
             changed=self._replan,
+            proc=config.host.proc_dir,
         )
         self._lease = HostLease(
             self._etcd,
@@ -158,9 +159,12 @@ class Registrar:
     async def start(self) -> None:
         """Assigns ports as soon as Docker answers; ready when etcd has been made true once."""
         await self._scope.enter(self._closing())
+        certificatewatch.begin(self._scope, self._config.etcd)
         self._scope.spawn("host lock", self._host_lock.serve())
         for who in self._host_lock.strangers:
             self._scope.events.emit("host lock taken by a stranger", "warning", who=who)
+        for lacking in rights.findings(self._config.host):
+            self._scope.events.emit("rights missing", "warning", why=str(lacking))
         if self._state.forgotten:
             level = "error" if self._state.damaged else "info"
             self._scope.events.emit("ports unknown", level, why=self._state.forgotten)
@@ -252,7 +256,8 @@ class Registrar:
 
     async def _reserve(self) -> None:
         ports = self._config.registrar.ports
-        self._planner.note = await reservation.keep(ports, self._scope.events)
+        proc = self._config.host.proc_dir
+        self._planner.note = await reservation.keep(ports, self._scope.events, proc)
 
     def _of_host(self) -> OfHost:
         containers, held = self._census.containers, self._absences.drains

@@ -36,6 +36,7 @@ pytest_plugins = [
         "tests.stack.runtime",
         "tests.stack.journal",
         "tests.stack.victorialogs",
+        "tests.stack.lab.fixtures",
     )
     if importlib.util.find_spec(name) is not None
 ]

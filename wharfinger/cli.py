@@ -13,15 +13,17 @@ from typing import Any, Final, Generic, NoReturn, TypeVar
 
 import uvloop
 
-from wharfinger import __version__, lifecycle, logs
-from wharfinger.config import MASK, Loaded, Section, load, needs_restart, walk
+from wharfinger import __version__, healthcheck, lifecycle, logs
+from wharfinger.config import DEFAULT_PATH, MASK, Loaded, Section, load, needs_restart, walk
 from wharfinger.errors import ConfigError, Conflict, Exit, Finding, WharfingerError
 from wharfinger.jsontext import encode_line
 from wharfinger.sections import LogConfig
+from wharfinger.servertls import TlsFiles
 from wharfinger.text import printable, shortened
 
 # user:password@ in a URL, wherever it was written.
 _URL_SECRET: Final = re.compile(r"(?<=://)[^/@\s\"]+(?=@)")
+CONFIG_HELP: Final = f"the configuration, if not {DEFAULT_PATH}"
 
 M = TypeVar("M", bound=Section)
 
@@ -55,6 +57,8 @@ class Command(Generic[M]):
         log: its [log] section.
         make: builds the daemon.
         findings: looks at everything reachable for `check`; yields what is wrong.
+        offline: looks at what the configuration names on this host, for `check --offline`; whoever
+            is away just now must not keep a sound configuration from being taken up.
         arguments: adds the daemon's own flags to `run`.
         settings: flags that are short for one setting, as every verb takes them: the key of each.
         run: runs once instead of as a daemon; returns None to run as a daemon.
@@ -62,6 +66,7 @@ class Command(Generic[M]):
         checked: looks at what these flags name instead; None to look at everything reachable.
         remarks: what `check` shows as well, though nothing is wrong with it.
         verbs: further ones.
+        tls: what its address is served over TLS with; None without.
     """
 
     name: str
@@ -71,6 +76,7 @@ class Command(Generic[M]):
     log: Callable[[M], LogConfig]
     make: Callable[[M, lifecycle.Scope], lifecycle.Daemon[M]]
     findings: Callable[[M], Awaitable[Sequence[Finding]]]
+    offline: Callable[[M], Sequence[Finding]] = field(default=lambda _config: ())
     arguments: Callable[[argparse.ArgumentParser], None] = field(default=lambda _parser: None)
     settings: Mapping[str, str] = field(default_factory=dict)
     run: Callable[[argparse.Namespace, M], Awaitable[Exit | None]] | None = None
@@ -80,6 +86,7 @@ class Command(Generic[M]):
     )
     remarks: Callable[[M], Sequence[Finding]] = field(default=lambda _config: ())
     verbs: Sequence[Verb[M]] = ()
+    tls: Callable[[M], TlsFiles | None] = field(default=lambda _config: None)
 
 
 def reread(command: Command[M], parsed: argparse.Namespace, running: M) -> M:
@@ -100,7 +107,7 @@ def reread(command: Command[M], parsed: argparse.Namespace, running: M) -> M:
 
 def run(command: Command[M], arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command and exits with one of the documented codes."""
-    parsed = _parser(command).parse_args(arguments)
+    parsed = parser_of(command).parse_args(arguments)
     finish(
         command.name,
         lambda: _VERBS.get(parsed.verb, _further)(command, parsed),
@@ -219,8 +226,11 @@ def _check(command: Command[M], parsed: argparse.Namespace) -> Exit:
     try:
         loaded = load_from(command, parsed)
         remarks = command.remarks(loaded.value)
-        asked = command.checked(parsed, loaded.value)
-        findings = asyncio.run(_gathered(asked or command.findings(loaded.value)))
+        if parsed.offline:
+            findings = command.offline(loaded.value)
+        else:
+            asked = command.checked(parsed, loaded.value)
+            findings = asyncio.run(_gathered(asked or command.findings(loaded.value)))
     except ConfigError as error:
         findings = error.findings
     if parsed.json:
@@ -261,10 +271,16 @@ def _config(command: Command[M], parsed: argparse.Namespace) -> Exit:
     return Exit.OK
 
 
+def _healthcheck(command: Command[M], parsed: argparse.Namespace) -> Exit:
+    config = load_from(command, parsed).value
+    return healthcheck.ask(command.name, command.listen(config), command.tls(config), parsed)
+
+
 _VERBS: dict[str, Callable[[Any, argparse.Namespace], Exit]] = {
     "run": _run,
     "check": _check,
     "config": _config,
+    "healthcheck": _healthcheck,
 }
 
 
@@ -272,12 +288,15 @@ def _shown(value: object) -> str:
     return _URL_SECRET.sub(MASK, encode_line(value).decode())
 
 
-def _parser(command: Command[M]) -> "Parser":
+def parser_of(command: Command[M]) -> "Parser":
+    """What understands its command line."""
     parser = Parser(prog=command.name, description=command.summary)
     parser.add_argument("--version", action="version", version=f"{command.name} {__version__}")
     common = Parser(add_help=False)
-    common.add_argument("--config", type=Path, metavar="FILE", default=argparse.SUPPRESS)
-    parser.add_argument("--config", type=Path, metavar="FILE", default=None)
+    common.add_argument(
+        "--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help=CONFIG_HELP
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", default=None, help=CONFIG_HELP)
     for target, name in ((parser, "set"), (common, "set_after")):
         # Two names: a subcommand's list would otherwise replace the one before the verb.
         target.add_argument(
@@ -308,8 +327,14 @@ def _parser(command: Command[M]) -> "Parser":
             action.default = argparse.SUPPRESS
     check = verbs.add_parser("check", parents=[common], help="check configuration and surroundings")
     check.add_argument("--json", action="store_true", help="for programs")
+    check.add_argument(
+        "--offline", action="store_true", help="the configuration alone: ask etcd and nobody else"
+    )
     command.checking(check)
     verbs.add_parser("config", parents=[common], help="print every setting and its origin")
+    healthcheck.add_flags(
+        verbs.add_parser("healthcheck", parents=[common], help="ask the one that runs: exit 0 or 1")
+    )
     for further in command.verbs:
         further.arguments(verbs.add_parser(further.name, parents=[common], help=further.summary))
     for verb, sub in verbs.choices.items():

@@ -155,7 +155,7 @@ class Control:
             listener.bind(os.fspath(self._path))
             self._inode = self._identity()
             if self._group is not None:
-                os.chown(self._path, -1, _group_id(self._group), follow_symlinks=False)
+                _give_to(self._path, self._group)
             self._path.chmod(GROUP_MODE if self._group is not None else OWNER_MODE)
         except BaseException:
             listener.close()
@@ -251,6 +251,14 @@ def _described(pid: int) -> str:
     except OSError:
         name = "?"
     return f"{name!a} pid {pid}"
+
+
+def _give_to(path: Path, group: str) -> None:
+    try:
+        os.chown(path, -1, _group_id(group), follow_symlinks=False)
+    except PermissionError:
+        # Who is not root may give a file to the groups that they are in (chown(2)).
+        raise OSError(f"the user that this runs as is not in the group {group!a}") from None
 
 
 def _group_id(name: str) -> int:

@@ -8,10 +8,15 @@ from wharfinger.text import printable
 
 
 class Exit(IntEnum):
-    """Exit codes, after sysexits.h, but for grep's EMPTY: asked whether there is any, none was."""
+    """Exit codes, after sysexits.h, but for 1, which answers a question with no.
+
+    EMPTY is grep's: asked whether there is any, none was. UNHEALTHY is what container engines take
+    (Dockerfile reference, HEALTHCHECK).
+    """
 
     OK = 0
     EMPTY = 1
+    UNHEALTHY = 1
     USAGE = 64
     UNAVAILABLE = 69
     BUG = 70

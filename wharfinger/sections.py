@@ -78,6 +78,13 @@ class HostConfig(Section, frozen=True, kw_only=True):
     runtime_dir: Annotated[
         Path, doc("Unix sockets for commands that change something.", restart=True)
     ] = Path("/run/wharfinger")
+    proc_dir: Annotated[
+        Path,
+        doc(
+            "Where the host's processes are shown; a container is given them elsewhere.",
+            restart=True,
+        ),
+    ] = Path("/proc")
     control_group: Annotated[
         str | None,
         doc(

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,10 +12,12 @@ from wharfinger.files import write_atomically
 
 PRIVATE: Final = 0o700
 TMPFILES: Final = Path("/etc/tmpfiles.d")
+# Ours comes with the package, or with `wharfinger install` (tmpfiles.d(5)).
+SHIPPED: Final = (Path("/usr/lib/tmpfiles.d"), Path("/usr/local/lib/tmpfiles.d"))
 VOLATILE: Final = (Path("/run"), Path("/var/run"))
 
 
-def prepare(socket: Path, *, tmpfiles: Path = TMPFILES) -> None:
+def prepare(socket: Path, *, tmpfiles: Path = TMPFILES, shipped: Sequence[Path] = SHIPPED) -> None:
     """Makes the socket's folder, if need be, so that none but its owner can get to the socket.
 
     Nginx gives its sockets mode 0666 (ngx_open_listening_sockets): only the folder can close
@@ -31,7 +34,7 @@ def prepare(socket: Path, *, tmpfiles: Path = TMPFILES) -> None:
             folder.mkdir(mode=PRIVATE)
         if why := problem(socket):
             raise Rejected(why)
-        _outlast_a_boot(folder, tmpfiles)
+        _outlast_a_boot(folder, tmpfiles, shipped)
     except OSError as error:
         raise Rejected(f"{error.filename}: {error.strerror}") from error
 
@@ -56,13 +59,15 @@ def problem(socket: Path) -> str:
     return ""
 
 
-def _outlast_a_boot(folder: Path, tmpfiles: Path) -> None:
+def _outlast_a_boot(folder: Path, tmpfiles: Path, shipped: Sequence[Path]) -> None:
     volatile = any(folder.is_relative_to(root) for root in VOLATILE)
     if not volatile or not tmpfiles.is_dir():
         return  # without systemd-tmpfiles nothing starts before us by itself
     line = f"d {folder} 0700 root root\n"
     path = tmpfiles / "wharfinger-nginx.conf"
-    if path.exists() and line in path.read_text(encoding="utf-8", errors="replace"):
-        return
+    # One that runs as a user may not write there, and need not.
+    for each in (path, *(known / "wharfinger.conf" for known in (tmpfiles, *shipped))):
+        if each.is_file() and line in each.read_text(encoding="utf-8", errors="replace"):
+            return
     told = "# Nginx listens here for discovery; without this folder it would not start at a boot.\n"
     write_atomically(path, (told + line).encode())

@@ -24,9 +24,20 @@ from wharfinger.lifecycle import Daemon, Scope
 
 async def findings(config: Config) -> Sequence[Finding]:
     """Looks at what the store would meet: SQLite, token files, the data folder."""
-    found: list[Finding] = []
+    found = [*offline(config)]
     if missing := schema.missing_features():
         found.append(Finding("SQLite", missing, "use a Python whose SQLite has FTS5"))
+    if config.logstore.fleet.enabled:
+        # Here and not above: a store without a fleet carries no etcd client.
+        found += await import_module("wharfinger.etcd").findings(config.etcd)
+    if config.logstore.backend.type != "embedded":
+        return [*found, *(await gateway.findings(config))]
+    return [*found, *_folder_findings(config)]
+
+
+def offline(config: Config) -> Sequence[Finding]:
+    """Looks at the files of tokens and certificates."""
+    found: list[Finding] = []
     for path, where in (
         (config.logstore.ingest_token_file, "logstore.ingest_token_file"),
         (config.logstore.read_token_file, "logstore.read_token_file"),
@@ -41,23 +52,21 @@ async def findings(config: Config) -> Sequence[Finding]:
             servertls.load(files)
     except ConfigError as error:
         found.extend(error.findings)
-    if config.logstore.fleet.enabled:
-        # Here and not above: a store without a fleet carries no etcd client.
-        found += await import_module("wharfinger.etcd").findings(config.etcd)
-    if config.logstore.backend.type != "embedded":
-        return [*found, *(await gateway.findings(config))]
+    return found
+
+
+def _folder_findings(config: Config) -> list[Finding]:
     folder = config.data_dir
     nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not nearest.is_dir():
-        found.append(Finding("logstore.data_dir", f"{nearest} is no folder", "name another"))
-    else:
-        try:
-            # The one way to know: root may write, and cannot, on a read-only file system.
-            tempfile.TemporaryFile(dir=nearest).close()
-        except OSError as error:
-            why = f"{nearest} cannot be written: {error.strerror}"
-            found.append(Finding("logstore.data_dir", why, "name another"))
-    return found
+        return [Finding("logstore.data_dir", f"{nearest} is no folder", "name another")]
+    try:
+        # The one way to know: root may write, and cannot, on a read-only file system.
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        why = f"{nearest} cannot be written: {error.strerror}"
+        return [Finding("logstore.data_dir", why, "name another")]
+    return []
 
 
 def _make(config: Config, scope: Scope) -> Daemon[Config]:
@@ -71,9 +80,11 @@ COMMAND = Command(
     summary="The central log store: every line of every host, found in a second.",
     model=Config,
     listen=lambda config: config.logstore.listen,
+    tls=lambda config: config.logstore.tls,
     log=lambda config: config.log,
     make=_make,
     findings=findings,
+    offline=offline,
     checking=lookcommands.checking,
     checked=lookcommands.checked,
     verbs=(

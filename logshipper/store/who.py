@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -15,15 +15,14 @@ from logshipper.store.access.tokens import Tokens
 from logshipper.store.config import LogstoreConfig
 from logshipper.store.http.guard import Guard
 from logshipper.store.metrics import Metrics
-from wharfinger import servertls
+from wharfinger import certificate, servertls
+from wharfinger.expiry import Validity
 from wharfinger.health import Check
 from wharfinger.scope import Scope
 from wharfinger.servertls import Replaceable, TlsFiles
 
 _LOOK_SECONDS: Final = 1.0
 _CHECK: Final = "token files"
-# Time enough to get another one by hand; what renews by itself does so earlier.
-_ENDS_SOON: Final = timedelta(days=14)
 # A mount that hangs says nothing of a token that was taken away.
 _STALE_SECONDS: Final = 30.0
 
@@ -58,7 +57,7 @@ class Who:
         self.sending = Rates(section.ingest_bytes_per_second)
         self._asking = Rates(section.read_requests_per_second)
         self.guard = Guard(self.door, self.audit, metrics, self._asking)
-        self._good_until: datetime | None = None
+        self._validity: Validity | None = None
         self._tls_files = self._watched_certificate(section.tls)
         scope.application.middlewares.append(self.guard.front)
         scope.application.on_response_prepare.append(self.guard.prepared)
@@ -123,35 +122,38 @@ class Who:
 
     def _watched_certificate(
         self, files: TlsFiles | None
-    ) -> Rereading[tuple[ssl.SSLContext, datetime | None]] | None:
+    ) -> Rereading[tuple[ssl.SSLContext, Validity | None]] | None:
         if files is None:
             return None
 
-        def read() -> tuple[ssl.SSLContext, datetime | None]:
-            return servertls.load(files), servertls.good_until(files)
+        def read() -> tuple[ssl.SSLContext, Validity | None]:
+            return servertls.load(files), certificate.validity_of(files.cert_file)
 
-        def use(found: tuple[ssl.SSLContext, datetime | None]) -> None:
-            serving.latest, self._good_until = found
+        def use(found: tuple[ssl.SSLContext, Validity | None]) -> None:
+            serving.latest, self._validity = found
 
         check = self._scope.health.check("certificate")
         watched = Rereading(files.paths, read, use, check)
-        context, self._good_until = watched.first()
+        context, self._validity = watched.first()
         self._scope.tls = serving = Replaceable(context)
         self._look_at_expiry()
         return watched
 
     def _look_at_expiry(self) -> None:
         """One that has ended is served all the same: there is no better one, but clients go."""
-        if (until := self._good_until) is None:
+        if (validity := self._validity) is None:
             return
         check = self._scope.health.check("certificate expiry")
-        left = until - datetime.now(UTC)
-        ends = f"{until:%Y-%m-%dT%H:%M:%SZ}"
-        if left <= timedelta(0):
-            fix = "put a new pair into its place: no restart is needed"
-            check.fail(f"ended at {ends}, and clients refuse it; {fix}")
-        else:
-            check.ok(f"ends at {ends}" if left < _ENDS_SOON else "")
+        now = datetime.now(UTC)
+        remark = validity.remark(now)
+        fix = "put a new pair into its place: no restart is needed"
+        match validity.standing(now):
+            case "ended":
+                check.fail(f"{remark}, and clients refuse it; {fix}")
+            case "near":
+                check.fail(f"{remark}; {fix}")
+            case _:
+                check.ok(remark)
 
 
 def _tokens(section: LogstoreConfig) -> _Read:

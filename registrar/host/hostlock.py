@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import pwd
 import socket
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from wharfinger.errors import Unavailable
 from wharfinger.peercred import of_peer
 from wharfinger.text import printable, shortened
 
+SERVICE_USER: Final = "_wharfinger-registrar"  # deploy/systemd/sysusers.conf
 ANSWER_SECONDS: Final = 1.0
 ANSWER_BYTES: Final = 4_096
 BACKLOG: Final = 8
@@ -169,7 +171,12 @@ def _said(asking: socket.socket) -> bytes:
 
 
 def _may_be_a_registrar(uid: int) -> bool:
-    return uid in {0, os.geteuid()}
+    if uid in {0, os.geteuid()}:
+        return True
+    # One that root starts by hand must see the one that systemd runs.
+    with contextlib.suppress(KeyError):
+        return uid == pwd.getpwnam(SERVICE_USER).pw_uid
+    return False
 
 
 def _owners(name: str) -> dict[int, int]:

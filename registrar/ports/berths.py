@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Final, assert_never
 
 from registrar import sockets
@@ -36,6 +37,7 @@ class Berths:
         within: the range to assign from; asked each time, as a reload changes it.
         published: the ports that etcd still holds of this host; None while that is not known.
         changed: called when the assignments have changed though nobody waited for it.
+        proc: where the host's processes are shown.
 
     Attributes:
         assignments: as they are on disk.
@@ -50,6 +52,7 @@ class Berths:
         *,
         published: Callable[[], Iterable[int] | None] = tuple,
         changed: Callable[[], None] = lambda: None,
+        proc: Path = Path("/proc"),
     ) -> None:
         self._state = state
         self._census = census
@@ -57,8 +60,8 @@ class Berths:
         self._within = within
         self._published = published
         self.assignments = state.load_ports()
-        self._owners = Owners(census)
-        self._inside = Inside()
+        self._owners = Owners(census, proc)
+        self._inside = Inside(proc)
         self._telling: dict[str, asyncio.Task[None]] = {}
         self._table: Table | None = None
         # Two at once could be taken up in another order than that in which they were written.
@@ -179,7 +182,7 @@ class Berths:
         with suppress(TimeoutError, WharfingerError):
             async with asyncio.timeout(timeout_seconds):
                 told = Told(port, 0)
-                await self._inside.do(container.id, containers.tell, container.pid, told)
+                await self._inside.look(container, containers.tell, told)
 
     def prune(self, inodes: set[int]) -> None:
         """Forgets sockets that are gone, and doubts each that seemed to be nobody's of ours."""
@@ -300,7 +303,7 @@ class Berths:
                 await self._change(again, self._planned(again))
                 return
             told = Told(action.port, action.drain_seconds)
-            await self._inside.do(container.id, containers.tell, container.pid, told)
+            await self._inside.look(container, containers.tell, told)
         except TimeoutError:
             why = f"its /dev/shm did not answer within {TIMEOUT_SECONDS:g} s"
             self._census.troubled(container, why)

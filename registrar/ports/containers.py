@@ -20,6 +20,7 @@ FILE: Final = "wharfinger.port"
 FILE_MODE: Final = 0o644  # the application may run as any user
 MAX_BYTES: Final = 64
 MAX_ENVIRONMENT_BYTES: Final = 2**20
+HOST_INIT: Final = "1"
 
 TMPFS_MAGIC: Final = 0x01021994  # statfs(2)
 
@@ -109,7 +110,10 @@ def read_environment(container_id: str, pid: int, *, proc: Path = Path("/proc"))
 @contextmanager
 def _shared_memory(container_id: str, pid: int, proc: Path) -> Iterator[int]:
     """Opens the container's own /dev/shm."""
-    with _opened_process(container_id, pid, proc) as process, _opened_root(process, pid) as root:
+    with (
+        _opened_process(container_id, pid, proc) as process,
+        _opened_root(process, pid, proc) as root,
+    ):
         try:
             folder = openat2(root, FOLDER, os.O_RDONLY | os.O_DIRECTORY, resolve=RESOLVE_TIGHT)
         except OSError as error:
@@ -145,7 +149,7 @@ def _opened_process(container_id: str, pid: int, proc: Path) -> Iterator[int]:
 
 
 @contextmanager
-def _opened_root(process: int, pid: int) -> Iterator[int]:
+def _opened_root(process: int, pid: int, proc: Path) -> Iterator[int]:
     try:
         root = os.open("root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=process)
     except OSError as error:
@@ -153,12 +157,29 @@ def _opened_root(process: int, pid: int) -> Iterator[int]:
             f"the root of process {pid} cannot be opened: {error.strerror}"
         ) from error
     try:
-        ours, its = Path("/").stat(), os.fstat(root)
-        if (ours.st_dev, ours.st_ino) == (its.st_dev, its.st_ino):
+        if any(os.path.samestat(each, os.fstat(root)) for each in _host_roots(proc)):
             raise Unavailable(f"process {pid} has not entered its container yet")
         yield root
     finally:
         os.close(root)
+
+
+def _host_roots(proc: Path) -> Iterator[os.stat_result]:
+    """The root folders of the host: ours, and that of its init where we are in a container."""
+    for root in (Path("/"), proc / HOST_INIT / "root"):
+        with suppress(OSError):  # a host that hides its processes; ours is the same there
+            yield root.stat()
+
+
+def _mounts(proc: Path) -> Iterator[bytes]:
+    """What is mounted on the host, by line: seen from here, and by its init.
+
+    In a container of ours the host's own /dev/shm is not mounted, nor those of other containers.
+    """
+    # A carriage return may be part of a name: the kernel ends lines with b"\n" alone.
+    yield (proc / "self" / "mountinfo").read_bytes().rstrip(b"\n")
+    with suppress(OSError):
+        yield (proc / HOST_INIT / "mountinfo").read_bytes().rstrip(b"\n")
 
 
 def _require_own(container_id: str, root: int, folder: int, proc: Path) -> None:
@@ -170,10 +191,9 @@ def _require_own(container_id: str, root: int, folder: int, proc: Path) -> None:
             "do not run it with --ipc=none, or set the label wharfinger.port"
         )
     number = f" {os.major(device)}:{os.minor(device)} ".encode()
-    mounts = (proc / "self" / "mountinfo").read_bytes()
     # Hundreds of containers have a thousand mounts: where it stands in none, none is taken apart.
-    # A carriage return may be part of a name: the kernel ends lines with b"\n" alone.
-    for line in mounts.rstrip(b"\n").split(b"\n") if number in mounts else ():
+    lines = (line for mounts in _mounts(proc) if number in mounts for line in mounts.split(b"\n"))
+    for line in lines:
         _, _, found, _, mount_point, *_ = line.split(b" ")
         # A shareable one is mounted at <data root>/containers/<id>/mounts/shm, too.
         if found == number.strip() and container_id.encode() not in mount_point:

@@ -1,10 +1,12 @@
 """Work in a container's own file system, which may hang for ever and must keep nobody waiting."""
 
 import asyncio
+import functools
 import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Final, Never, TypeVar
 
 from registrar.ports import containers
@@ -21,9 +23,13 @@ class Inside:
 
     Not those of the loop: these are few, all else on this host goes through them, and an exit
     waits for them. One that hangs is left to itself, and another one is begun in its place.
+
+    Args:
+        proc: where the host's processes are shown.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, proc: Path = Path("/proc")) -> None:
+        self._proc = proc
         self._hanging: set[str] = set()
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._threads = 0
@@ -62,6 +68,13 @@ class Inside:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             return await done
 
+    async def look(
+        self, container: Container, work: Callable[..., Outcome], *arguments: object
+    ) -> Outcome:
+        """The same with the container's first process, and where processes are shown (`proc`)."""
+        shown = functools.partial(work, proc=self._proc)
+        return await self.do(container.id, shown, container.pid, *arguments)
+
     def _require_thread(self) -> None:
         """Sees to it that a thread is free for one more job; each is begun once, as that blocks."""
         if len(self._hanging) < self._threads:
@@ -83,7 +96,7 @@ class Inside:
             del ways[0]
         for way in ways:
             with suppress(TimeoutError, WharfingerError):
-                told = await self.do(container.id, way, container.pid)
+                told = await self.look(container, way)
                 if told is not None:
                     return told.port
         return None

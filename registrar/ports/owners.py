@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from registrar import sockets
@@ -20,14 +21,15 @@ class Owners:
 
     Args:
         census: what is known of the containers.
+        proc: where the host's processes are shown.
 
     Attributes:
         known: whether a socket is a container's own, by the container's id and the inode.
     """
 
-    def __init__(self, census: Census) -> None:
+    def __init__(self, census: Census, proc: Path = Path("/proc")) -> None:
         self._census = census
-        self._inside = Inside()
+        self._inside = Inside(proc)
         self._asking: dict[str, asyncio.Task[bool]] = {}
         self.known: dict[tuple[str, int], bool] = {}
 
@@ -65,10 +67,10 @@ class Owners:
         seen = self._census.containers.get(action.container_id)
         if seen is None:
             return False
-        who, pid, found = action.container_id, seen.container.pid, False
+        who, found = action.container_id, False
         with suppress(TimeoutError, Unavailable):  # it is asked again by the next plan
             for inode in action.inodes:
-                own = await self._inside.do(who, sockets.owned, pid, (inode,))
+                own = await self._inside.look(seen.container, sockets.owned, (inode,))
                 self.known[who, inode] = own
                 found = True
         return found

@@ -8,17 +8,25 @@ from registrar.porttable import PortRange, is_reserved, merge_reserved
 from wharfinger.errors import Finding, Rejected, Unavailable
 from wharfinger.events import Events
 
-# Documentation/networking/ip-sysctl; both are those of the network namespace we are in.
-RESERVED: Final = Path("/proc/sys/net/ipv4/ip_local_reserved_ports")
-EPHEMERAL: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+PROC: Final = Path("/proc")
+# Documentation/networking/ip-sysctl; both are those of the network namespace we are in, whichever
+# process file system shows them.
+RESERVED: Final = Path("sys/net/ipv4/ip_local_reserved_ports")
+EPHEMERAL: Final = Path("sys/net/ipv4/ip_local_port_range")
 
 
-async def keep(ports: PortRange, events: Events) -> str:
-    """Reserves the range and tells of it; gives what the operator should know, or nothing."""
+async def keep(ports: PortRange, events: Events, proc: Path = PROC) -> str:
+    """Reserves the range and tells of it; gives what the operator should know, or nothing.
+
+    Args:
+        ports: the range.
+        events: where it is told.
+        proc: a process file system that may be written to; a container's own is read-only there.
+    """
     try:
-        changed = await asyncio.to_thread(reserve, ports)
+        changed = await asyncio.to_thread(reserve, ports, reserved=proc / RESERVED)
     except Unavailable as error:
-        level = "warning" if overlap(ports) else "info"
+        level = "warning" if overlap(ports, ephemeral=proc / EPHEMERAL) else "info"
         events.emit("ports not reserved", level, why=str(error))
         return str(error)
     if changed:
@@ -26,7 +34,7 @@ async def keep(ports: PortRange, events: Events) -> str:
     return ""
 
 
-def reserve(ports: PortRange, *, reserved: Path = RESERVED) -> bool:
+def reserve(ports: PortRange, *, reserved: Path = PROC / RESERVED) -> bool:
     """Adds the range to `ip_local_reserved_ports`; whether that changed anything.
 
     Raises:
@@ -41,12 +49,13 @@ def reserve(ports: PortRange, *, reserved: Path = RESERVED) -> bool:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise Unavailable(
             f"ports {ports} cannot be reserved in {reserved}: {why}; an outgoing connection may "
-            "take one of them, unless they lie outside the ephemeral range"
+            "take one of them, unless they lie outside the ephemeral range; root can: "
+            "`registrar reserve`"
         ) from error
     return True
 
 
-def overlap(ports: PortRange, *, ephemeral: Path = EPHEMERAL) -> Finding | None:
+def overlap(ports: PortRange, *, ephemeral: Path = PROC / EPHEMERAL) -> Finding | None:
     """What is wrong with a range that the kernel takes the ports of outgoing connections from."""
     try:
         first, last = map(int, ephemeral.read_text().split())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from registrar.ports.reservation import RESERVED
+from registrar.ports.reservation import PROC, RESERVED
 from tests.stack.etcd import Watcher
 from tests.stack.registrar import IP, SHOP_LABELS, RegistrarStack
 from wharfinger.kv import Changed
@@ -74,7 +74,7 @@ async def test_a_port_in_the_environment_is_registered_and_drained(
 
 async def test_the_range_is_reserved_beside_what_was(registrar_stack: RegistrarStack) -> None:
     first, last = registrar_stack.port_range[0], registrar_stack.port_range[-1]
-    assert f"{first}-{last}" in RESERVED.read_text()
+    assert f"{first}-{last}" in (PROC / RESERVED).read_text()
 
 
 async def test_a_stop_takes_the_key_out_while_the_process_still_serves(

@@ -73,7 +73,9 @@ class Port:
         monkeypatch.setattr(Departures, "depart", self._depart)
         monkeypatch.setattr(departures, "CONNECTIONS_LOOK_SECONDS", 0.001)
         monkeypatch.setattr(
-            berths.containers, "tell", lambda who, _pid, told: self.told.append((who, told))
+            berths.containers,
+            "tell",
+            lambda who, _pid, told, **_proc: self.told.append((who, told)),
         )
         self.absences = Absences(
             state=self.state,

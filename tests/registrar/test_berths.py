@@ -140,7 +140,7 @@ async def test_a_port_that_etcd_still_holds_is_not_given_to_another(
 async def test_only_with_its_state_lost_is_a_containers_own_word_taken(
     quay: Quay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(containers, "read_told", lambda *_: Told(20_002, 1))
+    monkeypatch.setattr(containers, "read_told", lambda *_, **_proc: Told(20_002, 1))
     await quay.apply([Assign(A), Assign(B)])
     # Both say 20002: the first is believed, and nobody gets the same port.
     assert quay.ports == {A: 20_002, B: 20_000}
@@ -154,13 +154,13 @@ async def test_only_with_its_state_lost_is_a_containers_own_word_taken(
 async def test_a_word_that_makes_no_sense_is_not_taken(
     quay: Quay, monkeypatch: pytest.MonkeyPatch, told: Told | None
 ) -> None:
-    monkeypatch.setattr(containers, "read_told", lambda *_: told)
+    monkeypatch.setattr(containers, "read_told", lambda *_, **_proc: told)
     await quay.apply([Assign(A)])
     assert quay.ports == {A: 20_000}
 
 
 async def test_telling_is_noted_as_its_outcome(quay: Quay, monkeypatch: pytest.MonkeyPatch) -> None:
-    def tell(container_id: str, *_: Any) -> None:
+    def tell(container_id: str, *_: Any, **_proc: Any) -> None:
         if container_id == B:
             raise Rejected("its /dev/shm is full")
         if container_id == C:
@@ -178,7 +178,7 @@ async def test_a_file_system_that_hangs_holds_up_nobody_else(
 ) -> None:
     hung, answers = [], threading.Event()
 
-    def tell(container_id: str, *_: Any) -> None:
+    def tell(container_id: str, *_: Any, **_proc: Any) -> None:
         if container_id == A:
             hung.append(container_id)
             answers.wait(60)
@@ -212,8 +212,8 @@ async def test_without_a_thread_left_it_is_tried_again(
     def start(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(containers, "tell", lambda *_: None)
-    monkeypatch.setattr(berths.sockets, "owned", lambda *_: True)
+    monkeypatch.setattr(containers, "tell", lambda *_, **_proc: None)
+    monkeypatch.setattr(berths.sockets, "owned", lambda *_, **_proc: True)
     asked = [Tell(A, 20_000, 1), Identify(B, (7,))]
     await quay.apply([Assign(C)])  # the loop's own thread is there
     quay.berths._inside._threads = 0  # and those inside containers are as if they all hung
@@ -230,7 +230,7 @@ async def test_without_a_thread_left_it_is_tried_again(
 async def test_owners_are_remembered_while_their_sockets_live(
     quay: Quay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(berths.sockets, "owned", lambda who, _pid, _inodes: who == A)
+    monkeypatch.setattr(berths.sockets, "owned", lambda who, _pid, _inodes, **_proc: who == A)
     await quay.apply([Identify(A, (7, 8)), Identify(B, (9,))])
     assert quay.berths.owners == {(A, 7): True, (A, 8): True, (B, 9): False}
     quay.berths.prune({7, 9})
@@ -242,7 +242,7 @@ async def test_one_with_endless_open_files_holds_up_nobody_else(
 ) -> None:
     looked, answers = [], threading.Event()
 
-    def owned(container_id: str, _pid: int, _inodes: object) -> bool:
+    def owned(container_id: str, _pid: int, _inodes: object, **_proc: object) -> bool:
         looked.append(container_id)
         return container_id != A or answers.wait(60)
 
@@ -371,7 +371,7 @@ async def test_who_could_not_bind_its_port_is_given_another_instead(
     quay: Quay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = []
-    monkeypatch.setattr(containers, "tell", lambda _id, _pid, what: told.append(what.port))
+    monkeypatch.setattr(containers, "tell", lambda _id, _pid, what, **_proc: told.append(what.port))
     await quay.apply([Assign(A), Assign(B)])
     monkeypatch.setattr(berths.sockets, "is_free_again", lambda port: port != 20_000)
     await quay.apply([Tell(A, 20_000, 1), Tell(B, 20_001, 1)])
@@ -383,13 +383,34 @@ async def test_who_could_not_bind_its_port_is_given_another_instead(
     assert told == [20_001, 20_000]
 
 
+async def test_processes_are_looked_at_where_the_host_shows_them(
+    quay: Quay, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    looked: list[Path] = []
+
+    def look(*_: object, proc: Path) -> None:
+        looked.append(proc)
+
+    for module, name in ((containers, "tell"), (berths.sockets, "owned")):
+        monkeypatch.setattr(module, name, look)
+    quay.berths = Berths(
+        quay.state,
+        quay.census,
+        quay.events,
+        lambda: PortRange(20_000, 20_002),
+        proc=tmp_path,
+    )
+    await quay.apply([Tell(A, 20_000, 1), Identify(A, (5,))])
+    assert looked == [tmp_path] * 2
+
+
 @pytest.mark.parametrize("way", ["read_environment", "read_told"])
 async def test_who_has_heard_of_its_port_already_keeps_it(
     quay: Quay, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    monkeypatch.setattr(containers, "tell", lambda *_: None)
+    monkeypatch.setattr(containers, "tell", lambda *_, **_proc: None)
     await quay.apply([Assign(A)])
-    monkeypatch.setattr(containers, way, lambda *_: Told(20_000, 1))
+    monkeypatch.setattr(containers, way, lambda *_, **_proc: Told(20_000, 1))
     monkeypatch.setattr(berths.sockets, "is_free_again", lambda _: False)
     await quay.apply([Tell(A, 20_000, 1)])
     assert quay.census.containers[A].told == 20_000
@@ -405,7 +426,7 @@ async def test_a_port_that_is_just_being_exchanged_is_told_to_nobody(
     quay: Quay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[int] = []
-    monkeypatch.setattr(containers, "tell", lambda _id, _pid, what: told.append(what.port))
+    monkeypatch.setattr(containers, "tell", lambda _id, _pid, what, **_proc: told.append(what.port))
     await quay.apply([Assign(A), Assign(B)])
     begun, free = asyncio.Event(), asyncio.Event()
     update = quay.state.update_table
@@ -432,7 +453,7 @@ async def test_a_port_that_is_just_being_told_is_not_exchanged(
     quay: Quay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = threading.Event()
-    monkeypatch.setattr(containers, "tell", lambda *_: answers.wait(60))
+    monkeypatch.setattr(containers, "tell", lambda *_, **_proc: answers.wait(60))
     await quay.apply([Assign(A), Assign(B)])
     await quay.berths.apply([Tell(A, 20_000, 1)], wait=False)
     try:
@@ -447,7 +468,7 @@ async def test_a_port_that_is_just_being_told_is_not_exchanged(
 async def test_a_port_of_the_users_own_is_no_word_of_ours(
     quay: Quay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(containers, "read_environment", lambda *_: Told(20_001, 1))
+    monkeypatch.setattr(containers, "read_environment", lambda *_, **_proc: Told(20_001, 1))
     quay.census.listed(
         Listed((Container(id=A, labels=LABELS, env={"PORT": "20001"}, running=True, pid=10),))
     )

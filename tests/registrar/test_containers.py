@@ -171,6 +171,28 @@ def test_a_shareable_one_is_known_by_dockers_own_mount_of_it(mounted: Host) -> N
         mounted.tell()
 
 
+def test_the_hosts_own_shm_is_refused_from_within_a_container(mounted: Host) -> None:
+    # Our own mounts do not show it there: those of the host's first process do.
+    init = mounted.proc / "1"
+    init.mkdir()
+    (init / "mountinfo").symlink_to("/proc/self/mountinfo")
+    with pytest.raises(Rejected, match="--ipc=host"):
+        mounted.tell()
+    assert not list(mounted.shm.iterdir())
+
+
+def test_a_process_that_is_still_on_the_host_is_known_from_within_a_container(
+    mounted: Host,
+) -> None:
+    init = mounted.proc / "1"
+    init.mkdir()
+    (init / "root").symlink_to(mounted.root)
+    with pytest.raises(Unavailable, match="has not entered its container yet"):
+        mounted.tell()
+    (init / "root").unlink()
+    mounted.tell()
+
+
 def test_no_name_of_a_mount_passes_for_the_end_of_a_line(mounted: Host) -> None:
     device = mounted.shm.stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"

@@ -70,9 +70,9 @@ class Harbour:
         monkeypatch.setattr(planner.sockets, "listeners", lambda: dict(self.listeners))
         monkeypatch.setattr(berths.sockets, "is_free", lambda _port: True)
         monkeypatch.setattr(berths.sockets, "is_free_again", lambda _port: True)
-        monkeypatch.setattr(berths.containers, "tell", lambda *_: None)
+        monkeypatch.setattr(berths.containers, "tell", lambda *_, **_proc: None)
         monkeypatch.setattr(
-            berths.sockets, "owned", lambda _who, _pid, inodes: set(inodes) <= self.own
+            berths.sockets, "owned", lambda _who, _pid, inodes, **_proc: set(inodes) <= self.own
         )
 
     def replan(self) -> None:
@@ -133,7 +133,7 @@ async def test_before_the_first_list_no_port_is_taken_from_anyone(
 async def test_with_lost_state_nothing_is_published_before_ports_are_found_again(
     harbour: Harbour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(berths.containers, "read_told", lambda *_: Told(PORT, 1))
+    monkeypatch.setattr(berths.containers, "read_told", lambda *_, **_proc: Told(PORT, 1))
     harbour.state.load_ports()
     harbour.listen(7)
     harbour.census.listed(Listed((container(),)))
@@ -173,7 +173,7 @@ def answers(harbour: Harbour, monkeypatch: pytest.MonkeyPatch) -> Iterator[threa
     """Both are there, and whose the socket of B is nobody can tell until this is set."""
     answers = threading.Event()
 
-    def owned(_who: str, _pid: int, inodes: tuple[int, ...]) -> bool:
+    def owned(_who: str, _pid: int, inodes: tuple[int, ...], **_proc: object) -> bool:
         return answers.wait(60) if 9 in inodes else True
 
     monkeypatch.setattr(berths.sockets, "owned", owned)
@@ -214,7 +214,7 @@ async def test_a_refusal_is_told_once_however_often_it_is_tried_again(
     monkeypatch.setattr(planner, "FORGIVE_SECONDS", 0.02)
     tries = 0
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **_proc: object) -> None:
         nonlocal tries
         tries += 1
         raise Unavailable("not now")
@@ -347,7 +347,7 @@ async def test_who_goes_while_another_is_identified_is_in_no_plan(
 ) -> None:
     asked, answers = threading.Event(), threading.Event()
 
-    def owned(*_: object) -> bool:
+    def owned(*_: object, **_proc: object) -> bool:
         asked.set()
         return answers.wait(60)
 

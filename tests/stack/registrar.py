@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from registrar.ports.reservation import RESERVED
+from registrar.ports.reservation import PROC, RESERVED
 from wharfinger.errors import Unavailable
 from wharfinger.etcd import Etcd
 from wharfinger.keys import INSTANCES
@@ -238,8 +238,8 @@ async def breakable_registrar_stack(
 
 def _give_back(ours: str) -> None:
     """Takes one range out of the kernel's reservation, and leaves what others put there."""
-    others = [each for each in RESERVED.read_text().strip().split(",") if each != ours]
-    RESERVED.write_text(",".join(others) + "\n")
+    others = [each for each in (PROC / RESERVED).read_text().strip().split(",") if each != ours]
+    (PROC / RESERVED).write_text(",".join(others) + "\n")
 
 
 async def running(

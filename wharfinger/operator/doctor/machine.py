@@ -15,7 +15,7 @@ from wharfinger.errors import Finding, WharfingerError
 from wharfinger.operator.doctor.diagnosis import Clock
 from wharfinger.sections import DockerConfig
 
-RESERVED: Final = Path("/proc/sys/net/ipv4/ip_local_reserved_ports")
+RESERVED: Final = Path("sys/net/ipv4/ip_local_reserved_ports")
 STA_UNSYNC: Final = 0x40  # linux/timex.h
 MICROSECONDS: Final = 1e6
 UNREACHABLE: Final = "cannot be reached"
@@ -45,7 +45,7 @@ def clock() -> Clock | None:
     return Clock(not told.status & STA_UNSYNC, told.maxerror / MICROSECONDS)
 
 
-def reserved(path: Path = RESERVED) -> str:
+def reserved(path: Path) -> str:
     """The kernel's list of reserved ports.
 
     Raises:

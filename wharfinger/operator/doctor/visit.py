@@ -85,7 +85,8 @@ class Visit:
     async def _ports(self) -> Sequence[Finding]:
         if not self._runs_here("registrar"):
             return []
-        reserved = await asyncio.to_thread(machine.reserved)
+        host: HostConfig = self._section("host", HostConfig)
+        reserved = await asyncio.to_thread(machine.reserved, host.proc_dir / machine.RESERVED)
         return list(of_reservation(self._registrar().port_range, reserved))
 
     async def _etcd(self) -> Sequence[Finding]:
@@ -103,7 +104,8 @@ class Visit:
         if not containers:
             return []
         described = await machine.described(self._section("docker", DockerConfig))
-        have_port = machine.have_port(described.values())
+        host: HostConfig = self._section("host", HostConfig)
+        have_port = machine.have_port(described.values(), host.proc_dir)
         return list(of_start_script(containers, described, have_port, time.time_ns()))
 
     async def _lease(self) -> Sequence[Finding]:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -92,6 +92,7 @@ class DockerDaemon:
         live_restore: bool = False,
         config: Mapping[str, Any] | None = None,
         arguments: Sequence[str] = (),
+        process: Callable[..., Process] = Process,
     ) -> None:
         """Prepares an engine; nothing runs before `start`.
 
@@ -100,6 +101,7 @@ class DockerDaemon:
             live_restore: containers stay up while dockerd is down.
             config: more for its daemon.json.
             arguments: more flags of dockerd.
+            process: makes its processes, which may be to run in namespaces of their own.
 
         Raises:
             Unavailable: `folder` is too long for the path of a socket.
@@ -117,7 +119,8 @@ class DockerDaemon:
         self._arguments = tuple(arguments)
         self._driver = STORAGE_DRIVERS[0]
         self.cgroup = f"wharfinger-{hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]}"
-        self.containerd = Process(
+        self._make_process = process
+        self.containerd = process(
             ["containerd", "--config", self.folder / "containerd.toml"],
             log=self.folder / "containerd.log",
         )
@@ -219,7 +222,7 @@ class DockerDaemon:
             "ip-forward": "false",
             "ip-masq": "false",
         }
-        return Process(
+        return self._make_process(
             ["dockerd", *(f"--{flag}={value}" for flag, value in flags.items()), *self._arguments],
             log=self.folder / "dockerd.log",
         )

@@ -1,7 +1,7 @@
 """A private etcd server: its flags, free ports, folder, and the wait until it answers."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,7 +39,10 @@ class EtcdServer:
         ports: EtcdPorts | None = None,
         cluster: Mapping[str, str] | None = None,
         scheme: str = "http",
+        peer_scheme: str = "http",
         arguments: Sequence[str] = (),
+        process: Callable[..., Process] = Process,
+        client: Callable[..., aiohttp.ClientSession] = aiohttp.ClientSession,
     ) -> None:
         """Prepares a server; nothing runs before `start`.
 
@@ -50,13 +53,16 @@ class EtcdServer:
             ports: free ones unless given.
             cluster: peer URL of each member by name; itself alone unless given.
             scheme: `http` or `https`, of its client URL.
+            peer_scheme: the same, of its peer URL.
             arguments: more flags of etcd.
+            process: makes its process, which may be to run in namespaces of its own.
+            client: makes the HTTP client that reaches it there.
         """
         self._ports = ports or EtcdPorts()
         self._host = f"[{host}]" if ":" in host else host
         self.name = name
         self.endpoint = f"{self._host}:{self._ports.client}"
-        self.peer_url = f"http://{self._host}:{self._ports.peer}"
+        self.peer_url = f"{peer_scheme}://{self._host}:{self._ports.peer}"
         self.data_dir = folder / f"{name}.data"
         members = cluster or {name: self.peer_url}
         client_url = f"{scheme}://{self.endpoint}"
@@ -73,7 +79,8 @@ class EtcdServer:
             "logger": "zap",
             "log-outputs": "stderr",
         }
-        self.process = Process(
+        self._client = client
+        self.process = process(
             ["etcd", *(f"--{flag}={value}" for flag, value in flags.items()), *arguments],
             log=folder / f"{name}.log",
             name=name,
@@ -102,7 +109,7 @@ class EtcdServer:
         url = f"http://{self._host}:{self._ports.health}/health"
         try:
             async with (
-                aiohttp.ClientSession(timeout=HEALTH_TIMEOUT) as session,
+                self._client(timeout=HEALTH_TIMEOUT) as session,
                 session.get(url) as response,
             ):
                 return response.status == 200 and b'"true"' in await response.read()  # noqa: PLR2004

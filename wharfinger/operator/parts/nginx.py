@@ -5,6 +5,7 @@ import contextlib
 import os
 import shlex
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -53,13 +54,21 @@ class NginxServer:
         error_log: what Nginx complains of.
     """
 
-    def __init__(self, folder: Path, port: int | None = None, *, lua: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int | None = None,
+        *,
+        lua: bool = False,
+        process: Callable[..., Process] = Process,
+    ) -> None:
         """Prepares a server; nothing runs before `start`.
 
         Args:
             folder: for this server alone.
             port: a free one unless given.
             lua: loads Debian's Lua module.
+            process: makes the master process, which may be to run in namespaces of its own.
         """
         self.folder = folder.resolve()
         self.port = port or free_port()
@@ -72,7 +81,7 @@ class NginxServer:
             *("-c", str(self.folder / "nginx.conf")),
         )
         self.command = shlex.join(self._words)
-        self.process = Process(self._words, log=self.folder / "nginx.log")
+        self.process = process(self._words, log=self.folder / "nginx.log")
 
     async def start(self, *, timeout_seconds: float = 30.0) -> None:
         """Starts it and waits until it can be told to reload.
@@ -143,8 +152,8 @@ class NginxServer:
 
     async def _has_written_its_pid(self) -> bool:
         with contextlib.suppress(OSError):
-            text = (self.folder / "nginx.pid").read_text(encoding="ascii")
-            return text.strip() == str(self.process.pid)
+            # Its own id may be another in there than here; `start` took an older file away.
+            return bool((self.folder / "nginx.pid").read_text(encoding="ascii").strip())
         return False
 
     def _workers(self) -> list[psutil.Process]:
