@@ -34,6 +34,10 @@ deb: ## build/wharfinger_VERSION_ARCHITECTURE.deb
 	@.ci/setup python
 	@deploy/debian/build
 
+image: ## the agents' images, wharfinger:VERSION and wharfinger-edge:VERSION
+	@.ci/setup python
+	@$(ROOT) deploy/images/agent/build
+
 format: ## write the format and the safe fixes
 	@.ci/setup python
 	$(RUN)/ruff format .

@@ -192,6 +192,10 @@ def _run(command: Command[M], parsed: argparse.Namespace) -> Exit:
     loaded = load_from(command, parsed)
     _configure_logs(command, loaded.value)
 
+    def make(scope: lifecycle.Scope) -> lifecycle.Daemon[M]:
+        scope.config_path = loaded.path
+        return command.make(loaded.value, scope)
+
     async def whole() -> Exit:
         if command.run is not None:
             done = await command.run(parsed, loaded.value)
@@ -200,7 +204,7 @@ def _run(command: Command[M], parsed: argparse.Namespace) -> Exit:
         await lifecycle.live(
             command.name,
             command.listen(loaded.value),
-            lambda scope: command.make(loaded.value, scope),
+            make,
             lambda: reread(command, parsed, loaded.value),
             applied=lambda config: _configure_logs(command, config),
         )

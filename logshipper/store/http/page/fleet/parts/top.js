@@ -1,7 +1,7 @@
 // What stands above every view: how things are in sum, and whether that is so now.
 
 import { Icon } from "../../parts/icons.js";
-import { milliseconds, fullTime } from "../../pure/times.js";
+import { fullTime } from "../../pure/times.js";
 import { age } from "../pure/ages.js";
 import { format, fresh, VIEWS } from "../pure/url.js";
 import { html } from "../../view.js";
@@ -21,12 +21,11 @@ export function Tabs({ state, go, wrong }) {
 
 /** Live, or why not; told to screen readers when it changes, which the seconds beside it are not. */
 export function Link({ follow, now, utc }) {
-  const { fleet, isLive, isKnown, link } = follow;
-  const at = milliseconds(fleet.time);
+  const { fleet, isLive, isKnown, link, changedAt } = follow;
   const words = isLive ? "Live" : link === "live" ? "Stale" : { connecting: "Connecting…", lost: "Not live", refused: "Not live", paused: "Paused" }[link];
   return html`<p class=${`link ${isLive ? "is-live" : "is-not"}`}>
     <span role="status"><span class="dot" aria-hidden="true"></span>${words}</span>
-    ${isKnown && !Number.isNaN(at) && html`<span class="changed" title=${`Last change: ${fullTime(at, utc)}, revision ${fleet.revision}`}>last change <time datetime=${fleet.time}>${age((now - at) / 1000)}</time> ago</span>`}
+    ${isKnown && html`<span class="changed" title=${`Last change seen: ${fullTime(changedAt, utc)}; etcd's revision is ${fleet.revision}`}>unchanged for ${age((now - changedAt) / 1000)}</span>`}
   </p>`;
 }
 

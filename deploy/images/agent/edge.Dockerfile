@@ -1,0 +1,13 @@
+# The same daemons beside Debian's Nginx with its Lua module: one container runs `nginx`, the other
+# `discovery`, so that what checks a configuration is what serves it.
+ARG AGENT=wharfinger
+FROM ${AGENT}
+USER 0
+# Nobody's site but discovery's; the log where Docker reads it; the pid where discovery sees it; and
+# no folder for systemd-tmpfiles, which never runs here.
+RUN rm -f /etc/nginx/sites-enabled/default && \
+    sed -i 's|^pid .*|pid /run/wharfinger/nginx/nginx.pid;|' /etc/nginx/nginx.conf && \
+    ln -sf /dev/stdout /var/log/nginx/access.log && ln -sf /dev/stderr /var/log/nginx/error.log && \
+    rm -rf /etc/tmpfiles.d
+LABEL org.opencontainers.image.title="Wharfinger edge"
+USER _wharfinger-logstore
