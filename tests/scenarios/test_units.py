@@ -1,4 +1,4 @@
-"""The units in a real boot: a whole host, hardened, with faults, a bad configuration, an upgrade."""
+"""The units in a real boot: a whole host with the rights they give, its faults, an upgrade."""
 
 import json
 import re
