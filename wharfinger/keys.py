@@ -11,10 +11,12 @@ MAX_NAME_LENGTH: Final = 128
 INSTANCES: Final = "/wharfinger/instances/"
 HOSTS: Final = "/wharfinger/hosts/"
 DEPLOY: Final = "/wharfinger/deploy/"
+ORDERS: Final = "/wharfinger/orders/"
 
 # re.ASCII and fullmatch, because \w and $ would let look-alikes and a final newline in.
 _APP = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 _ENV = re.compile(r"[A-Za-z0-9.-]+", re.ASCII)
+_ORDER_ID = re.compile(r"[a-z0-9]{8,64}", re.ASCII)
 _PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 _BROADCAST: Final = ipaddress.IPv4Address("255.255.255.255")
 
@@ -194,6 +196,40 @@ class HostKey:
         if not key.startswith(HOSTS) or not slash:
             raise Rejected(f"{_shown(key)} is no host's key")
         return cls(host, daemon)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class OrderKey:
+    """Where one order to the registrar of a host stands in etcd.
+
+    Raises:
+        Rejected: a part cannot stand in a key.
+    """
+
+    host: str
+    id: str
+
+    def __post_init__(self) -> None:
+        _require(_APP, "host", self.host, "letters, digits, '.', '-' and '_'")
+        _require_more_than_dots("host", self.host)
+        _require(_ORDER_ID, "id", self.id, "8 to 64 of a-z and 0-9")
+
+    @property
+    def key(self) -> str:
+        """`/wharfinger/orders/<HOST>/<ID>`."""
+        return f"{ORDERS}{self.host}/{self.id}"
+
+    @classmethod
+    def parse(cls, key: str) -> "OrderKey":
+        """Reads the key.
+
+        Raises:
+            Rejected: it is no such key.
+        """
+        host, slash, order_id = key.removeprefix(ORDERS).partition("/")
+        if not key.startswith(ORDERS) or not slash:
+            raise Rejected(f"{_shown(key)} is no order's key")
+        return cls(host, order_id)
 
 
 def host_key(host: str, daemon: str) -> str:

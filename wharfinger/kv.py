@@ -83,6 +83,14 @@ class KeyRange:
         return cls(prefix, prefix_end(prefix))
 
 
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What a role may do with the keys of a range; these keys are etcd's own, prefix and all."""
+
+    kind: Literal["read", "write", "readwrite"]
+    keys: KeyRange
+
+
 def key_to_bytes(key: str) -> bytes:
     """A key as etcd has it."""
     return key.encode("utf-8", "surrogateescape")

@@ -78,6 +78,7 @@ class HostRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         health: as of its /healthz.
         ip: the host's address; empty where it does not matter.
         machine: tells machines of one name, and boots of one machine, apart; may be empty.
+        troubles: each check that is red, with its reason.
     """
 
     version: str
@@ -85,6 +86,7 @@ class HostRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     health: Literal["healthy", "unhealthy"]
     ip: str = ""
     machine: str = ""
+    troubles: tuple[str, ...] = ()
 
 
 _DECODER: Final = msgspec.json.Decoder(Metadata)

@@ -2,11 +2,9 @@
 
 import ssl
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
-from wharfinger import certificate
 from wharfinger.errors import ConfigError, Finding
 
 _PEM_END: Final = "-----END CERTIFICATE-----"
@@ -58,14 +56,6 @@ def load(files: TlsFiles) -> ssl.SSLContext:
             raise _wrong(files, "client_ca_file", files.client_ca_file, error) from None
         context.verify_mode = ssl.CERT_OPTIONAL
     return context
-
-
-def good_until(files: TlsFiles) -> datetime | None:
-    """When the listener's certificate ends; None if that cannot be read."""
-    try:
-        return certificate.good_until(files.cert_file.read_text(encoding="ascii", errors="replace"))
-    except OSError:
-        return None
 
 
 def trusting(files: TlsFiles) -> ssl.SSLContext:

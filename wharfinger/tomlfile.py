@@ -6,6 +6,7 @@ import tomllib
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Final
 
@@ -38,6 +39,31 @@ def parse(text: str) -> tuple[dict[str, Any], Mapping[Place, int]]:
         raise ValueError(message) from None
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where things stand in a document, for who changes it in place.
+
+    Attributes:
+        values: begin and end of each value.
+        headers: the line of each table that has a header of its own; those of an array by number.
+        lines: of every key and element.
+    """
+
+    values: Mapping[Place, tuple[int, int]]
+    headers: Mapping[Place, int]
+    lines: Mapping[Place, int]
+
+
+def layout(text: str) -> Layout:
+    """Where things stand in a document.
+
+    Args:
+        text: a document that `parse` takes, with plain newlines.
+    """
+    scan = _Scan(text)
+    return Layout(scan.values, scan.headers, scan.lines)
+
+
 def written(value: object) -> str:
     """The value as it stands behind `key = ` (TOML 1.0.0).
 
@@ -67,6 +93,8 @@ class _Scan:
 
     def __init__(self, text: str) -> None:
         self.lines: dict[Place, int] = {}
+        self.values: dict[Place, tuple[int, int]] = {}
+        self.headers: dict[Place, int] = {}
         self._text = text
         self._at = 0
         self._ends = [match.start() for match in re.finditer("\n", text)]
@@ -94,6 +122,7 @@ class _Scan:
             self._elements[place] += 1
         place = self._latest(place)
         self.lines.setdefault(place, line)
+        self.headers[place] = line
         return place
 
     def _latest(self, place: Place) -> Place:
@@ -111,7 +140,8 @@ class _Scan:
 
     def _value(self, place: Place) -> None:
         self._skip(_SPACE)
-        match self._text[self._at : self._at + 1]:
+        begin = self._at
+        match self._text[begin : begin + 1]:
             case '"' | "'":
                 self._skip(_STRING)
             case "[":
@@ -120,6 +150,7 @@ class _Scan:
                 self._items("}", place)
             case _:
                 self._skip(_SCALAR)
+        self.values[place] = (begin, begin + len(self._text[begin : self._at].rstrip()))
 
     def _items(self, end: str, place: Place) -> None:
         self._at += 1

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from importlib import import_module
 
 from logshipper.store import gateway, tokencommand
 from logshipper.store.access import tokens
@@ -26,6 +27,9 @@ async def findings(config: Config) -> Sequence[Finding]:
     found = [*offline(config)]
     if missing := schema.missing_features():
         found.append(Finding("SQLite", missing, "use a Python whose SQLite has FTS5"))
+    if config.logstore.fleet.enabled:
+        # Here and not above: a store without a fleet carries no etcd client.
+        found += await import_module("wharfinger.etcd").findings(config.etcd)
     if config.logstore.backend.type != "embedded":
         return [*found, *(await gateway.findings(config))]
     return [*found, *_folder_findings(config)]
@@ -37,6 +41,7 @@ def offline(config: Config) -> Sequence[Finding]:
     for path, where in (
         (config.logstore.ingest_token_file, "logstore.ingest_token_file"),
         (config.logstore.read_token_file, "logstore.read_token_file"),
+        (config.logstore.admin_token_file, "logstore.admin_token_file"),
     ):
         try:
             tokens.load(path, where)

@@ -9,11 +9,12 @@ from typing import Annotated
 import msgspec
 
 from logshipper.store.backendconfig import BackendConfig
+from logshipper.store.fleetconfig import FleetConfig
 from logshipper.store.model import DEFAULT_TENANT, TENANT
 from wharfinger.config import Section, doc
 from wharfinger.endpoints import parse_address
 from wharfinger.errors import Finding
-from wharfinger.sections import HostConfig, LogConfig
+from wharfinger.sections import EtcdConfig, HostConfig, LogConfig
 from wharfinger.servertls import TlsFiles
 
 
@@ -52,6 +53,10 @@ class LogstoreConfig(Section, frozen=True, kw_only=True):
     ] = None
     read_token_file: Annotated[
         Path | None, doc("Tokens that may read, in the same form; both are read again by itself.")
+    ] = None
+    admin_token_file: Annotated[
+        Path | None,
+        doc("Tokens that may read and drain what runs (fleet), in the same form."),
     ] = None
     session_days: Annotated[
         int, doc("Days that a browser stays signed in; it is signed out with its token.", ge=1)
@@ -118,6 +123,9 @@ class LogstoreConfig(Section, frozen=True, kw_only=True):
     backend: Annotated[BackendConfig, doc("Another engine that holds the lines.")] = msgspec.field(
         default_factory=BackendConfig
     )
+    fleet: Annotated[FleetConfig, doc("The fleet, beside the lines.")] = msgspec.field(
+        default_factory=FleetConfig
+    )
 
     def problems(self) -> Iterator[Finding]:
         """Says what is wrong in more than one field at once."""
@@ -167,6 +175,9 @@ class Config(Section, frozen=True, kw_only=True):
     """What the log store reads of the file."""
 
     host: Annotated[HostConfig, doc("This host.")] = msgspec.field(default_factory=HostConfig)
+    etcd: Annotated[EtcdConfig, doc("The etcd v3 cluster.")] = msgspec.field(
+        default_factory=EtcdConfig
+    )
     log: Annotated[LogConfig, doc("What the daemons say.")] = msgspec.field(
         default_factory=LogConfig
     )

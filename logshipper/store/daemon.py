@@ -16,6 +16,7 @@ from logshipper.store.engine.folder import DiskTrouble, Folder
 from logshipper.store.engine.intake import Intake
 from logshipper.store.engine.retention import Limits
 from logshipper.store.engine.writer import Writer
+from logshipper.store.fleet.fleet import Fleet
 from logshipper.store.http.api import Api
 from logshipper.store.http.elastic import Elastic
 from logshipper.store.http.ingest import Ingest
@@ -71,6 +72,7 @@ class Logstore:
             committed=self._tails.committed,
         )
         self._who = Who(config.logstore, scope, self._metrics)
+        self._fleet: Fleet | None = None
         self._add_routes()
 
     def _add_routes(self) -> None:
@@ -95,9 +97,12 @@ class Logstore:
         scope.add_routes(elastic.routes())
         scope.add_routes(Push(ingest, scope.events.emit).routes())
         scope.add_routes(api.routes())
-        scope.add_routes(SignIn(who.guard, who.audit).routes())
+        fleet = self._config.logstore.fleet.enabled
+        scope.add_routes(SignIn(who.guard, who.audit, fleet=fleet).routes())
         scope.add_routes(loki.routes())
-        scope.add_routes(Pages(elastic.version, api.denied).routes())
+        scope.add_routes(Pages(elastic.version, api.denied, fleet=fleet).routes())
+        if fleet:
+            self._fleet = Fleet(self._config, scope, who, backend)
 
     async def start(self) -> None:
         """Locks the folder, applies retention, begins to write.
@@ -113,6 +118,8 @@ class Logstore:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         await self._scope.enter(self._open())
         await self._who.start(self._folder.root)
+        if self._fleet is not None:
+            await self._fleet.start()
         self._scope.spawn("watch writer", self._watch())
 
     async def drain(self) -> None:
@@ -128,6 +135,7 @@ class Logstore:
             "queue_bytes": self._intake.held_bytes,
             "refusing": self._writer.failing,
             "broken": self._broken(),
+            **({"fleet": self._fleet.status()} if self._fleet is not None else {}),
             "days": [
                 {"tenant": file.tenant, "day": path.stem, "bytes": file.size}
                 for file in sorted(files, key=lambda file: (file.day, file.tenant), reverse=True)

@@ -8,6 +8,7 @@ from typing import Any, Final
 from logshipper.store.access import tokens
 from logshipper.store.access.tokens import Tokens
 from logshipper.store.config import Config, LogstoreConfig
+from logshipper.store.fleet.fleet import Fleet
 from logshipper.store.http.api import Api
 from logshipper.store.http.closed import Closed
 from logshipper.store.http.pages import Pages
@@ -46,14 +47,18 @@ class Gateway:
         self._readers = Turns(_READERS, metrics.waiting.set)
         self.backend = choice.make(section.backend, self._readers)
         self._who = Who(section, scope, metrics)
-        if found := unplaced(section, self._who.door.rules.reading):
+        if found := unplaced(section, self._who.door.rules.readers):
             raise ConfigError(found)
         closed = Closed(section.backend.type, section.backend.url)
         api = Api(self.backend, metrics, self._who.guard, tell=self._tell_failure)
         scope.add_routes(api.routes())
-        scope.add_routes(SignIn(self._who.guard, self._who.audit).routes())
-        scope.add_routes(Pages(closed.version, api.denied).routes())
+        fleet = section.fleet.enabled
+        scope.add_routes(SignIn(self._who.guard, self._who.audit, fleet=fleet).routes())
+        scope.add_routes(Pages(closed.version, api.denied, fleet=fleet).routes())
         scope.add_routes(closed.routes())
+        self._fleet: Fleet | None = None
+        if fleet:
+            self._fleet = Fleet(config, scope, self._who, self.backend)
 
     async def start(self) -> None:
         """Begins to look whether the engine is there; nobody waits for it.
@@ -69,6 +74,8 @@ class Gateway:
             raise ConfigError([Finding("logstore.data_dir", why, "name another")]) from None
         await self._scope.enter(self._open())
         await self._who.start(folder)
+        if self._fleet is not None:
+            await self._fleet.start()
         check = self._scope.health.check("back end")
         self._scope.spawn("watch back end", self._watch(check))
 
@@ -78,7 +85,8 @@ class Gateway:
     def status(self) -> dict[str, Any]:
         """Where the lines are."""
         section = self._config.logstore.backend
-        return {"backend": section.type, "url": section.url, "tenants": dict(section.tenants)}
+        told = {"backend": section.type, "url": section.url, "tenants": dict(section.tenants)}
+        return told if self._fleet is None else {**told, "fleet": self._fleet.status()}
 
     async def reload(self, config: Config) -> None:
         """Swaps in tokens and limits.

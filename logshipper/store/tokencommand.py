@@ -20,10 +20,11 @@ from wharfinger.files import PRIVATE_MODE, write_atomically
 
 _TOKEN_BYTES: Final = 32
 _MODE_BITS: Final = 0o777
+_FILES: Final = {"write": "ingest", "read": "read", "admin": "admin"}
 
 
 async def _token(parsed: argparse.Namespace, config: Config) -> Exit:
-    key = f"{'ingest' if parsed.may == 'write' else 'read'}_token_file"
+    key = f"{_FILES[parsed.may]}_token_file"
     path: Path | None = getattr(config.logstore, key)
     if path is None:
         fix = f'set it: {key} = "/etc/wharfinger/{key.removesuffix("_file")}s"'
@@ -87,7 +88,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("may", choices=("read", "write"), help="what it is good for")
+    parser.add_argument("may", choices=tuple(_FILES), help="what it is good for")
     parser.add_argument("--tenant", type=_tenant, default=DEFAULT_TENANT, help="whose lines")
     parser.add_argument("--name", type=_name, help="who, in logs and metrics")
 

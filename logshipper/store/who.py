@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -15,17 +15,18 @@ from logshipper.store.access.tokens import Tokens
 from logshipper.store.config import LogstoreConfig
 from logshipper.store.http.guard import Guard
 from logshipper.store.metrics import Metrics
-from wharfinger import servertls
+from wharfinger import certificate, servertls
+from wharfinger.expiry import Validity
 from wharfinger.health import Check
 from wharfinger.scope import Scope
 from wharfinger.servertls import Replaceable, TlsFiles
 
 _LOOK_SECONDS: Final = 1.0
 _CHECK: Final = "token files"
-# Time enough to get another one by hand; what renews by itself does so earlier.
-_ENDS_SOON: Final = timedelta(days=14)
 # A mount that hangs says nothing of a token that was taken away.
 _STALE_SECONDS: Final = 30.0
+
+_Read = tuple[Tokens, Tokens, Tokens]  # that may write, read, give orders
 
 
 class Who:
@@ -56,7 +57,7 @@ class Who:
         self.sending = Rates(section.ingest_bytes_per_second)
         self._asking = Rates(section.read_requests_per_second)
         self.guard = Guard(self.door, self.audit, metrics, self._asking)
-        self._good_until: datetime | None = None
+        self._validity: Validity | None = None
         self._tls_files = self._watched_certificate(section.tls)
         scope.application.middlewares.append(self.guard.front)
         scope.application.on_response_prepare.append(self.guard.prepared)
@@ -110,49 +111,54 @@ class Who:
             self._look_at_expiry()
             self.guard.recheck()
 
-    def _watched_tokens(self, section: LogstoreConfig) -> Rereading[tuple[Tokens, Tokens]]:
-        def use(read: tuple[Tokens, Tokens]) -> None:
+    def _watched_tokens(self, section: LogstoreConfig) -> Rereading[_Read]:
+        def use(read: _Read) -> None:
             self.door.rules = rules.make(section, *read)
 
-        paths = [p for p in (section.ingest_token_file, section.read_token_file) if p is not None]
+        files = (section.ingest_token_file, section.read_token_file, section.admin_token_file)
+        paths = [path for path in files if path is not None]
         check = self._scope.health.check(_CHECK)
         return Rereading(paths, lambda: _tokens(section), use, check)
 
     def _watched_certificate(
         self, files: TlsFiles | None
-    ) -> Rereading[tuple[ssl.SSLContext, datetime | None]] | None:
+    ) -> Rereading[tuple[ssl.SSLContext, Validity | None]] | None:
         if files is None:
             return None
 
-        def read() -> tuple[ssl.SSLContext, datetime | None]:
-            return servertls.load(files), servertls.good_until(files)
+        def read() -> tuple[ssl.SSLContext, Validity | None]:
+            return servertls.load(files), certificate.validity_of(files.cert_file)
 
-        def use(found: tuple[ssl.SSLContext, datetime | None]) -> None:
-            serving.latest, self._good_until = found
+        def use(found: tuple[ssl.SSLContext, Validity | None]) -> None:
+            serving.latest, self._validity = found
 
         check = self._scope.health.check("certificate")
         watched = Rereading(files.paths, read, use, check)
-        context, self._good_until = watched.first()
+        context, self._validity = watched.first()
         self._scope.tls = serving = Replaceable(context)
         self._look_at_expiry()
         return watched
 
     def _look_at_expiry(self) -> None:
         """One that has ended is served all the same: there is no better one, but clients go."""
-        if (until := self._good_until) is None:
+        if (validity := self._validity) is None:
             return
         check = self._scope.health.check("certificate expiry")
-        left = until - datetime.now(UTC)
-        ends = f"{until:%Y-%m-%dT%H:%M:%SZ}"
-        if left <= timedelta(0):
-            fix = "put a new pair into its place: no restart is needed"
-            check.fail(f"ended at {ends}, and clients refuse it; {fix}")
-        else:
-            check.ok(f"ends at {ends}" if left < _ENDS_SOON else "")
+        now = datetime.now(UTC)
+        remark = validity.remark(now)
+        fix = "put a new pair into its place: no restart is needed"
+        match validity.standing(now):
+            case "ended":
+                check.fail(f"{remark}, and clients refuse it; {fix}")
+            case "near":
+                check.fail(f"{remark}; {fix}")
+            case _:
+                check.ok(remark)
 
 
-def _tokens(section: LogstoreConfig) -> tuple[Tokens, Tokens]:
+def _tokens(section: LogstoreConfig) -> _Read:
     return (
         tokens.load(section.ingest_token_file, "logstore.ingest_token_file"),
         tokens.load(section.read_token_file, "logstore.read_token_file"),
+        tokens.load(section.admin_token_file, "logstore.admin_token_file"),
     )

@@ -9,6 +9,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright, expect
 
 from tests.page.browsing import Store, Visit
+from tests.page.fleet import Fleet, FleetVisit
 
 # A browser beside others on a busy machine: every wait ends as soon as what it waits for is so.
 expect.set_options(timeout=20_000)
@@ -50,6 +51,25 @@ async def visit(browser: Browser, store: Store) -> AsyncIterator[Visit]:
     )
     context.set_default_timeout(20_000)
     made = Visit(await context.new_page(), store.url)
+    yield made
+    await context.close()
+    assert made.complaints() == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def fleet() -> AsyncIterator[Fleet]:
+    async with Fleet().running() as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def tab(browser: Browser, fleet: Fleet) -> AsyncIterator[FleetVisit]:
+    """A tab on the fleet page."""
+    context = await browser.new_context(
+        viewport={"width": 1280, "height": 800}, timezone_id="Europe/Berlin", locale="en-GB"
+    )
+    context.set_default_timeout(20_000)
+    made = FleetVisit(await context.new_page(), fleet.url)
     yield made
     await context.close()
     assert made.complaints() == []

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.stack.tls import Authority
-from wharfinger.certificate import good_until
+from wharfinger.certificate import common_name, validity
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,11 @@ def test_the_first_of_a_file(ends: datetime, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     pair = authority.issue("store", "127.0.0.1", ends=ends)
     text = f"words before\n{pair.cert_file.read_text()}{authority.ca_file.read_text()}"
-    assert good_until(text) == ends
+    found = validity(text)
+    assert found is not None
+    assert found.ends == ends
+    assert found.begins < ends
+    assert common_name(text) == "store"
 
 
 @pytest.mark.parametrize(
@@ -31,4 +35,5 @@ def test_the_first_of_a_file(ends: datetime, tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_certificate_says_nothing(text: str) -> None:
-    assert good_until(text) is None
+    assert validity(text) is None
+    assert common_name(text) == ""

@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
 def rows(text: str) -> list[Row]:
     """The rows of all tables below "When things break"."""
-    chapter = text.split("\n## When things break\n")[1].split("\n## ")[0]
+    chapter = text.split("\n## When things break\n")[1].split("\n## ", maxsplit=1)[0]
     found, section = [], ""
     for line in chapter.splitlines():
         if line.startswith("### "):

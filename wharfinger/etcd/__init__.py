@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
 
+from wharfinger import certificate
 from wharfinger.errors import Finding, Rejected, Unavailable, WharfingerError
 from wharfinger.etcd.connection import Connection
 from wharfinger.etcd.faults import LeaseNotFound, RevisionGone, UsersOff
@@ -26,6 +27,7 @@ from wharfinger.etcd.messages import (
 )
 from wharfinger.etcd.session import Session
 from wharfinger.etcd.streams import LeaseStream, WatchStream
+from wharfinger.etcd.users import Users
 from wharfinger.kv import (
     Compare,
     Count,
@@ -243,6 +245,11 @@ class Etcd:
         """
         return LeaseStream(self._session, await self._session.exchange(KEEP_ALIVE, "lease"))
 
+    @property
+    def users(self) -> Users:
+        """Its users and roles, for who may change them."""
+        return Users(self._session)
+
     async def status(self) -> tuple[EndpointStatus, ...]:
         """Each configured endpoint as seen from here, asked all at once; never raises."""
         return tuple(
@@ -271,6 +278,10 @@ class Etcd:
 
     async def _authenticate(self, connection: Connection) -> None:
         if not self.config.username or self.config.password_file is None:
+            if self.config.cert_file is not None:
+                # etcd takes the common name for the user, where it asks for certificates.
+                path = self.config.cert_file
+                connection.user = await asyncio.to_thread(certificate.common_name_of, path)
             return
         password = await asyncio.to_thread(_password, self.config.password_file)
         connection.user = self.config.username

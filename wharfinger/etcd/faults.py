@@ -21,6 +21,10 @@ class UsersOff(Unavailable):
     """The cluster has no users: a token is neither to be had nor needed."""
 
 
+class PasswordRefused(Unavailable):
+    """etcd knows no such user, or another password of theirs, or none at all."""
+
+
 class RevisionGone(Conflict):
     """That revision is compacted, or this cluster has never reached it: list anew."""
 
@@ -72,7 +76,7 @@ _CONNECTION_WORDS: Final = (
     ("before receiving SETTINGS", "it takes connections but does not answer"),
     (
         "failed to connect.*Socket closed",
-        "it closed the connection: where it wants TLS, set etcd.ca_file",
+        "it closed the connection: it wants TLS (set etcd.ca_file), or refuses etcd.cert_file",
     ),
     ("Socket closed", "it closed the connection"),
     ("RPC already finished", "it closed the connection"),
@@ -95,8 +99,13 @@ _ETCD_WORDS: Final = (
     ("too many requests", Unavailable, "it has too many requests in hand"),
     (
         "invalid user ID or password",
-        Unavailable,
+        PasswordRefused,
         "it refuses that user or password: check etcd.username and etcd.password_file",
+    ),
+    (
+        "no password user",
+        PasswordRefused,
+        "that user has no password: unset etcd.username, a certificate tells who it is",
     ),
     ("authentication is not enabled", UsersOff, "it has no users: unset etcd.username"),
     ("invalid auth token", TokenRefused, "it no longer takes our token"),
@@ -136,7 +145,7 @@ def fault(code: StatusCode, details: str, where: Circumstances) -> WharfingerErr
 
 def is_answer(details: str) -> bool:
     """Whether etcd itself said so, so that its member lives and the connection is good."""
-    return "etcdserver:" in details
+    return "etcdserver:" in details or details.startswith("auth:")
 
 
 def connection_problem(details: str) -> str:

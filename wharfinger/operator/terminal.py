@@ -20,6 +20,10 @@ STATE_STYLES: Final = {
     "unhealthy": "bold red",
     "unreachable": "bold red",
     "misconfigured": "bold red",
+    "good": "green",
+    "ends soon": "yellow",
+    "ends very soon": "bold red",
+    "ended": "bold red",
 }
 
 

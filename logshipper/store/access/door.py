@@ -68,7 +68,34 @@ class Door:
         session = self._session(request)
         if session is not None:
             return _holder(session, peer, "session")
-        return self._by_token(request, peer, rules.reading)
+        return self._by_token(request, peer, rules.readers)
+
+    def admin(self, request: web.Request) -> Caller:
+        """Who wants to give the fleet an order.
+
+        Raises:
+            Denied: they may not.
+        """
+        peer, rules = self.peer(request), self.rules
+        self.check_certificate(request)
+        if not rules.ordering.known:
+            fix = "set logstore.admin_token_file, and make one: logstore token admin"
+            raise Denied(403, "admin", "no token may give orders here", fix)
+        shown = digests(request.headers.get("Authorization", ""))
+        if not shown:
+            return self._admin_session(request, peer)
+        if rules.reading.find(shown) is not None and rules.ordering.find(shown) is None:
+            raise _reads_only()
+        return _of_all(_holder(self._looked_up(peer, shown, rules.ordering, {}), peer, "token"))
+
+    def may_order(self, request: web.Request) -> bool:
+        """Whether what a reader shows lets them give orders as well."""
+        ordering = self.rules.ordering
+        if shown := digests(request.headers.get("Authorization", "")):
+            token = ordering.find(shown)
+        else:
+            token = self._session(request)
+        return token is not None and token in ordering.known and token.tenant == DEFAULT_TENANT
 
     def sender(self, request: web.Request) -> Caller:
         """Who wants to write.
@@ -104,7 +131,7 @@ class Door:
         rules = self.rules
         match caller.kind:
             case "token":
-                known = rules.reading.known
+                known = rules.readers.known
                 return any(t.digest == caller.key and t.tenant == caller.tenant for t in known)
             case "session":
                 token = self._session(request)
@@ -128,7 +155,7 @@ class Door:
         """
         peer = self.peer(request)
         shown = digests(f"Bearer {token.strip()}")
-        found = self._looked_up(peer, shown, self.rules.reading, {})
+        found = self._looked_up(peer, shown, self.rules.readers, {})
         ends_at = self._wall() + self.rules.session_seconds
         return _holder(found, peer, "session"), self.sessions.begin(found, ends_at), ends_at
 
@@ -241,8 +268,24 @@ class Door:
         # A browser sends cookies by itself, whoever made it send the request.
         if request.method not in _SAFE:
             return None
+        return self._signed_in(request)
+
+    def _signed_in(self, request: web.Request) -> Token | None:
         cookie = request.cookies.get(self.sessions.cookie, "")
-        return self.sessions.token(cookie, self.rules.reading.known, self._wall())
+        return self.sessions.token(cookie, self.rules.readers.known, self._wall())
+
+    def _admin_session(self, request: web.Request, peer: Peer) -> Caller:
+        token = self._signed_in(request)
+        if token is None:
+            fix = "send Authorization: Bearer TOKEN, or sign in with a token that may"
+            raise Denied(401, "none", "the token is missing or wrong", fix)
+        # Only our own page may use the cookie here, and a browser that says which page it shows:
+        # `check_origin` has looked at what these say.
+        if not any(name in request.headers for name in ("Origin", "Sec-Fetch-Site")):
+            raise Denied(403, "origin", "a cookie counts from this store's own page only")
+        if token not in self.rules.ordering.known:
+            raise _reads_only()
+        return _of_all(_holder(token, peer, "session"))
 
     def _by_token(self, request: web.Request, peer: Peer, tokens: Tokens) -> Caller:
         shown = digests(request.headers.get("Authorization", ""))
@@ -278,6 +321,17 @@ class Door:
 def _holder(token: Token, peer: Peer, kind: Kind) -> Caller:
     # By its digest: one who signs in is the same as one who shows the token.
     return Caller(token.tenant, token.shown, peer.address, kind, token.digest)
+
+
+def _reads_only() -> Denied:
+    return Denied(403, "admin", "this token may read only", "use one that may drain")
+
+
+def _of_all(caller: Caller) -> Caller:
+    """The same, who must not be of one tenant of several: hosts run what all of them do."""
+    if caller.tenant != DEFAULT_TENANT:
+        raise Denied(403, "tenant", "this is about what all tenants run")
+    return caller
 
 
 def _certificate(request: web.Request) -> str:

@@ -23,6 +23,7 @@ class Rules:
     Attributes:
         writing: tokens that may write; none lets everybody.
         reading: tokens that may read; none lets everybody, if there are no users either.
+        ordering: tokens that may give orders to the fleet, and read; none lets nobody.
         proxies: whose headers count.
         user_tenants: the tenants of users.
         user_tenant: that of all other users; empty if they may not.
@@ -33,6 +34,7 @@ class Rules:
 
     writing: Tokens = field(default_factory=Tokens)
     reading: Tokens = field(default_factory=Tokens)
+    ordering: Tokens = field(default_factory=Tokens)
     proxies: Proxies = field(default_factory=Proxies)
     user_tenants: Mapping[str, str] = field(default_factory=dict)
     user_tenant: str = DEFAULT_TENANT
@@ -44,6 +46,11 @@ class Rules:
     def anyone_reads(self) -> bool:
         """Whether who may read is asked at all."""
         return not self.reading.known and not self.proxies.user_header
+
+    @property
+    def readers(self) -> Tokens:
+        """All tokens that may read."""
+        return Tokens((*self.reading.known, *self.ordering.known))
 
     def tenant_of(self, user: str) -> str:
         """The tenant of a user whom a proxy or a certificate names; empty if there is none."""
@@ -64,13 +71,14 @@ class Rules:
         return name in self.host_names or peers.is_address(name)
 
 
-def make(section: LogstoreConfig, writing: Tokens, reading: Tokens) -> Rules:
+def make(section: LogstoreConfig, writing: Tokens, reading: Tokens, ordering: Tokens) -> Rules:
     """The rules of a configuration, and of the tokens that its files hold."""
     proxies = Proxies(peers.networks(section.trusted_proxies), section.user_header)
     own = (*section.host_names, parse_address(section.listen)[0])
     return Rules(
         writing=writing,
         reading=reading,
+        ordering=ordering,
         proxies=proxies,
         user_tenants=section.user_tenants,
         user_tenant=section.user_tenant,

@@ -24,7 +24,7 @@ from logshipper.store.query.turns import ASKER
 MAX_OPEN: Final = 64
 _STALLED_SECONDS: Final = 120.0
 # These go on for long: that they have begun is noted as well.
-_TAILS: Final = frozenset({"tail", "loki tail", "/events"})
+_TAILS: Final = frozenset({"tail", "loki tail", "/events", "fleet live"})
 _STREAMS: Final = frozenset({"export", *_TAILS})
 
 # Asked by what has no certificate, and telling nothing of what is stored.
@@ -108,6 +108,16 @@ class Guard:
 
         return guarded
 
+    def admin(self, request: web.Request) -> Caller:
+        """Who gives an order.
+
+        Raises:
+            Denied: they may not, or not so often.
+        """
+        caller = self.door.admin(request)
+        self._use_rate(caller)
+        return caller
+
     @web.middleware
     async def front(
         self,
@@ -170,14 +180,17 @@ class Guard:
         if self.door.has_ignored_user(request):
             self._metrics.denied.labels("user_header").inc()
         caller = self.door.reader(request)
+        self._use_rate(caller)
+        self._metrics.read.labels(caller.tenant, caller.label).inc()
+        return caller
+
+    def _use_rate(self, caller: Caller) -> None:
         now = time.monotonic()
         if wait := self._rates.wait_seconds(caller.key, now):
             again = {"Retry-After": str(math.ceil(wait))}
             fix = "ask less often, or raise logstore.read_requests_per_second"
             raise Denied(429, "rate", "too many questions a second", fix, again)
         self._rates.use(caller.key, 1.0, now)
-        self._metrics.read.labels(caller.tenant, caller.label).inc()
-        return caller
 
     @contextmanager
     def _answering(self, name: str, caller: Caller, request: web.Request) -> Iterator[Asked]:
@@ -219,7 +232,7 @@ class Guard:
 
     def _note(self, asked: Asked, kind: str, level: str, **fields: object) -> None:
         caller, rules = asked.caller, self.door.rules
-        known = frozenset(t.digest for t in (*rules.reading.known, *rules.writing.known))
+        known = frozenset(t.digest for t in (*rules.readers.known, *rules.writing.known))
         asking = audit.conditions(asked.parameters, known)
         who = {"reader": caller.name, "by": caller.kind, "tenant": caller.tenant}
         self._audit.note(kind, level, **who, peer=caller.address, asked=asking, **fields)

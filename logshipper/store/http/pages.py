@@ -1,8 +1,10 @@
-"""The page: a few static files, sent with a policy that lets nothing else run."""
+"""The pages: a few static files, sent with a policy that lets nothing else run."""
 
 import gzip
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable
+import posixpath
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,7 +28,9 @@ SECURITY: Final = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_MODULES: Final = ("parts/", "pure/", "work/", "view.js")
+_LOGS: Final = ("index.html", "main.js")
+_FLEET: Final = ("fleet.html", "fleet/main.js")
+_IMPORTED: Final = re.compile(rb"""from "(\.[^"]+)";""")
 _CHANGING: Final = "no-cache"
 _FIXED: Final = "public, max-age=31536000, immutable"
 
@@ -41,37 +45,47 @@ class _File:
 
 
 class Pages:
-    """The page at `/`, which Elasticsearch's clients ask for its version instead.
+    """The log page at `/`, which Elasticsearch's clients ask for its version instead.
 
-    Its other files are below `/static/REVISION/`, where the revision is a hash of them all: a
+    Their other files are below `/static/REVISION/`, where the revision is a hash of them all: a
     browser keeps them for good, and asks for none of them again until one has changed.
 
     Args:
         version: answers those clients.
         denied: refuses who may not read; None for who may.
+        fleet: whether there is the fleet page, at `/fleet`, as well.
     """
 
     def __init__(
         self,
         version: Callable[[web.Request], Awaitable[web.Response]],
         denied: Callable[[web.Request], web.Response | None],
+        *,
+        fleet: bool = False,
     ) -> None:
         self._version = version
         self._denied = denied
+        self._has_fleet = fleet
         contents = _contents()
         named = b"".join(name.encode() + body for name, body in contents.items())
         self._revision = hashlib.sha256(named).hexdigest()[:16]
-        page = _with_modules(contents.pop("index.html"), contents)
-        page = page.replace(b"/static/", f"/static/{self._revision}/".encode())
-        self._page = _file("index.html", page)
+        self._page, self._fleet_page = (
+            self._made(contents.pop(name), entry, contents) for name, entry in (_LOGS, _FLEET)
+        )
         self._files = {name: _file(name, body) for name, body in contents.items()}
 
     def routes(self) -> list[web.RouteDef]:
         """The routes, for an aiohttp application."""
+        fleet = [web.get("/fleet", self._fleet)] if self._has_fleet else []
         return [
             web.get("/", self._root),
+            *fleet,
             web.get("/static/{revision}/{name:.+}", self._static),
         ]
+
+    def _made(self, page: bytes, entry: str, contents: Mapping[str, bytes]) -> "_File":
+        page = _with_modules(page, entry, contents)
+        return _file("page.html", page.replace(b"/static/", f"/static/{self._revision}/".encode()))
 
     async def _root(self, request: web.Request) -> web.Response:
         # A browser names text/html; a client that takes us for Elasticsearch never does.
@@ -79,6 +93,9 @@ class Pages:
         if not wants_page:
             return await self._version(request)
         return self._denied(request) or _answer(request, self._page, _CHANGING)
+
+    async def _fleet(self, request: web.Request) -> web.Response:
+        return self._denied(request) or _answer(request, self._fleet_page, _CHANGING)
 
     async def _static(self, request: web.Request) -> web.Response:
         # Names are looked up, never opened: nothing beside these files can be reached.
@@ -97,11 +114,25 @@ def _contents() -> dict[str, bytes]:
     }
 
 
-def _with_modules(page: bytes, names: Iterable[str]) -> bytes:
+def _with_modules(page: bytes, entry: str, contents: Mapping[str, bytes]) -> bytes:
     """The page with a word on each of its modules, so that all are asked for at once."""
-    modules = [name for name in names if name.endswith(".js") and name.startswith(_MODULES)]
+    modules = sorted(_imported(entry, contents) - {entry})
     links = "".join(f'<link rel="modulepreload" href="/static/{name}">\n' for name in modules)
     return page.replace(b"</head>", links.encode() + b"</head>")
+
+
+def _imported(entry: str, contents: Mapping[str, bytes]) -> set[str]:
+    """The modules that one needs, itself and those that these need among them."""
+    found: set[str] = set()
+    waiting = [entry]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            folder = posixpath.dirname(name)
+            paths = (path.decode() for path in _IMPORTED.findall(contents[name]))
+            waiting += (posixpath.normpath(posixpath.join(folder, path)) for path in paths)
+    return found
 
 
 def _file(name: str, body: bytes) -> _File:

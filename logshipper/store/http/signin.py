@@ -8,9 +8,11 @@ from aiohttp import web
 
 from logshipper.store.access.audit import Audit
 from logshipper.store.access.callers import Caller, Denied
+from logshipper.store.access.rules import Rules
+from logshipper.store.access.tokens import digests
 from logshipper.store.http import shortbody
 from logshipper.store.http.guard import Guard, caller_of, refusal
-from logshipper.store.model import TooLarge
+from logshipper.store.model import DEFAULT_TENANT, TooLarge
 from wharfinger.errors import Rejected
 
 _BODY_BYTES: Final = 4_096
@@ -28,10 +30,12 @@ class SignIn:
     Args:
         guard: knows who may read.
         audit: notes who signs in.
+        fleet: whether the store tells of the fleet, too.
     """
 
-    def __init__(self, guard: Guard, audit: Audit) -> None:
+    def __init__(self, guard: Guard, audit: Audit, *, fleet: bool = False) -> None:
         self._guard = guard
+        self._fleet = fleet
         self._door = guard.door
         self._audit = audit
 
@@ -47,8 +51,9 @@ class SignIn:
         """200 and a cookie for a token that may read; the cookie counts for reading only."""
         try:
             shown = await _shown(request)
-            if self._door.rules.anyone_reads:
-                return _json(_who(self._door.reader(request), writes=False))
+            rules = self._door.rules
+            if rules.anyone_reads and rules.ordering.find(digests(f"Bearer {shown}")) is None:
+                return _json(self._who(self._door.reader(request)))
             caller, cookie, ends_at = self._door.sign_in(request, shown)
         except Denied as denied:
             self._guard.count(denied, request)
@@ -56,7 +61,8 @@ class SignIn:
         self._audit.note(
             "signed in", "info", reader=caller.name, tenant=caller.tenant, peer=caller.address
         )
-        response = _json(_who(caller, writes=False))
+        drains = self._fleet and may_drain(self._door.rules, caller)
+        response = _json(self._who(caller, drains=drains))
         response.set_cookie(
             self._door.sessions.cookie,
             cookie,
@@ -75,7 +81,16 @@ class SignIn:
 
     async def _whoami(self, request: web.Request, _tenant: str) -> web.Response:
         caller = caller_of(request)
-        return _json(_who(caller, writes=self._door.may_write(request, caller.tenant)))
+        writes = self._door.may_write(request, caller.tenant)
+        drains = self._fleet and self._door.may_order(request)
+        return _json(self._who(caller, writes=writes, drains=drains))
+
+    def _who(
+        self, caller: Caller, *, writes: bool = False, drains: bool = False
+    ) -> dict[str, object]:
+        may = ["read", *(["write"] if writes else []), *(["drain"] if drains else [])]
+        fleet = {"fleet": True} if self._fleet and caller.tenant == DEFAULT_TENANT else {}
+        return {"tenant": caller.tenant, "name": caller.name, "may": may, **fleet}
 
 
 async def _shown(request: web.Request) -> str:
@@ -91,9 +106,10 @@ async def _shown(request: web.Request) -> str:
         raise Denied(400, "login", "the body holds no token", 'send {"token":"..."}') from None
 
 
-def _who(caller: Caller, *, writes: bool) -> dict[str, object]:
-    may = ["read", "write"] if writes else ["read"]
-    return {"tenant": caller.tenant, "name": caller.name, "may": may}
+def may_drain(rules: Rules, caller: Caller) -> bool:
+    """Whether who has just signed in may give orders."""
+    known = rules.ordering.known
+    return caller.tenant == DEFAULT_TENANT and any(t.digest == caller.key for t in known)
 
 
 def _json(value: object) -> web.Response:

@@ -39,6 +39,7 @@ class EtcdServer:
         ports: EtcdPorts | None = None,
         cluster: Mapping[str, str] | None = None,
         scheme: str = "http",
+        peer_scheme: str = "http",
         arguments: Sequence[str] = (),
         process: Callable[..., Process] = Process,
         client: Callable[..., aiohttp.ClientSession] = aiohttp.ClientSession,
@@ -52,6 +53,7 @@ class EtcdServer:
             ports: free ones unless given.
             cluster: peer URL of each member by name; itself alone unless given.
             scheme: `http` or `https`, of its client URL.
+            peer_scheme: the same, of its peer URL.
             arguments: more flags of etcd.
             process: makes its process, which may be to run in namespaces of its own.
             client: makes the HTTP client that reaches it there.
@@ -60,7 +62,7 @@ class EtcdServer:
         self._host = f"[{host}]" if ":" in host else host
         self.name = name
         self.endpoint = f"{self._host}:{self._ports.client}"
-        self.peer_url = f"http://{self._host}:{self._ports.peer}"
+        self.peer_url = f"{peer_scheme}://{self._host}:{self._ports.peer}"
         self.data_dir = folder / f"{name}.data"
         members = cluster or {name: self.peer_url}
         client_url = f"{scheme}://{self.endpoint}"

@@ -14,28 +14,17 @@ import { Help } from "./help.js";
 import { Histogram, totals } from "./histogram.js";
 import { useKeys } from "./keys.js";
 import { isMarking, List } from "./list.js";
+import { useRedraw } from "./redraw.js";
 import { SearchBox } from "./searchbox.js";
 import { SignIn } from "./signin.js";
 import { Elapsed, Foot, lineCount, Problem, Status } from "./status.js";
 import { TimeRange } from "./timerange.js";
-import { Account, Live, Tools } from "./tools.js";
+import { Live, Tools } from "./tools.js";
 
 const LIVE_COUNTS_MS = 10_000;
 const NARROW = "(max-width: 900px)";
 const LIVE_RANGE = "1h";
 const NONE = {};
-
-function useRedraw() {
-  const [, setTick] = useState(0);
-  const asked = useRef(0);
-  // Many changes within a frame are one picture.
-  return useRef(() => {
-    asked.current ||= requestAnimationFrame(() => {
-      asked.current = 0;
-      setTick((tick) => tick + 1);
-    });
-  }).current;
-}
 
 /** The state of the address, and a way to change it. */
 function useAddress() {

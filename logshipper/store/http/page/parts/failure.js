@@ -8,12 +8,12 @@ export class Failure extends Component {
     this.setState({ error });
   }
 
-  render({ children }, { error }) {
+  render({ children, calm = "Your lines are safe: this is a fault of the page, not of the store." }, { error }) {
     if (!error) return children;
     return html`<main class="empty" role="alert">
       <h2>The page has failed</h2>
       <p>${String(error.message ?? error)}</p>
-      <p>Your lines are safe: this is a fault of the page, not of the store.</p>
+      <p>${calm}</p>
       <button type="button" class="primary" onClick=${() => location.reload()}>Load it again</button>
     </main>`;
   }

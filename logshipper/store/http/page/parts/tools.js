@@ -1,22 +1,16 @@
 // The tool bar: how the list looks, what to keep and to take along, who one is.
 
 import { fieldsOf } from "../pure/fields.js";
-import { zoneName } from "../pure/times.js";
-import { signOut, whoami } from "../work/api.js";
+import { whoami } from "../work/api.js";
 import { html, useEffect, useState } from "../view.js";
-import { Icon } from "./icons.js";
 import { Columns, Download, Saved } from "./menus.js";
+import { Account, Theme, Tool, Zone } from "./tool.js";
 
-const THEMES = { "": ["half", "light", "Theme: the system's"], light: ["sun", "dark", "Theme: light"], dark: ["moon", "", "Theme: dark"] };
 const SAMPLED_ENTRIES = 50;
 
 /** The switch of the live tail. */
 export function Live({ live, onLive }) {
   return html`<button type="button" class="button live" aria-pressed=${live} title="Show lines as they come (l)" onClick=${onLive}><span class="dot" aria-hidden="true"></span>Live</button>`;
-}
-
-function Tool({ icon, label, pressed, onClick }) {
-  return html`<button type="button" class="button icon-only" aria-label=${label} title=${label} aria-pressed=${pressed} onClick=${onClick}><${Icon} name=${icon} /></button>`;
 }
 
 function columnNames(lines) {
@@ -28,9 +22,20 @@ function columnNames(lines) {
   return [...names].slice(0, 30);
 }
 
+// The fleet of what is searched for.
+function fleetAddress({ app, env, host }) {
+  const asked = new URLSearchParams(app.length || env.length || host.length ? { view: "services" } : {});
+  for (const [name, values] of Object.entries({ app, env, host })) for (const value of values) asked.append(name, value);
+  const text = String(asked);
+  return text ? `/fleet?${text}` : "/fleet";
+}
+
 /** All tools. */
 export function Tools({ state, looks, menu, open, session, total, exact, change, go, goTo, search, onFacets, onFold, allOpen }) {
-  const [theme, nextTheme, themeName] = THEMES[looks.theme] ?? THEMES[""];
+  const [who, setWho] = useState(null);
+  useEffect(() => {
+    whoami().then(setWho, () => {});
+  }, []);
   return html`<div class="tools" role="toolbar" aria-label="Tools">
     <${Tool} icon="filter" label="Fields (b)" onClick=${onFacets} />
     <${Saved} state=${state} open=${menu === "saved"} onOpen=${open("saved")} onAddress=${goTo} onSearch=${search} />
@@ -38,24 +43,10 @@ export function Tools({ state, looks, menu, open, session, total, exact, change,
     <${Download} state=${state} span=${session.span} total=${total} exact=${exact} open=${menu === "download"} onOpen=${open("download")} />
     <${Tool} icon="wrap" label="Wrap long lines (w)" pressed=${looks.wrap} onClick=${() => change({ wrap: !looks.wrap })} />
     <${Tool} icon=${allOpen ? "fold" : "unfold"} label=${allOpen ? "Fold all traces (F)" : "Unfold all traces (F)"} onClick=${onFold} />
-    <button type="button" class="button zone-button" title="Times in local time or UTC" onClick=${() => change({ utc: !looks.utc })}>${looks.utc ? "UTC" : html`<span class="zone-where">Local, </span>${zoneName(false)}`}</button>
-    <${Tool} icon=${theme} label=${themeName} onClick=${() => change({ theme: nextTheme })} />
+    <${Zone} looks=${looks} change=${change} />
+    <${Theme} looks=${looks} change=${change} />
     <${Tool} icon="help" label="Help (?)" onClick=${() => open("help")(true)} />
-    <${Account} />
+    ${who?.fleet && html`<a class="button to-fleet" href=${fleetAddress(state)}>Fleet</a>`}
+    <${Account} who=${who} />
   </div>`;
-}
-
-/** Who is signed in, where the store says so. */
-export function Account() {
-  const [who, setWho] = useState(null);
-  useEffect(() => {
-    whoami().then(setWho, () => {});
-  }, []);
-  if (!who?.name || who.name === "anyone") return null;
-  const leave = async () => {
-    await signOut();
-    location.reload();
-  };
-  return html`<span class="account" title=${`Tenant ${who.tenant}`} dir="auto">${who.name}</span>
-    <${Tool} icon="leave" label="Sign out" onClick=${leave} />`;
 }

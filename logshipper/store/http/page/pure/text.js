@@ -24,6 +24,11 @@ export function symbol(character) {
   return NAMES.get(code) ?? `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
 }
 
+/** A text in which every character is seen: a name, in a title or where one is asked for a yes. */
+export function visible(text) {
+  return text.replace(UNSEEN, symbol).replace(/[\t\n]/g, symbol);
+}
+
 /** Where the expressions are found, in order, none over another. */
 export function marked(plain, expressions) {
   const text = plain.length > MARKED_CHARACTERS ? plain.slice(0, MARKED_CHARACTERS) : plain;

@@ -24,10 +24,11 @@ export async function ask(path, signal) {
   }
   const body = await response.json().catch(() => null);
   if (response.ok && body !== null) return body;
-  throw refusal(response.status, body);
+  throw refusalOf(response.status, body);
 }
 
-function refusal(status, body) {
+/** What the store means by a status and the JSON beside it, if there was any. */
+export function refusalOf(status, body) {
   if (body?.error) return new Refused(status, body.error, body.fix ?? "");
   const usual = {
     401: ["A token is needed", ""],
@@ -41,13 +42,17 @@ function refusal(status, body) {
 
 /** Hands a token in; the browser holds a session afterwards. */
 export async function signIn(token) {
-  const response = await fetch("/api/login", {
-    method: "POST",
-    headers: SENDING,
-    body: JSON.stringify({ token }),
-  }).catch(() => null);
+  await tell("/api/login", { token });
+}
+
+/** Hands something in; what is answered, an empty object where that is nothing. */
+export async function tell(path, what) {
+  const body = JSON.stringify(what);
+  const response = await fetch(path, { method: "POST", headers: SENDING, body }).catch(() => null);
   if (response === null) throw new Refused(0, "The log store cannot be reached");
-  if (!response.ok) throw refusal(response.status, await response.json().catch(() => null));
+  const answer = await response.json().catch(() => null);
+  if (!response.ok) throw refusalOf(response.status, answer);
+  return answer ?? {};
 }
 
 /** Who one is to the store; null where it does not say. */

@@ -1,6 +1,5 @@
 """`wharfinger install --runtime` and `uninstall --runtime`: the runtime in front of runc."""
 
-import argparse
 import asyncio
 import difflib
 import os
@@ -11,16 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from wharfinger.cli import Parser
 from wharfinger.container import EngineInfo
 from wharfinger.dockerd import Docker
 from wharfinger.errors import Conflict, Exit, Rejected, Unavailable
 from wharfinger.files import DEFAULT_MODE, write_atomically
 from wharfinger.logtext import harmless
-from wharfinger.operator import daemonfile, programs, settings, terminal
-from wharfinger.operator.daemonfile import DEFAULT, NAME, RUNTIMES
-from wharfinger.operator.programs import PROGRAM, SOURCES, Record
-from wharfinger.operator.verbs import Verbs, add_config
+from wharfinger.operator import settings, terminal
+from wharfinger.operator.install import daemonfile, programs
+from wharfinger.operator.install.daemonfile import DEFAULT, NAME, RUNTIMES
+from wharfinger.operator.install.programs import PROGRAM, SOURCES, Record
 from wharfinger.sections import DockerConfig, HostConfig
 
 DAEMON_JSON: Final = Path("/etc/docker/daemon.json")
@@ -55,57 +53,6 @@ class Order:
     def program(self) -> Path:
         """The runtime itself."""
         return self.lib_dir / PROGRAM
-
-
-def add_to(verbs: Verbs) -> None:
-    """Adds `install` and `uninstall` to the command."""
-    into = verbs.add("install", _into, "put the runtime in front of runc")
-    _add_flags(into)
-    into.add_argument("--default", action="store_true", help="for all new containers")
-    out = verbs.add("uninstall", _out, "take the runtime out again")
-    _add_flags(out)
-    out.add_argument("--force", action="store_true", help="though containers depend on it")
-
-
-def _add_flags(parser: Parser) -> None:
-    parser.add_argument(
-        "--runtime", action="store_true", required=True, help="that puts PORT into containers"
-    )
-    add_config(parser)
-    parser.add_argument(
-        "--daemon-json",
-        type=Path,
-        metavar="FILE",
-        default=DAEMON_JSON,
-        help=f"dockerd's own ({DAEMON_JSON})",
-    )
-    parser.add_argument(
-        "--lib-dir",
-        type=Path,
-        metavar="FOLDER",
-        default=LIB_DIR,
-        help=f"where its programs live ({LIB_DIR})",
-    )
-    parser.add_argument("--dry-run", action="store_true", help="show it, and change nothing")
-
-
-async def _into(parsed: argparse.Namespace) -> Exit:
-    return await install(_order(parsed, default=parsed.default))
-
-
-async def _out(parsed: argparse.Namespace) -> Exit:
-    return await uninstall(_order(parsed, force=parsed.force))
-
-
-def _order(parsed: argparse.Namespace, *, default: bool = False, force: bool = False) -> Order:
-    return Order(
-        config=parsed.config,
-        daemon_json=parsed.daemon_json,
-        lib_dir=parsed.lib_dir.absolute(),
-        default=default,
-        force=force,
-        dry_run=parsed.dry_run,
-    )
 
 
 async def install(order: Order) -> Exit:

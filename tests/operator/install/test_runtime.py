@@ -11,9 +11,9 @@ import pytest
 from registrar.ports import warmth
 from wharfinger.container import parse_info
 from wharfinger.errors import Exit, Rejected, Unavailable
-from wharfinger.operator import install as verbs
 from wharfinger.operator.cli import main
-from wharfinger.operator.install import Order
+from wharfinger.operator.install import runtime as verbs
+from wharfinger.operator.install.runtime import Order
 from wharfinger.sections import HostConfig
 
 THEIRS = '{\n  "log-driver": "json-file",\n  "runtimes": {"kata": {"path": "/k"}},\n  "x": "é"}'
@@ -334,8 +334,11 @@ def test_without_an_answer_of_dockerd_nothing_is_done(
         assert not site.lib.exists()
 
 
-@pytest.mark.parametrize("verb", ["install", "uninstall"])
-def test_what_is_to_be_installed_must_be_said(verb: str) -> None:
+def test_what_is_to_be_installed_must_be_said(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     with pytest.raises(SystemExit) as left:
-        main([verb])
+        main(["install", "--root", str(tmp_path)])
     assert left.value.code == Exit.USAGE
+    assert "--role host, edge, store, all" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())

@@ -1,0 +1,1 @@
+"""What carries Wharfinger, and applications, onto hosts: files for engines, and their release."""

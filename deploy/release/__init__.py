@@ -1,0 +1,1 @@
+"""From a tested image to every host that shall run it."""

@@ -1,0 +1,186 @@
+"""etcd's users and roles, made by `wharfinger pki users`: enough for each, and no more."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.stack.etcd import Watcher, config_of, eventually
+from tests.stack.pki import IP, Authority, Bundle, SecureCluster
+from wharfinger.errors import Exit, Rejected, Unavailable
+from wharfinger.etcd import Etcd
+from wharfinger.kv import ranges_of
+from wharfinger.operator.parts.etcd import EtcdServer
+
+pytestmark = pytest.mark.real
+
+
+@asynccontextmanager
+async def secured(folder: Path, *members: str) -> AsyncIterator[tuple[Authority, SecureCluster]]:
+    authority = Authority(folder / "authority")
+    await authority.ask("init")
+    bundles = {name: await authority.issue(name, "etcd", "--ip", IP) for name in members}
+    cluster = SecureCluster(folder, bundles)
+    try:
+        await cluster.start()
+        await authority.issue("ops", "admin")
+        yield authority, cluster
+    finally:
+        await cluster.stop()
+
+
+async def as_member(bundle: Bundle, server: EtcdServer) -> bytes:
+    """What the port for members answers to who shows that certificate."""
+    context = ssl.create_default_context(cafile=bundle.file("ca.crt"))
+    context.load_cert_chain(bundle.file("host.crt"), bundle.file("host.key"))
+    host, _, port = server.peer_url.removeprefix("https://").rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port), ssl=context)
+    try:
+        writer.write(b"GET /members HTTP/1.0\r\n\r\n")
+        return await reader.read()
+    finally:
+        writer.close()
+        with contextlib.suppress(ssl.SSLError, ConnectionError):
+            await writer.wait_closed()
+
+
+async def denied(etcd: Etcd, key: str, user: str) -> None:
+    with pytest.raises(Rejected, match=rf"as user {user}: permission denied"):
+        await etcd.put(key, b"")
+
+
+async def test_each_may_do_its_work_and_no_more(tmp_path: Path) -> None:
+    async with secured(tmp_path, "m1") as (authority, cluster):
+        (server,) = cluster.members
+        box = await authority.issue("box", "host", "--services", "shop_prod,web_*")
+        every = await authority.issue("every", "host")
+        edge = await authority.issue("edge", "edge")
+        store = await authority.issue("store", "store")
+        endpoints = ("--endpoints", server.endpoint)
+        tried = await authority.ask("users", "--dry-run", *endpoints)
+        assert "would enable users" in tried
+        async with Etcd(box.config(server)) as etcd:
+            await etcd.put("/anything", b"")  # nobody asks yet
+        said = await authority.ask("users", *endpoints)
+        assert said == tried.replace("would ", "")
+        assert "nothing to do" in await authority.ask("users", *endpoints)
+        async with Etcd(box.config(server)) as etcd:
+            lease = await etcd.grant(60)
+            for key in ("/shop_prod/1", "/web_qa/1", "/wharfinger/instances/web_qa/1"):
+                await etcd.put(key, b"", lease=lease.id)
+            await etcd.put("/wharfinger/hosts/box/registrar", b"")
+            await etcd.put("/wharfinger/orders/box/1", b"")
+            await etcd.list("/wharfinger/hosts/")
+            for key in (
+                "/shop_qa/1",
+                "/shop_prodx/1",
+                "/wharfinger/instances/shop_qa/1",
+                "/wharfinger/hosts/edge/discovery",
+                "/wharfinger/orders/every/1",
+                "/wharfinger/deploy/shop_prod/releases/1",
+            ):
+                await denied(etcd, key, "box")
+        async with Etcd(every.config(server)) as etcd:
+            await etcd.put("/some_qa/1", b"")
+            await etcd.put("/wharfinger/instances/some_qa/1", b"")
+            await denied(etcd, "/wharfinger/deploy/shop_prod/releases/1", "every")
+            await denied(etcd, "/wharfinger/x", "every")
+        async with Etcd(edge.config(server)) as etcd:
+            await etcd.put("/wharfinger/hosts/edge/discovery", b"")
+            found = await etcd.list_ranges(
+                ranges_of(["/"], ["/wharfinger/deploy/", "/wharfinger/hosts/"])
+            )
+            assert {"/shop_prod/1", "/some_qa/1", "/anything"} <= set(found.items)
+            await denied(etcd, "/shop_prod/1", "edge")
+        async with Etcd(store.config(server)) as etcd:
+            await etcd.put("/wharfinger/orders/box/2", b"")
+            assert "/shop_prod/1" in (await etcd.list("/")).items
+            await denied(etcd, "/wharfinger/instances/some_qa/1", "store")
+
+
+async def test_what_changes_is_done_and_told_and_what_is_not_ours_stays(tmp_path: Path) -> None:
+    async with secured(tmp_path, "m1") as (authority, cluster):
+        (server,) = cluster.members
+        endpoints = ("--endpoints", server.endpoint)
+        box = await authority.issue("box", "host", "--services", "shop_prod")
+        await authority.ask("users", *endpoints)
+        async with Etcd(authority.bundle("ops").config(server)) as root:
+            await root.users.add_user("mary")
+            await root.users.add_role("guests")
+            await root.users.give("box", "guests")
+        again = await authority.ask("issue", "box", "--role", "host", "--services", "shop_qa")
+        assert "box: may register shop_qa" in again
+        said = await authority.ask("users", *endpoints)
+        assert "grant registrar-box: readwrite /shop_qa/*" in said
+        assert "withdraw registrar-box: readwrite /shop_prod/*" in said
+        assert "guests" not in said
+        assert "mary" not in said
+        async with Etcd(box.config(server)) as etcd, Watcher(etcd, ["/shop_qa/"]) as watcher:
+            await etcd.put("/shop_qa/1", b"")
+            await denied(etcd, "/shop_prod/1", "box")
+            # Taken back, its open session is worth nothing from the next question on.
+            await authority.ask("revoke", "box")
+            said = await authority.ask("users", *endpoints)
+            assert "delete user box" in said
+            assert "delete role registrar-box" in said
+            await denied(etcd, "/shop_qa/1", "box")
+            await eventually(lambda: "/shop_qa/1" in watcher.items)
+        async with Etcd(authority.bundle("ops").config(server)) as root:
+            users = await root.users.all_users()
+        assert users == {"root": {"root"}, "ops": {"root"}, "mary": frozenset()}
+
+
+async def test_a_revoked_certificate_is_refused_by_members_that_have_the_list(
+    tmp_path: Path,
+) -> None:
+    async with secured(tmp_path, "m1") as (authority, _):
+        box, late = await authority.issue("box", "host"), await authority.issue("late", "host")
+        await authority.ask("revoke", "box")
+        await authority.ask("issue", "m1", "--role", "etcd", "--ip", IP)  # brings the list
+        bundle = authority.bundle("m1")
+        crl = f"--client-crl-file={bundle.file('ca.crl')}"
+        other = SecureCluster(tmp_path / "other", {"m1": bundle}, crl)
+        (tmp_path / "other").mkdir()
+        await other.start()
+        try:
+            async with Etcd(late.config(*other.members)) as etcd:
+                await etcd.put("/a", b"")
+            with pytest.raises(Unavailable, match=r"refuses etcd.cert_file"):
+                await Etcd(box.config(*other.members)).open()
+        finally:
+            await other.stop()
+
+
+async def test_nobody_locks_the_door_behind_themselves(
+    tmp_path: Path, etcd_server: EtcdServer
+) -> None:
+    async with secured(tmp_path, "m1") as (authority, cluster):
+        (server,) = cluster.members
+        endpoints = ("--endpoints", server.endpoint)
+        box = await authority.issue("box", "host")
+        bundle = ("--pki", str(box.folder))
+        said = await authority.ask("users", *endpoints, *bundle, code=Exit.USAGE)
+        assert "box's, who is no administrator" in said
+        async with Etcd(authority.bundle("ops").config(server)) as root:
+            assert not await root.users.enabled()
+        await authority.ask("users", *endpoints)
+        async with Etcd(authority.bundle("ops").config(server)) as root:
+            assert await root.users.enabled()
+        # One that does not ask for certificates knows nobody.
+        async with Etcd(config_of(etcd_server)) as plain:
+            assert not await plain.users.enabled()
+
+
+async def test_a_host_is_no_member_though_the_same_authority_signed_it(tmp_path: Path) -> None:
+    async with secured(tmp_path, "m1", "m2", "m3") as (authority, cluster):
+        box = await authority.issue("box", "host")
+        await authority.ask("users", "--endpoints", ",".join(cluster.endpoints))
+        async with Etcd(box.config(*cluster.members)) as etcd:
+            await etcd.put("/shop_prod/1", b"")
+        assert b"200 OK" in await as_member(authority.bundle("m2"), cluster.members[0])
+        with contextlib.suppress(ssl.SSLError, ConnectionError):
+            assert await as_member(box, cluster.members[0]) == b""

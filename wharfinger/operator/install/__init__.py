@@ -1,0 +1,1 @@
+"""`wharfinger install` and `uninstall`: from what is on a host to what is wanted."""

@@ -1,0 +1,82 @@
+"""Looks at what of an installation is on a host."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from wharfinger.errors import Rejected, Unavailable
+from wharfinger.operator.install import reservation, surroundings, units
+from wharfinger.operator.install.model import CONFIG, RESERVED, ROLES, Found, Record, Wish
+from wharfinger.operator.install.root import Root
+
+PROC_SYS: Final = Path("/proc/sys")
+
+
+def found(root: Root, record: Record | None, wish: Wish | None) -> Found:
+    """What is there, at the places that matter.
+
+    Args:
+        root: of the host.
+        record: of the installation before.
+        wish: what is wanted; None where things are to be removed.
+
+    Raises:
+        Unavailable: one of the places cannot be read.
+    """
+    paths = {CONFIG, reservation.PATH, *(record.files if record else ())}
+    paths |= {file.path for file in wish.files} if wish else set()
+    try:
+        there = {path: present for path in sorted(paths) if (present := root.present(path))}
+        accounts = root.accounts()
+    except OSError as error:
+        raise Unavailable(f"{error.filename or root.path}: {error.strerror}") from error
+    return Found(
+        files=there,
+        record=record,
+        users=accounts,
+        folders=frozenset(each for each in (wish.folders if wish else ()) if root.has(each)),
+        units=units.seen(root),
+        reserved=_reserved() if root.live else None,
+        reserving=surroundings.reserving(root),
+        live=root.live,
+    )
+
+
+def _reserved() -> str | None:
+    try:
+        text = (PROC_SYS / RESERVED).read_text().strip()
+        reservation.union([text])
+    except (OSError, Rejected):
+        return None
+    return text
+
+
+def data(root: Root, config: Any) -> Mapping[str, Sequence[str]]:
+    """The folders of each daemon's data that are there.
+
+    Args:
+        root: of the host.
+        config: the sections of the configuration.
+    """
+    places: dict[str, list[str]] = {}
+    for name in (each for role in ROLES.values() for each in role):
+        own = [str(config.host.state_dir / name)]
+        if name == "logstore" and config.logstore.data_dir:
+            own.append(str(config.logstore.data_dir))
+        places[name] = [each for each in dict.fromkeys(own) if root.has(each)]
+    return places
+
+
+def processes(root: Root) -> frozenset[int]:
+    """The processes of our own units, that may hold their ports."""
+    if not root.live:
+        return frozenset()
+    pids = set()
+    for pid in units.processes():
+        try:
+            pids |= {pid, *(each.pid for each in psutil.Process(pid).children(recursive=True))}
+        except psutil.Error:
+            continue
+    return frozenset(pids)
