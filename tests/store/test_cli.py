@@ -1,4 +1,4 @@
-"""What `logstore check --offline` looks at: files that the configuration names, and nothing else."""
+"""What `logstore check --offline` looks at: files that the configuration names, no more."""
 
 from pathlib import Path
 

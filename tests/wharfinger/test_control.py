@@ -111,7 +111,7 @@ async def test_one_that_may_give_nothing_away_has_the_folders_group_or_says_what
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
     os.chown(folder, -1, grp.getgrnam("daemon").gr_gid)
-    folder.chmod(0o2755)
+    allow(folder, 0o2755)
     monkeypatch.setattr(os, "chown", refused)
     control, check = made(folder / "control.sock", group="daemon")
     async with control:
