@@ -234,7 +234,7 @@ def test_under_systemd_an_upgrade_restarts_what_runs_and_nothing_else_is_started
 def changes(root: Path) -> list[str]:
     """What systemd was told to change since it was last looked at."""
     file = root / "root/asked"
-    asked = [line.replace("--system ", "") for line in file.read_text().splitlines()]
+    asked = [re.sub("--(system|quiet) ", "", line) for line in file.read_text().splitlines()]
     file.unlink()
     verbs = ("start", "stop", "restart", "enable", "disable", "daemon-reload")
     return [line for line in asked if line.startswith(verbs)]
