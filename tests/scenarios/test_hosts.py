@@ -105,6 +105,35 @@ async def test_a_host_loses_power_and_returns(
     assert len(load.answered - written) <= len(under_way)
 
 
+async def test_all_hosts_lose_power_at_once_and_return(
+    platform: Platform, record_property: Record
+) -> None:
+    """No member of etcd has a leader when the daemons come up, and no lease has anybody left."""
+    before = (await platform.state()).runs
+    async with platform.load() as load:
+        await load.more(200)
+        under_way = set(load.under_way)
+        await asyncio.gather(*(box.host.power_off() for box in platform.boxes))
+        since = time.monotonic()
+        await platform.lab.power_on()
+        await platform.until_equal(6)
+        record_property("seconds from power to equal", round(time.monotonic() - since, 1))
+        back = time.monotonic()
+        await load.more(200)
+    record_property("requests answered", len(load.answered))
+    record_property("requests lost", len(load.lost))
+    record_property("reasons", load.reasons)
+    assert [each for each in load.lost if each.began > back] == []
+    await platform.until_healthy()
+    assert (await platform.state()).runs == before
+    written = await asyncio.to_thread(platform.written_orders)
+    record_property("lines that Docker never got", len(load.answered - written))
+    stored = await platform.until_stored(written)
+    record_property("lines stored", len(stored))
+    assert stored.total() == len(stored)
+    assert len(load.answered - written) <= len(under_way)
+
+
 async def test_all_daemons_are_upgraded_one_by_one_and_nothing_is_lost(
     platform: Platform, record_property: Record, tmp_path: Path
 ) -> None:

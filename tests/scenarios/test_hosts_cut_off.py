@@ -186,6 +186,55 @@ async def test_the_store_is_cut_off_and_no_line_is_lost(
     await lines_are_whole(platform, load, record_property)
 
 
+async def test_a_cable_that_fails_for_moments_changes_nothing(
+    platform: Platform, record_property: Record
+) -> None:
+    """Ten times three seconds, each shorter than a lease lives: no key is written anew."""
+    box = platform.boxes[1]
+    before = await box.revisions()
+    async with platform.load() as load:
+        await load.more(100)
+        load.edges.remove(box.host.ip)
+        for _ in range(10):
+            await box.host.partition()
+            await asyncio.sleep(3)
+            await box.host.heal()
+            await asyncio.sleep(1)
+        await healed(platform, 6, record_property)
+        back = time.monotonic()
+        await load.more(200)
+    record_property("requests answered", len(load.answered))
+    record_property("requests lost", len(load.lost))
+    record_property("reasons", load.reasons)
+    assert [each for each in load.lost if each.began > back] == []
+    assert await box.revisions() == before
+    await lines_are_whole(platform, load, record_property)
+
+
+async def test_a_deaf_host_is_out_like_one_that_is_cut_off(
+    platform: Platform, record_property: Record
+) -> None:
+    """What it sends arrives, no answer reaches it."""
+    box = platform.boxes[1]
+    async with platform.load() as load:
+        await load.more(100)
+        load.edges.remove(box.host.ip)
+        since = time.monotonic()
+        await box.host.deafen()
+        await until_without(platform, box)
+        record_property("seconds until all edges do without it", round(time.monotonic() - since, 1))
+        out = time.monotonic()
+        await load.more(100)
+        await box.host.heal()
+        await healed(platform, 6, record_property)
+        await load.more(100)
+    record_property("requests answered", len(load.answered))
+    record_property("requests lost before it was out", len(load.lost))
+    record_property("reasons", load.reasons)
+    assert [each for each in load.lost if each.began > out] == []
+    await lines_are_whole(platform, load, record_property)
+
+
 async def leading(platform: Platform) -> Box:
     """The box whose member leads."""
     found: list[Box] = []

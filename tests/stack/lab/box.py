@@ -161,15 +161,26 @@ class Box:
         Raises:
             aiohttp.ClientError: it does not answer.
         """
+        found = await self._range()
+        return {_plain(each["key"]): _plain(each["value"]) for each in found}
+
+    async def revisions(self) -> dict[str, int]:
+        """When each of these keys was written last.
+
+        Raises:
+            aiohttp.ClientError: its member does not answer.
+        """
+        return {_plain(each["key"]): int(each["mod_revision"]) for each in await self._range()}
+
+    async def _range(self) -> list[dict[str, str]]:
         first, end = (
             base64.b64encode(p.encode()).decode() for p in (f"/{SERVICE}/", f"/{SERVICE}0")
         )
         body = json.dumps({"key": first, "range_end": end, "serializable": True})
         url = f"http://{self.etcd.endpoint}/v3/kv/range"
         async with self.host.session() as session, session.post(url, data=body) as answer:
-            found = json.loads(await answer.read()).get("kvs", ())
-        pairs = [(each["key"], each["value"]) for each in found]
-        return {_plain(key): _plain(value) for key, value in pairs}
+            found: list[dict[str, str]] = json.loads(await answer.read()).get("kvs", [])
+        return found
 
     async def leads(self) -> bool:
         """Whether its member of etcd believes to lead; False where it does not answer."""
