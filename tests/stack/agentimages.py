@@ -1,4 +1,4 @@
-"""The agents' image with Nginx in it, built once from this tree, in an archive that engines load."""
+"""The agents' image with Nginx in it, built once from this tree, as an archive to load."""
 
 import asyncio
 import fcntl
