@@ -24,6 +24,7 @@ MAX_HELD: Final = 100
 AT_ONCE: Final = 8
 REMEMBERED: Final = 1_000
 READY_SECONDS: Final = 60.0
+LOOK_SECONDS: Final = 0.5
 STALE_SECONDS: Final = 30.0
 # Orders are few, and hosts are many: each asks a silent etcd seldom. Not more seldom than a lease
 # does, since etcd takes pings of a connection that says nothing else for abuse.

@@ -1,8 +1,9 @@
 """The whole fleet as etcd holds it, kept event by event, and what of it has changed since; pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -24,6 +25,7 @@ MAX_ODD: Final = 2_000
 _TEXT_LENGTH: Final = 200
 
 Part = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -226,13 +228,9 @@ class Snapshot:
             self._note(instance.address, problem)
 
     def _take_host(self, key: str, kv: KeyValue | None) -> None:
-        try:
-            at = HostKey.parse(key)
-            told = None if kv is None else shown.read_host(kv.value)
-        except Rejected as error:
-            self._note(key, str(error))
+        if (at := self._key(HostKey.parse, key, kv)) is None:
             return
-        self._note(key, "")
+        told = self._read(shown.read_host, key, kv)
         records = self._hosts.setdefault(at.host, {})
         if told is None:
             records.pop(at.daemon, None)
@@ -243,13 +241,9 @@ class Snapshot:
         self._dirty.hosts.add(at.host)
 
     def _take_order(self, key: str, kv: KeyValue | None, now: float) -> None:
-        try:
-            at = OrderKey.parse(key)
-            order = None if kv is None else shown.read_order(at, kv.value)
-        except Rejected as error:
-            self._note(key, str(error))
+        if (at := self._key(OrderKey.parse, key, kv)) is None:
             return
-        self._note(key, "")
+        order = self._read(partial(shown.read_order, at), key, kv)
         before = self._orders.pop(at.id, None)
         if order is not None:
             self._lapsed.pop(at.id, None)
@@ -270,15 +264,10 @@ class Snapshot:
             self._dirty.orders.add(oldest)
 
     def _take_release(self, key: str, kv: KeyValue | None) -> None:
-        try:
-            if (found := shown.release_key(key)) is None:
-                return
-            service, number = found
-            release = None if kv is None else shown.read_release(kv.value)
-        except Rejected as error:
-            self._note(key, str(error))
+        if (found := self._key(shown.release_key, key, kv)) is None:
             return
-        self._note(key, "")
+        service, number = found
+        release = self._read(shown.read_release, key, kv)
         known = self._releases.setdefault(service, {})
         if release is None:
             known.pop(number, None)
@@ -289,6 +278,23 @@ class Snapshot:
         if not known:
             del self._releases[service]
         self._dirty.releases.add(service)
+
+    def _key(self, parse: Callable[[str], T], key: str, kv: KeyValue | None) -> T | None:
+        try:
+            return parse(key)
+        except Rejected as error:
+            self._note(key, str(error) if kv is not None else "")
+            return None
+
+    def _read(self, parse: Callable[[bytes], T], key: str, kv: KeyValue | None) -> T | None:
+        """What a key says; what cannot be read counts as gone, whatever was there before."""
+        try:
+            told = None if kv is None else parse(kv.value)
+        except Rejected as error:
+            self._note(key, str(error))
+            return None
+        self._note(key, "")
+        return told
 
     def _note_odd(self, key: str, kv: KeyValue | None, why: str) -> None:
         """A key that is no instance's may be the user's own: that shows when it is told of."""
