@@ -384,8 +384,16 @@ async def test_purged_the_data_goes_as_well(host: Host) -> None:
     (data / "day").touch()
     await host.uninstall("store")
     assert (data / "day").exists()
+    nginx = host.path("/etc/nginx/conf.d/wharfinger.conf")
+    nginx.parent.mkdir(parents=True)
+    nginx.touch()
+    await host.uninstall()
+    assert nginx.exists()
+    assert (data / "day").exists()
     await host.uninstall(purge=True)
-    assert not host.path("/var/lib/wharfinger/registrar").exists()
+    assert not nginx.exists()
+    assert not host.path("/var/lib/wharfinger").exists()
+    assert nginx.parent.exists()
 
 
 def test_at_a_terminal_few_questions_are_asked() -> None:

@@ -289,4 +289,7 @@ def test_what_was_edited_stays_until_it_is_purged() -> None:
 
 
 def test_where_nothing_is_installed_nothing_is_done() -> None:
-    assert removal(frozenset({"host"}), Found(), purge=True, data={"registrar": ("/x",)}) == Plan()
+    data = {"registrar": ("/x",)}
+    assert removal(frozenset({"host"}), Found(), purge=False, data=data) == Plan()
+    # But data that an uninstall has kept can still be purged.
+    assert taken(removal(frozenset({"host"}), Found(), purge=True, data=data)) == ["/x"]

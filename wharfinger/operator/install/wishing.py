@@ -18,13 +18,12 @@ from wharfinger.operator.install import credentials, elsewhere, shipped
 from wharfinger.operator.install.checks import Asked
 from wharfinger.operator.install.elsewhere import Places
 from wharfinger.operator.install.merging import merged
-from wharfinger.operator.install.model import CONFIG, File, Record, Wish, daemons
+from wharfinger.operator.install.model import CONFIG, NGINX_FILE, File, Record, Wish, daemons
 from wharfinger.operator.install.root import Root
 from wharfinger.sample import sample, sections
 from wharfinger.schema import TAG
 from wharfinger.tomlfile import Place
 
-NGINX_FILE: Final = "/etc/nginx/conf.d/wharfinger.conf"
 SINKS: Final = ("logshipper", "sinks")
 
 
