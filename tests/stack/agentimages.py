@@ -1,4 +1,4 @@
-"""The agents' images, built once from this tree and kept as an archive that engines load."""
+"""The agents' image with Nginx in it, built once from this tree, in an archive that engines load."""
 
 import asyncio
 import fcntl
@@ -15,7 +15,7 @@ from wharfinger.operator.parts.dockerd import DockerDaemon
 
 TREE: Final = Path(__file__).resolve().parents[2]
 KEPT: Final = TREE / "build" / "images"
-AGENT: Final = f"wharfinger:{__version__}"
+# The daemons are those of the image without Nginx: one of both is enough to load everywhere.
 EDGE: Final = f"wharfinger-edge:{__version__}"
 AGENTS: Final = TREE / "deploy" / "images" / "agent"
 PACKAGES: Final = (
@@ -29,17 +29,13 @@ BASES: Final = {
 }
 # What ends up in the images, or decides what does.
 SOURCES: Final = (
-    "wharfinger",
-    "registrar",
-    "discovery",
-    "logshipper",
-    "deploy",
-    "requirements.lock",
+    *("wharfinger", "registrar", "discovery", "logshipper"),
+    *("deploy/debian", "deploy/images", "deploy/systemd", "requirements.lock"),
 )
 
 
 async def archive(folder: Path) -> Path:
-    """The archive of both images; made by the first of all processes that ask.
+    """The archive of the image; made by the first of all processes that ask.
 
     Args:
         folder: short, for an engine to build on, if need be.
@@ -88,7 +84,7 @@ async def _build(place: Path, folder: Path) -> None:
         await run("build")
         with tempfile.TemporaryDirectory(dir=KEPT) as made:
             archived = Path(made) / "images.tar"
-            await docker.run("save", "--output", archived, AGENT, EDGE, timeout_seconds=300)
+            await docker.run("save", "--output", archived, EDGE, timeout_seconds=300)
             archived.rename(place)
     finally:
         await docker.stop()

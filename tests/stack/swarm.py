@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.stack.agentimages import AGENT, EDGE, TREE, archive
+from tests.stack.agentimages import EDGE, TREE, archive
 from tests.stack.lab.host import Host
 from tests.stack.lab.lab import Lab
 from wharfinger.operator.parts.command import output
@@ -22,7 +22,7 @@ from wharfinger.operator.parts.process import until
 
 STACK = "wharfinger"
 SITE = "shop.test"
-NEXT = AGENT.replace(":", "-next:")
+NEXT = EDGE.replace(":", "-next:")
 PATIENCE_SECONDS = 90.0
 
 
@@ -72,7 +72,7 @@ class Swarm:
         # Where everybody looks for it, and the stack mounts it from.
         await host.run("ln", "-s", host.docker.socket, "/run/docker.sock")
         await host.docker.run("load", "--input", images, timeout_seconds=300)
-        await host.docker.run("tag", AGENT, NEXT)
+        await host.docker.run("tag", EDGE, NEXT)
         await build_shop(host.docker, host.folder / "shop")
 
     async def docker(self, *words: str | os.PathLike[str]) -> str:
@@ -83,13 +83,13 @@ class Swarm:
         """`docker stack deploy`, as the README has it, and waits until all of it runs."""
         source = TREE / "deploy" / "swarm" / "stack.yml"
         shutil.copy(source, self.folder / "stack.yml")
-        (self.folder / "wharfinger.toml").write_text("")
+        (self.folder / "wharfinger.toml").write_text("# Swarm takes no empty one.\n")
         for name in ("ingest", "read"):
             (self.folder / f"{name}.token").write_text(f"{name}-token\n")
         store = self.lab.hosts[2].ip
         environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("DOCKER_")},
-            "WHARFINGER_IMAGE": AGENT,
+            "WHARFINGER_IMAGE": EDGE,
             "WHARFINGER_EDGE_IMAGE": EDGE,
             "WHARFINGER_ETCD": f"{self.lab.network.ip}:2379",
             "WHARFINGER_STORE": f"http://{store}:7280",

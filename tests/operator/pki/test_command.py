@@ -155,7 +155,7 @@ def test_the_store_knows_the_tokens_and_the_others_have_them(pki: Pki, tmp_path:
             return {name: file.read().decode() for name, file in files.items() if file}
 
     def names(kind: str) -> list[str]:
-        known, findings = store_tokens.parse(unpacked()[f"{kind}.token"], kind)
+        known, findings = store_tokens.parse(unpacked()[f"{kind}.tokens"], kind)
         assert findings == ()
         return sorted({each.name for each in known.known} - {""})
 
@@ -164,7 +164,7 @@ def test_the_store_knows_the_tokens_and_the_others_have_them(pki: Pki, tmp_path:
     assert names("read") == ["ops", "store"]
     assert names("admin") == ["ops"]
     token = (pki.folder / "hosts/box/ingest.token").read_text().strip()
-    known, _ = store_tokens.parse(unpacked()["ingest.token"], "ingest")
+    known, _ = store_tokens.parse(unpacked()["ingest.tokens"], "ingest")
     found = known.find(store_tokens.digests(f"Bearer {token}"))
     assert found is not None
     assert found.name == "box"
@@ -173,10 +173,13 @@ def test_the_store_knows_the_tokens_and_the_others_have_them(pki: Pki, tmp_path:
     pki("revoke", "box")
     pki("issue", "store", "--role", "store", "--out", str(archive))
     assert names("ingest") == ["late", "store"]
+    own = unpacked()["ingest.token"]
+    assert unpacked()["ingest.tokens"].startswith(own)  # for who asks on the store's host
     # A renewed pair comes without tokens where the bundle has none to keep.
     pki("renew", "store", "--out", str(tmp_path / "renewed.tar"))
     with tarfile.open(tmp_path / "renewed.tar") as opened:
-        assert sorted(opened.getnames()) == ["admin.token", "ca.crt", "host.crt", "host.key"]
+        assert "ingest.token" not in opened.getnames()
+        assert {"host.crt", "host.key", "ingest.tokens"} <= set(opened.getnames())
 
 
 def test_revoked(pki: Pki) -> None:

@@ -84,9 +84,14 @@ class Host(Namespaces):
             self._programs[name] = self.process(words, log=self.folder / f"{name}.log", name=name)
         return self._programs[name]
 
-    async def partition(self, *others: Namespaces) -> None:
-        """Nothing passes between it and these, or anybody if none is named, until `heal`."""
-        await self._network.part(self, others or self._network.without(self))
+    async def partition(self, *others: Namespaces, ports: Sequence[int] = ()) -> None:
+        """Nothing passes between it and these, or anybody if none is named, until `heal`.
+
+        Args:
+            others: from whom it is parted.
+            ports: TCP ports of either side, if only what they serve is to be cut off.
+        """
+        await self._network.part(self, others or self._network.without(self), ports)
 
     async def deafen(self, *others: Namespaces) -> None:
         """It hears nothing from these, or anybody if none is named, but is heard, until `heal`."""
