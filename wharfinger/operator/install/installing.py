@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wharfinger.errors import Exit, Finding, Rejected
+from wharfinger.errors import Exit, Finding, Rejected, Unavailable
 from wharfinger.operator import terminal
 from wharfinger.operator.install import (
     applying,
@@ -38,6 +38,7 @@ class Request:
         pki: folder or archive of certificates and secrets.
         programs: the folder that the units shall call.
         nginx: discovery writes for Nginx.
+        runtime: the runtime in front of runc is there, or will be.
         force: files that others have changed are written anew.
         start: units are started.
         wait_seconds: for them to be ready.
@@ -54,6 +55,7 @@ class Request:
     pki: Path | None = None
     programs: str | None = None
     nginx: bool = True
+    runtime: bool = False
     force: bool = False
     start: bool = True
     wait_seconds: float = 60.0
@@ -121,6 +123,14 @@ async def uninstall(request: Request) -> Exit:
         return await _carry_out(request, root, planned, [], record)
 
 
+def has_role(role: str) -> bool:
+    """Whether this host has a role; somebody who may not read that does not install either."""
+    with closing(Root(Path("/"))) as root, suppress(Unavailable, Rejected):
+        record = applying.read_record(root)
+        return record is not None and role in record.roles
+    return False
+
+
 def _root(request: Request) -> Root:
     try:
         return Root(request.root)
@@ -149,6 +159,7 @@ def _answers(request: Request, record: Record | None) -> Answers:
         credentials=credentials.given(request.pki) if request.pki else {},
         programs=request.programs,
         nginx=request.nginx,
+        runtime=request.runtime,
         force=request.force,
         start=request.start,
     )

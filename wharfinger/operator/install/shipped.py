@@ -17,6 +17,8 @@ PROGRAMS: Final = "/usr/bin"
 SYSUSERS: Final = "sysusers.conf"
 TMPFILES: Final = "tmpfiles.conf"
 UNIT: Final = re.compile(r"wharfinger[a-z-]*\.(service|target|socket|slice|timer|path)")
+RUNTIME: Final = "runtime.conf"
+RUNTIME_DROP_IN: Final = f"/etc/systemd/system/{unit('registrar')}.d/60-runtime.conf"
 PACKAGED_MANUAL: Final = "/usr/share/man/man8/wharfinger.8"
 LOCAL_SHARE: Final = "/usr/local/share"
 # Behind what systemd takes before a path (systemd.service(5), special executable prefixes).
@@ -74,6 +76,12 @@ def _shared(root: Root) -> Iterator[File]:
     for name, told in pages.shared().items():
         why = "the manual" if name.startswith("man/") else "completes commands in a shell"
         yield File(f"{LOCAL_SHARE}/{name}", told.encode(), why)
+
+
+def beside_runtime() -> Iterator[File]:
+    """What gives the registrar's unit the rights that its part of the runtime needs."""
+    if files("deploy").joinpath("systemd").joinpath(RUNTIME).is_file():
+        yield File(RUNTIME_DROP_IN, text(RUNTIME).encode(), "serves the runtime", role="host")
 
 
 def _units(roles: frozenset[str], folder: str) -> Iterator[File]:

@@ -39,6 +39,7 @@ class Answers:
         credentials: of `wharfinger pki`, by name.
         programs: the folder that the units shall call.
         nginx: discovery writes for Nginx.
+        runtime: the runtime in front of runc is there, or will be.
         force: files that others have changed are written anew.
         start: units are started.
     """
@@ -50,6 +51,7 @@ class Answers:
     credentials: Mapping[str, bytes] = field(default_factory=dict)
     programs: str | None = None
     nginx: bool = True
+    runtime: bool = False
     force: bool = False
     start: bool = True
 
@@ -77,6 +79,7 @@ def wish(answers: Answers, root: Root, record: Record | None) -> tuple[Wish, Ask
         programs=programs,
         files=(
             *shipped.wanted(roles, programs, root),
+            *(shipped.beside_runtime() if answers.runtime and "host" in roles else ()),
             *elsewhere.files(roles, _places(config)),
             *secrets.values(),
         ),
