@@ -314,6 +314,22 @@ async def test_a_disk_that_fails_leaves_nothing_half_and_the_next_run_ends_it(
     assert host.content() == whole
 
 
+def killed_at(host: Host, path: str) -> None:
+    """Installs until a file is there, and kills what installs."""
+    command = (
+        "from wharfinger.operator.install import installing, shipped\n"
+        "import asyncio, pathlib\n"
+        "shipped.pages.shared = lambda: {'man/x.8': 'x'}\n"
+        f"asked = installing.Request(pathlib.Path({str(host.root)!r}), 'host,edge',"
+        " programs='/usr/bin')\n"
+        "asyncio.run(installing.install(asked))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", command]) as process:
+        while not host.path(path).exists() and process.poll() is None:
+            time.sleep(0.001)
+        process.kill()
+
+
 async def test_killed_by_the_system_at_any_point_the_next_run_makes_it_whole(
     host: Host, tmp_path: Path
 ) -> None:
@@ -321,18 +337,7 @@ async def test_killed_by_the_system_at_any_point_the_next_run_makes_it_whole(
     await clean.install("host,edge")
     expected = {path: each for path, each in clean.ours().items() if not path.endswith(RECORD)}
     for seen in ("/etc/group", "/etc/tmpfiles.d/wharfinger.conf", CONFIG):
-        command = (
-            "from wharfinger.operator.install import installing, shipped\n"
-            "import asyncio, pathlib\n"
-            "shipped.pages.shared = lambda: {'man/x.8': 'x'}\n"
-            f"asked = installing.Request(pathlib.Path({str(host.root)!r}), 'host,edge',"
-            " programs='/usr/bin')\n"
-            "asyncio.run(installing.install(asked))\n"
-        )
-        with subprocess.Popen([sys.executable, "-c", command]) as process:
-            while not host.path(seen).exists() and process.poll() is None:
-                time.sleep(0.001)
-            process.kill()
+        killed_at(host, seen)
     assert await host.install("host,edge") == Exit.OK
     assert {
         path: each for path, each in host.ours().items() if not path.endswith(RECORD)
