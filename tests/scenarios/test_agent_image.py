@@ -145,7 +145,7 @@ class Host:
 
     async def until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
         try:
-            await until(condition, timeout_seconds=90, what=what)
+            await until(condition, timeout_seconds=180, what=what)
         except Exception as error:
             for name in NAMES:
                 with suppress(Exception):
