@@ -122,4 +122,5 @@ class Agents:
     async def logs(self, name: str) -> str:
         """The end of what it wrote, from Docker's own file: it is on stderr."""
         told = await self.docker.run("inspect", "--format={{.LogPath}}", f"wharfinger-{name}")
-        return Path(told.strip()).read_text(encoding="utf-8", errors="replace")[-4000:]
+        text = await asyncio.to_thread(Path(told.strip()).read_bytes)
+        return text.decode(errors="replace")[-4000:]
