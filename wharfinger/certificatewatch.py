@@ -10,7 +10,7 @@ from wharfinger.health import Check
 from wharfinger.scope import Scope
 from wharfinger.sections import EtcdConfig
 
-CHECK: Final = "certificate expiry"
+CHECK: Final = "etcd certificate"
 LOOK_SECONDS: Final = 5.0
 # A mount that hangs says nothing of a certificate that ends.
 STALE_SECONDS: Final = 60.0

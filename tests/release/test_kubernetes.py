@@ -1,4 +1,4 @@
-"""The objects for Kubernetes against its own published schemas, and what they must not differ in."""
+"""The objects for Kubernetes against its published schemas, and what they must not differ in."""
 
 from pathlib import Path
 from typing import Any

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
@@ -13,17 +14,19 @@ from typing import Any
 
 import aiohttp
 
-from tests.stack.agentimages import AGENT, EDGE, TREE, archive
+from tests.stack.agentimages import EDGE, TREE, archive
 from tests.stack.lab.host import Host
 from tests.stack.lab.lab import Lab
+from tests.stack.lab.network import PREFIX
 from wharfinger.operator.parts.command import output
 from wharfinger.operator.parts.images import build_shop
 from wharfinger.operator.parts.process import until
 
 STACK = "wharfinger"
 SITE = "shop.test"
-NEXT = AGENT.replace(":", "-next:")
-PATIENCE_SECONDS = 90.0
+NEXT = EDGE.replace(":", "-next:")
+PATIENCE_SECONDS = 120.0
+ENDPOINT = re.compile(rf"{re.escape(PREFIX)}\.\d+:2\d{{4}}")
 
 
 class Swarm:
@@ -72,24 +75,24 @@ class Swarm:
         # Where everybody looks for it, and the stack mounts it from.
         await host.run("ln", "-s", host.docker.socket, "/run/docker.sock")
         await host.docker.run("load", "--input", images, timeout_seconds=300)
-        await host.docker.run("tag", AGENT, NEXT)
+        await host.docker.run("tag", EDGE, NEXT)
         await build_shop(host.docker, host.folder / "shop")
 
     async def docker(self, *words: str | os.PathLike[str]) -> str:
         """The `docker` command on the first manager."""
-        return await self.first.docker.run(*words)
+        return await self.first.docker.run(*words, timeout_seconds=PATIENCE_SECONDS)
 
     async def deploy(self) -> None:
         """`docker stack deploy`, as the README has it, and waits until all of it runs."""
         source = TREE / "deploy" / "swarm" / "stack.yml"
         shutil.copy(source, self.folder / "stack.yml")
-        (self.folder / "wharfinger.toml").write_text("")
+        (self.folder / "wharfinger.toml").write_text("# Swarm takes no empty one.\n")
         for name in ("ingest", "read"):
             (self.folder / f"{name}.token").write_text(f"{name}-token\n")
         store = self.lab.hosts[2].ip
         environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("DOCKER_")},
-            "WHARFINGER_IMAGE": AGENT,
+            "WHARFINGER_IMAGE": EDGE,
             "WHARFINGER_EDGE_IMAGE": EDGE,
             "WHARFINGER_ETCD": f"{self.lab.network.ip}:2379",
             "WHARFINGER_STORE": f"http://{store}:7280",
@@ -197,13 +200,12 @@ class Swarm:
         words = ("volume", "inspect", "--format", "{{.Mountpoint}}", f"{STACK}_nginx")
         place = Path(await host.docker.run(*words)) / "wharfinger.conf"
         text = place.read_text() if place.exists() else ""
-        return len({line for line in text.split() if ":2" in line and line.startswith("10.77.0.")})
+        return len(set(ENDPOINT.findall(text)))
 
     async def update(self, *services: str) -> None:
-        """Gives services of the stack the next image, one service after the other."""
-        for name in services:
-            words = ("service", "update", "--no-resolve-image", "--quiet", "--image", NEXT)
-            await self.docker(*words, f"{STACK}_{name}")
+        """Gives services of the stack the next image, as a `stack deploy` does: all at once."""
+        words = ("service", "update", "--no-resolve-image", "--quiet", "--image", NEXT)
+        await asyncio.gather(*(self.docker(*words, f"{STACK}_{name}") for name in services))
 
     async def state(self, service: str) -> str:
         """How the last update of a service ended."""

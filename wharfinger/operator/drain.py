@@ -23,7 +23,7 @@ from wharfinger.errors import Exit, Rejected, Unavailable, WharfingerError
 from wharfinger.etcd import Etcd
 from wharfinger.keys import HOSTS, INSTANCES, HostKey, InstanceKey
 from wharfinger.kv import KeyValue, ranges_of
-from wharfinger.operator import settings, terminal
+from wharfinger.operator import remote, settings, terminal
 from wharfinger.operator.services import Entry, entries
 from wharfinger.operator.verbs import Verbs, add_shown
 from wharfinger.sections import EtcdConfig, HostConfig
@@ -81,6 +81,11 @@ def _add_flags(parser: Parser) -> None:
         metavar="S",
         help="for the removal and the acknowledgements (60)",
     )
+    parser.add_argument(
+        "--remote",
+        action="store_true",
+        help="on whatever host it is: an order through etcd to the registrar there",
+    )
     parser.add_argument("--no-wait", action="store_true", help="for no acknowledgement")
 
 
@@ -96,6 +101,8 @@ def _seconds(text: str) -> float:
 
 
 async def _drain(parsed: argparse.Namespace) -> Exit:
+    if parsed.remote:
+        return await _order(parsed)
     wish = Wish(
         verb=parsed.verb,
         name=parsed.name,
@@ -104,6 +111,24 @@ async def _drain(parsed: argparse.Namespace) -> Exit:
         as_json=parsed.json,
     )
     return await drain(wish, path=parsed.config)
+
+
+async def _order(parsed: argparse.Namespace) -> Exit:
+    def show(step: str) -> None:
+        if parsed.json:
+            terminal.show_line({"step": step})
+        else:
+            terminal.write(f"{step}\n")
+
+    async with Etcd(settings.etcd(parsed.config)) as etcd:
+        return await remote.give(
+            etcd,
+            parsed.verb,
+            parsed.name,
+            by=_asker(),
+            timeout_seconds=parsed.timeout,
+            show=show,
+        )
 
 
 async def drain(wish: Wish, *, path: Path | None) -> Exit:
@@ -126,7 +151,7 @@ async def drain(wish: Wish, *, path: Path | None) -> Exit:
         what: wish.name,
         "timeout_seconds": wish.timeout_seconds,
         "wait": wish.wait,
-        "by": os.environ.get("SUDO_USER", "")[:64] or _user(),
+        "by": _asker(),
     }
     shown = _Progress(wish)
     with shown:
@@ -258,7 +283,12 @@ def _directions(wish: Wish, hosts: Iterable[str], here: str) -> str:
     where = " or ".join(hosts)
     if where == here:
         return f"{wish.name!a} is on this host: start its registrar"
-    return f"{wish.name!a} is on host {where}: run `wharfinger {wish.verb} {wish.name}` there"
+    command = f"wharfinger {wish.verb} {wish.name}"
+    return f"{wish.name!a} is on host {where}: run `{command}` there, or here with --remote"
+
+
+def _asker() -> str:
+    return os.environ.get("SUDO_USER", "")[:64] or _user()
 
 
 def _user() -> str:

@@ -15,6 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from logshipper.store.access import tokens as store_tokens
 from wharfinger.errors import Exit
 from wharfinger.operator.cli import main
+from wharfinger.operator.parts.process import free_port
 from wharfinger.operator.pki.passphrase import VARIABLE
 
 SECRET = "correct horse"
@@ -155,7 +156,7 @@ def test_the_store_knows_the_tokens_and_the_others_have_them(pki: Pki, tmp_path:
             return {name: file.read().decode() for name, file in files.items() if file}
 
     def names(kind: str) -> list[str]:
-        known, findings = store_tokens.parse(unpacked()[f"{kind}.token"], kind)
+        known, findings = store_tokens.parse(unpacked()[f"{kind}.tokens"], kind)
         assert findings == ()
         return sorted({each.name for each in known.known} - {""})
 
@@ -164,7 +165,7 @@ def test_the_store_knows_the_tokens_and_the_others_have_them(pki: Pki, tmp_path:
     assert names("read") == ["ops", "store"]
     assert names("admin") == ["ops"]
     token = (pki.folder / "hosts/box/ingest.token").read_text().strip()
-    known, _ = store_tokens.parse(unpacked()["ingest.token"], "ingest")
+    known, _ = store_tokens.parse(unpacked()["ingest.tokens"], "ingest")
     found = known.find(store_tokens.digests(f"Bearer {token}"))
     assert found is not None
     assert found.name == "box"
@@ -173,10 +174,13 @@ def test_the_store_knows_the_tokens_and_the_others_have_them(pki: Pki, tmp_path:
     pki("revoke", "box")
     pki("issue", "store", "--role", "store", "--out", str(archive))
     assert names("ingest") == ["late", "store"]
+    own = unpacked()["ingest.token"]
+    assert unpacked()["ingest.tokens"].startswith(own)  # for who asks on the store's host
     # A renewed pair comes without tokens where the bundle has none to keep.
     pki("renew", "store", "--out", str(tmp_path / "renewed.tar"))
     with tarfile.open(tmp_path / "renewed.tar") as opened:
-        assert sorted(opened.getnames()) == ["admin.token", "ca.crt", "host.crt", "host.key"]
+        assert "ingest.token" not in opened.getnames()
+        assert {"host.crt", "host.key", "ingest.tokens"} <= set(opened.getnames())
 
 
 def test_revoked(pki: Pki) -> None:
@@ -260,6 +264,17 @@ def test_nothing_lives_longer_than_the_authority(
     pki("issue", "box", "--role", "host")
     ca = x509.load_pem_x509_certificate((pki.folder / "ca.crt").read_bytes())
     assert pki.certificate("box").not_valid_after_utc == ca.not_valid_after_utc
+
+
+def test_users_are_made_by_an_administrator(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = f"127.0.0.1:{free_port()}"
+    assert "--role admin" in pki("users", "--endpoints", nowhere, code=Exit.CONFIG)
+    pki("issue", "ops", "--role", "admin")
+    assert "nothing listens" in pki("users", "--endpoints", nowhere, code=Exit.UNAVAILABLE)
+    monkeypatch.setenv("WHARFINGER_ETCD__ENDPOINTS", nowhere)
+    assert nowhere in pki("users", code=Exit.UNAVAILABLE)
+    said = pki("users", "--endpoints", f"https://{nowhere}", code=Exit.CONFIG)
+    assert "write it without a scheme" in said
 
 
 @pytest.mark.parametrize("words", [(), ("frob",), ("issue", "box"), ("issue", "--role", "host")])

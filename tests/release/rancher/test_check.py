@@ -59,7 +59,7 @@ IN_COMPOSE = [
     Case("version: '2'", "version: '3.8'", "reads no version but '2'", REFUSED, 1),
     Case("version: '2'\n", "", "reads no version but '2'", REFUSED, 1),
     Case("    image:", "    imaeg:", "write image", REFUSED, 4),
-    Case("    image: ${IMAGE}\n", "", "neither image nor build", REFUSED, 3),
+    Case("    image: ${IMAGE}\n", "", "neither image nor build", SERVER, 3),
     Case("    image:", "    healthcheck: {}\n    image:", "rancher-compose.yml", REFUSED, 4),
     Case("    image:", "    stop_grace_period: 9s\n    image:", "holds? SIGTERM", REFUSED, 4),
     Case("    image:", "    deploy: {mode: global}\n    image:", "use labels", REFUSED, 4),

@@ -51,14 +51,18 @@ class Host(Namespaces):
         await self._network.plug(self, self.ip)
         await asyncio.gather(*(start() for start in self.boot))
 
+    async def unplug(self) -> None:
+        """Pulls its cable, until it is switched on again."""
+        if self.running:
+            await self._network.unplug(self)
+
     async def power_off(self) -> None:
         """Everything at once, containers too, and nobody hears of it; what is on disk stays.
 
+        The cable goes first: the kernel would say goodbye for each process that it kills.
         Nothing of what the page cache holds is lost: the machine below lives on.
         """
-        if self.running:
-            # The cable first: the kernel would say goodbye for each process that it kills.
-            await self._network.unplug(self)
+        await self.unplug()
         await self.close()
         volatile = (self.docker.containerd_state, self.docker.folder / "exec", self.run_dir)
         for folder in volatile:
@@ -84,9 +88,14 @@ class Host(Namespaces):
             self._programs[name] = self.process(words, log=self.folder / f"{name}.log", name=name)
         return self._programs[name]
 
-    async def partition(self, *others: Namespaces) -> None:
-        """Nothing passes between it and these, or anybody if none is named, until `heal`."""
-        await self._network.part(self, others or self._network.without(self))
+    async def partition(self, *others: Namespaces, ports: Sequence[int] = ()) -> None:
+        """Nothing passes between it and these, or anybody if none is named, until `heal`.
+
+        Args:
+            others: from whom it is parted.
+            ports: TCP ports of either side, if only what they serve is to be cut off.
+        """
+        await self._network.part(self, others or self._network.without(self), ports)
 
     async def deafen(self, *others: Namespaces) -> None:
         """It hears nothing from these, or anybody if none is named, but is heard, until `heal`."""

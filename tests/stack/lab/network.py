@@ -1,7 +1,8 @@
 """The network of a lab: one switch, a cable to each host, and packets that vanish silently."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.stack.lab.namespaces import Namespaces
@@ -9,7 +10,7 @@ from wharfinger.operator.parts.command import output
 
 PREFIX = "10.77.0"
 # In front of everything else, so that what goes on to containers is dropped, too.
-DROP = ("--table", "raw", "--wait", "10")
+IPTABLES = ("iptables", "--table", "raw", "--wait", "10")
 
 
 class Network:
@@ -27,7 +28,7 @@ class Network:
         self.switch = Namespaces("client", names)
         self.ip = f"{PREFIX}.1"
         self._addresses: dict[Namespaces, str] = {self.switch: self.ip}
-        self._deaf: set[tuple[Namespaces, Namespaces]] = set()
+        self._deaf: set[Silence] = set()
 
     async def open(self) -> None:
         """Makes the bridge.
@@ -62,22 +63,24 @@ class Network:
             f"ip address add {ip}/24 dev eth0; ip link set eth0 up"
             f"; ip route add default via {self.ip}",
         )
-        again = [(hearer, speaker) for hearer, speaker in self._deaf if hearer is host]
-        await asyncio.gather(*(self._rule("--append", *pair) for pair in again))
+        await self._apply("--append", [each for each in self._deaf if each.hearer is host])
 
     async def unplug(self, host: Namespaces) -> None:
-        """Pulls the cable."""
+        """Pulls the cable, if it is in."""
         number = int(self._addresses[host].rpartition(".")[2])
-        await self.switch.run("ip", "link", "delete", f"port{number}")
+        delete = f"! ip link show port{number} 2>/dev/null || ip link delete port{number}"
+        await self.switch.run("sh", "-ec", delete)
 
     def without(self, host: Namespaces) -> tuple[Namespaces, ...]:
         """All others, the switch among them."""
         return tuple(each for each in self._addresses if each is not host)
 
-    async def part(self, host: Namespaces, others: Iterable[Namespaces]) -> None:
-        """Neither hears the other."""
+    async def part(
+        self, host: Namespaces, others: Iterable[Namespaces], ports: Sequence[int] = ()
+    ) -> None:
+        """Neither hears the other; with ports, nothing passes that comes from one or goes to it."""
         pairs = [pair for other in others for pair in ((host, other), (other, host))]
-        await self._silence(pairs)
+        await self._silence(pairs, ports)
 
     async def deafen(self, host: Namespaces, others: Iterable[Namespaces]) -> None:
         """The host does not hear the others."""
@@ -85,19 +88,45 @@ class Network:
 
     async def heal(self, host: Namespaces) -> None:
         """All that was between the host and others is over."""
-        pairs = {pair for pair in self._deaf if host in pair}
-        self._deaf -= pairs
-        running = [pair for pair in pairs if pair[0].running]
-        await asyncio.gather(*(self._rule("--delete", *pair) for pair in running))
+        over = [each for each in self._deaf if host in {each.hearer, each.speaker}]
+        self._deaf -= set(over)
+        await self._apply("--delete", over)
 
-    async def _silence(self, pairs: Iterable[tuple[Namespaces, Namespaces]]) -> None:
-        fresh = set(pairs) - self._deaf
+    async def _silence(
+        self, pairs: Iterable[tuple[Namespaces, Namespaces]], ports: Sequence[int] = ()
+    ) -> None:
+        fresh = {Silence(*pair, tuple(ports)) for pair in pairs} - self._deaf
         self._deaf |= fresh
-        running = [pair for pair in fresh if pair[0].running]
-        await asyncio.gather(*(self._rule("--append", *pair) for pair in running))
+        await self._apply("--append", fresh)
 
-    async def _rule(self, verb: str, hearer: Namespaces, speaker: Namespaces) -> None:
-        source = self._addresses[speaker]
-        await hearer.run(
-            "iptables", *DROP, verb, "PREROUTING", "--source", source, "--jump", "DROP"
+    async def _apply(self, verb: str, silences: Iterable["Silence"]) -> None:
+        """A rule each, where the hearer is on: all that one hears is its own host's matter."""
+        await asyncio.gather(
+            *(
+                each.hearer.run(*IPTABLES, verb, "PREROUTING", *self._rule(each))
+                for each in silences
+                if each.hearer.running
+            )
         )
+
+    def _rule(self, silence: "Silence") -> list[str]:
+        words = ["--source", self._addresses[silence.speaker], "--jump", "DROP"]
+        if silence.ports:
+            listed = ",".join(map(str, silence.ports))
+            words += ["--protocol", "tcp", "--match", "multiport", "--ports", listed]
+        return words
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """What the hearer does not get from the speaker.
+
+    Attributes:
+        hearer: who hears nothing.
+        speaker: of whom.
+        ports: only what comes from or goes to these TCP ports; all if there is none.
+    """
+
+    hearer: Namespaces
+    speaker: Namespaces
+    ports: tuple[int, ...] = ()

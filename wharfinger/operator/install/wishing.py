@@ -3,6 +3,7 @@
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -17,13 +18,12 @@ from wharfinger.operator.install import credentials, elsewhere, shipped
 from wharfinger.operator.install.checks import Asked
 from wharfinger.operator.install.elsewhere import Places
 from wharfinger.operator.install.merging import merged
-from wharfinger.operator.install.model import CONFIG, File, Record, Wish, daemons
+from wharfinger.operator.install.model import CONFIG, NGINX_FILE, File, Record, Wish, daemons
 from wharfinger.operator.install.root import Root
 from wharfinger.sample import sample, sections
 from wharfinger.schema import TAG
 from wharfinger.tomlfile import Place
 
-NGINX_FILE: Final = "/etc/nginx/conf.d/wharfinger.conf"
 SINKS: Final = ("logshipper", "sinks")
 
 
@@ -39,6 +39,7 @@ class Answers:
         credentials: of `wharfinger pki`, by name.
         programs: the folder that the units shall call.
         nginx: discovery writes for Nginx.
+        runtime: the runtime in front of runc is there, or will be.
         force: files that others have changed are written anew.
         start: units are started.
     """
@@ -50,6 +51,7 @@ class Answers:
     credentials: Mapping[str, bytes] = field(default_factory=dict)
     programs: str | None = None
     nginx: bool = True
+    runtime: bool = False
     force: bool = False
     start: bool = True
 
@@ -77,6 +79,7 @@ def wish(answers: Answers, root: Root, record: Record | None) -> tuple[Wish, Ask
         programs=programs,
         files=(
             *shipped.wanted(roles, programs, root),
+            *(shipped.beside_runtime() if answers.runtime and "host" in roles else ()),
             *elsewhere.files(roles, _places(config)),
             *secrets.values(),
         ),
@@ -146,8 +149,8 @@ def _is_open(raw: object) -> bool:
 
 def _raw(root: Root, answers: Answers) -> object:
     """All that was said, before its types are looked at."""
-    path = _config_path(root)
-    tree = sources.from_file(path, []) if path else sources.Table()
+    with _staged(root.content(CONFIG) or b"") as path:
+        tree = sources.from_file(path, [])
     sources.merge(tree, sources.from_environment(answers.environment, []))
     sources.merge(tree, sources.from_flags(answers.settings))
     return sources.plain(tree)
@@ -159,8 +162,20 @@ def _held(raw: object, *steps: str) -> object:
     return raw
 
 
-def _config_path(root: Root) -> Path | None:
-    return root.path / CONFIG[1:] if root.has(CONFIG) else None
+@contextmanager
+def _staged(data: bytes) -> Iterator[Path]:
+    """A configuration as a file of its own: a path into a root folder could lead out of it.
+
+    Raises:
+        ConfigError: as whoever reads it says, of the file at its place.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        staged = Path(folder) / "wharfinger.toml"
+        staged.write_bytes(data)
+        try:
+            yield staged
+        except ConfigError as error:
+            raise ConfigError(_renamed(each, str(staged)) for each in error.findings) from error
 
 
 def _model() -> type[Section]:
@@ -170,14 +185,9 @@ def _model() -> type[Section]:
 
 
 def _loaded(root: Root, environment: Mapping[str, str], flags: Mapping[str, str]) -> Loaded[Any]:
-    path = _config_path(root)
     named = {name: text for name, text in environment.items() if "__" in name}
-    if path is not None:
+    with _staged(root.content(CONFIG) or b"") as path:
         return load(_model(), path=path, environment=named, flags=flags)
-    with tempfile.TemporaryDirectory() as folder:
-        empty = Path(folder) / "wharfinger.toml"
-        empty.touch()
-        return load(_model(), path=empty, environment=named, flags=flags)
 
 
 def _settings(loaded: Loaded[Any]) -> Iterator[tuple[Place, object]]:
@@ -252,19 +262,13 @@ def _checked(root: Root, settings: Mapping[Place, object]) -> Any:
         ConfigError: with every finding.
         Rejected: it cannot be changed in place.
     """
-    path = _config_path(root)
-    before = path.read_text(encoding="utf-8") if path else sample()
+    before = root.content(CONFIG)
     try:
-        text = merged(before, settings)
+        text = merged(sample() if before is None else before.decode(), settings)
     except Rejected as error:
         raise Rejected(f"{CONFIG}: {error}; nothing was changed") from error
-    with tempfile.TemporaryDirectory() as folder:
-        staged = Path(folder) / "wharfinger.toml"
-        staged.write_text(text, encoding="utf-8")
-        try:
-            return load(_model(), path=staged, environment={}).value
-        except ConfigError as error:
-            raise ConfigError(_renamed(each, str(staged)) for each in error.findings) from error
+    with _staged(text.encode()) as path:
+        return load(_model(), path=path, environment={}).value
 
 
 def _renamed(finding: Finding, staged: str) -> Finding:

@@ -49,6 +49,7 @@ def page(parser: argparse.ArgumentParser, version: str) -> str:
         *_epilog(parser),
         roff.title("OPTIONS"),
         *_options(parser, ()),
+        roff.title("VERBS"),
         *_verbs(parser),
         roff.title("EXIT STATUS"),
         *roff.table(EXITS),
@@ -77,17 +78,15 @@ def flags(parser: argparse.ArgumentParser) -> frozenset[str]:
 
 
 def _verbs(parser: argparse.ArgumentParser) -> Iterator[str]:
-    every = verbs(parser)
-    if every:
-        yield roff.title("VERBS")
     common = flags(parser)
-    for name, verb in every.items():
-        yield roff.subtitle(f"{parser.prog} {name}")
+    for name, verb in verbs(parser).items():
+        yield roff.subtitle(verb.prog)
         yield from _usage(verb)
         yield ".PP"
         yield from roff.prose(verb.description or _summary(parser, name))
         yield from _options(verb, common)
         yield from _epilog(verb)
+        yield from _verbs(verb)
 
 
 def _summary(parser: argparse.ArgumentParser, name: str) -> str:

@@ -19,9 +19,15 @@ SHELLS: Final = tuple(PLACES)
 
 def script(parser: argparse.ArgumentParser, shell: str) -> str:
     """What completes a command in a shell."""
-    for each in (parser, *verbs(parser).values()):
-        for action in each._actions:  # noqa: SLF001 - argparse has no other way to ask
-            if action.type is Path:
-                action.complete = shtab.FILE  # type: ignore[attr-defined]
+    _take_files(parser)
     told: str = shtab.complete(parser, shell=shell)
     return f"{told.rstrip()}\n"
+
+
+def _take_files(parser: argparse.ArgumentParser) -> None:
+    """Has what is a path completed as one."""
+    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to ask
+        if action.type is Path:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
+    for verb in verbs(parser).values():
+        _take_files(verb)

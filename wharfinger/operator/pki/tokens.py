@@ -47,19 +47,16 @@ def first(content: bytes) -> str:
 
 
 def known(lists: Mapping[str, str], own: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files of a store: its own token first, for who sends it, then the digests of all.
+    """The lists of a store: its own token first, for who asks on its host, then all digests.
 
     Args:
         lists: of digests, by kind.
-        own: the store's bundle, with its own tokens; what it lacks is left out.
+        own: the store's bundle, with its own tokens.
     """
     found = {}
     for kind, text in lists.items():
         token = first(own.get(file_of(kind), b""))
-        if token:
-            found[file_of(kind)] = f"{token}\n{text}".encode()
-        elif kind == "admin":
-            found[file_of(kind)] = text.encode()
+        found[KINDS[kind]] = f"{token}\n{text}".encode() if token else text.encode()
     return found
 
 

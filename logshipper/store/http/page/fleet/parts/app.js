@@ -23,7 +23,7 @@ import { Confirm, Orders, Progress } from "./orders.js";
 import { Overview } from "./overview.js";
 import { Releases } from "./releases.js";
 import { Services } from "./services.js";
-import { Link, Stale, Tabs, Totals } from "./top.js";
+import { Link, Stale, Tabs, TITLES, Totals } from "./top.js";
 
 const COARSE_MS = 10_000;
 const SAID_MS = 6_000;
@@ -136,6 +136,7 @@ export function App() {
     <main id="view" tabindex="-1" class=${isLive || !isKnown ? "view" : "view not-live"}>
       ${follow.link === "refused" && html`<div class="problem" role="alert"><p><strong>${problem.message}</strong>${problem.fix && html`<span class="fix">${problem.fix}</span>`}</p>
         ${problem.status === 403 && html`<button type="button" class="button small" onClick=${() => setSigning(true)}>Sign in</button>`}<button type="button" class="button small" onClick=${again}><${Icon} name="refresh" />Try again</button></div>`}
+      <h2 class="unseen">${TITLES[state.view]}</h2>
       ${isKnown ? (View ? html`<${View} key=${state.view} ...${shared} redraw=${redraw} onRefused=${() => setSigning(true)} />` : html`<${Overview} found=${model.found} fleet=${fleet} go=${go} isLive=${isLive} now=${then} utc=${looks.utc} />`) : follow.link !== "refused" && html`<p class="empty" role="status">Looking at the fleet…</p>`}
     </main>
     ${wish && html`<${Confirm} wish=${wish} services=${model.services} fleet=${fleet} isLive=${isLive} onClose=${() => setWish(null)} onGiven=${(id) => { mine.current.add(id); setWish(null); go({ order: id }); }} />`}

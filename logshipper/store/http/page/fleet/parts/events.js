@@ -27,10 +27,10 @@ function EventRow({ event, attributes, isSelected, select, utc }) {
   return html`<div ...${attributes} class=${`entry event level-${levelOf(event)}${isSelected ? " selected" : ""}`} onClick=${select}>
     <div class="cells">
       <time datetime=${event.time} title=${short(event.time)}>${short(lineTime(event.time, utc))}</time>
-      <span class="level">${short(event.level ?? "")}</span>
-      <${Name} of=${event.host ?? ""} kind="c-host" />
-      <${Name} of=${event.daemon ?? ""} kind="c-daemon" />
-      <span class="c-event"><${Name} of=${event.event ?? ""} kind="strong" /> ${fields.slice(0, FIELDS).map(({ name, value }) => html`<span class="pair field"><span class="faint"><bdi>${short(name)}</bdi>=</span><bdi>${short(value)}</bdi></span> `)}${fields.length > FIELDS && html`<span class="note">+${fields.length - FIELDS}</span>`}</span>
+      ${" "}<span class="level">${short(event.level ?? "")}</span>
+      ${" "}<${Name} of=${event.host ?? ""} kind="c-host" />
+      ${" "}<${Name} of=${event.daemon ?? ""} kind="c-daemon" />
+      ${" "}<span class="c-event"><${Name} of=${event.event ?? ""} kind="strong" /> ${fields.slice(0, FIELDS).map(({ name, value }) => html`<span class="pair field"><span class="faint"><bdi>${short(name)}</bdi>=</span><bdi>${short(value)}</bdi></span> `)}${fields.length > FIELDS && html`<span class="note">+${fields.length - FIELDS}</span>`}</span>
     </div>
   </div>`;
 }
