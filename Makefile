@@ -34,6 +34,10 @@ deb: ## build/wharfinger_VERSION_ARCHITECTURE.deb
 	@.ci/setup python
 	@deploy/debian/build
 
+image: ## the agents' images, wharfinger:VERSION and wharfinger-edge:VERSION
+	@.ci/setup python
+	@$(ROOT) deploy/images/agent/build
+
 format: ## write the format and the safe fixes
 	@.ci/setup python
 	$(RUN)/ruff format .
@@ -60,8 +64,8 @@ sample: ## write deploy/wharfinger.toml from the models
 picture: setup ## record the README's picture from a real run of the demo
 	$(ROOT) env ONCE=1 $(RUN)/wharfinger demo --svg wharfinger/operator/demo/demo.svg
 
-screenshot: setup ## take the README's picture of the log page
-	$(RUN)/python -m tests.page.picture logshipper/store/http/page.png
+screenshot: setup ## take the README's pictures of the log page and the fleet page
+	$(RUN)/python -m tests.page.picture logshipper/store/http/page.png logshipper/store/http/fleet.png
 
 clean: ## remove what was built, keep the clone
 	rm -rf .venv build dist .hypothesis .mypy_cache .ruff_cache .import_linter_cache

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from discovery import rollback
 from discovery.builtin.certificates import Certificates
@@ -32,38 +33,7 @@ def main() -> None:
 
 def _main(arguments: Sequence[str]) -> Exit:
     ours = flags.translated(arguments, os.environ, read=_text_of, password_file=_private_file)
-    cli.run(
-        cli.Command(
-            name="discovery",
-            summary="Renders configuration from etcd, checks it, swaps it in, reloads.",
-            model=Config,
-            listen=lambda config: config.discovery.listen,
-            log=lambda config: config.log,
-            make=Discovery,
-            findings=findings,
-            offline=offline,
-            arguments=_arguments,
-            settings={"--confdir": "discovery.confdir", "--exec": "discovery.exec.command"},
-            run=_run,
-            checking=_data,
-            checked=lambda parsed, config: (
-                findings_with(config, parsed.data) if parsed.data else None
-            ),
-            remarks=lambda config: find_resources(config.discovery).passed_over,
-            verbs=(
-                cli.Verb(
-                    "history", "what was served", rollback.history_arguments, rollback.history
-                ),
-                cli.Verb(
-                    "rollback",
-                    "put a former file back, and leave it there",
-                    rollback.rollback_arguments,
-                    rollback.rollback,
-                ),
-            ),
-        ),
-        ours,
-    )
+    cli.run(COMMAND, ours)
 
 
 def _text_of(path: Path) -> str | None:
@@ -201,3 +171,30 @@ def _fit(text: str, *, terminal: bool) -> str:
     if not terminal:
         return text
     return "\n".join(harmless(line, colours=False) for line in text.split("\n"))
+
+
+COMMAND: Final = cli.Command(
+    name="discovery",
+    summary="Renders configuration from etcd, checks it, swaps it in, reloads.",
+    model=Config,
+    listen=lambda config: config.discovery.listen,
+    log=lambda config: config.log,
+    make=Discovery,
+    findings=findings,
+    offline=offline,
+    arguments=_arguments,
+    settings={"--confdir": "discovery.confdir", "--exec": "discovery.exec.command"},
+    run=_run,
+    checking=_data,
+    checked=lambda parsed, config: findings_with(config, parsed.data) if parsed.data else None,
+    remarks=lambda config: find_resources(config.discovery).passed_over,
+    verbs=(
+        cli.Verb("history", "what was served", rollback.history_arguments, rollback.history),
+        cli.Verb(
+            "rollback",
+            "put a former file back, and leave it there",
+            rollback.rollback_arguments,
+            rollback.rollback,
+        ),
+    ),
+)

@@ -22,7 +22,7 @@ from discovery.observer import Observer
 from discovery.publish.history import History
 from discovery.publish.publisher import Publisher
 from discovery.resources.resources import Resource
-from wharfinger import __version__, keys, lock
+from wharfinger import __version__, certificatewatch, hostrecord, keys, lock
 from wharfinger.errors import ConfigError, Finding
 from wharfinger.etcd import Etcd
 from wharfinger.lifecycle import Scope
@@ -98,6 +98,7 @@ class Discovery:
         for name in await self._publisher.recover():
             self._scope.events.emit("last good file put back", "warning", resource=name)
         await self._scope.enter(closing(self._etcd))
+        certificatewatch.begin(self._scope, self._config.etcd)
         self._scope.spawn("watch", self._observer.run())
         await self._listed()
         with nothing_collected():
@@ -185,6 +186,7 @@ class Discovery:
             since=self._since,
             health="healthy" if health.healthy else "unhealthy",
             why=health.why,
+            troubles=hostrecord.troubles((c.name, c.why) for c in health.checks if not c.healthy),
             applied_revision=self._lanes.applied_revision,
             mode=self._pushing.mode,
         )

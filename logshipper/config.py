@@ -79,6 +79,14 @@ class LogshipperConfig(Section, frozen=True, kw_only=True):
         float, doc("Unhealthy for so long after bytes were lost.", ge=0)
     ] = 300.0
 
+    events: Annotated[
+        bool,
+        doc(
+            "What the daemons of this host say in /events is shipped, as app wharfinger.",
+            restart=True,
+        ),
+    ] = False
+
     lines: Annotated[
         LinesConfig, doc("What is done to lines, where a container's labels say nothing else.")
     ] = LinesConfig()

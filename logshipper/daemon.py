@@ -16,6 +16,7 @@ from logshipper.apishipping import ApiShipping
 from logshipper.batch import Limits
 from logshipper.checkpoint import Checkpoint
 from logshipper.config import Config
+from logshipper.daemonevents.follower import following
 from logshipper.deadletter import FILE_NAME, DeadLetters
 from logshipper.decisions import Decisions
 from logshipper.delivery import Delivery
@@ -34,6 +35,7 @@ from logshipper.sinks.catalogue import make
 from logshipper.sinks.contract import Sink
 from logshipper.sources import Sources
 from logshipper.spool import Spool
+from wharfinger import neighbours
 from wharfinger.backoff import Backoff
 from wharfinger.container import Container
 from wharfinger.dockerd import Docker
@@ -62,6 +64,7 @@ class Logshipper:
         self._alarms = Alarms(scope.health, scope.events, self._metrics, config.logshipper)
         self._shipments: list[Shipment] = []
         self._sinks: dict[str, Sink] = {}
+        self._deliveries: dict[str, Delivery] = {}
         self._sources: Sources | None = None
         self._files: FileShipping | None = None
         self._decisions: Decisions | None = None
@@ -74,11 +77,23 @@ class Logshipper:
         """
         _raise_file_limit()
         config = self._config.logshipper
+        urls = neighbours.urls(self._scope.config_path) if config.events else {}
+        if config.events:
+            urls[self.name] = f"http://{config.listen}"
         for sink in config.sinks:
             keeper = await self._keeper(sink)
             shipment = self._shipment(sink, keeper, await self._retention(sink.name, keeper.folder))
             await self._scope.enter(contextlib.aclosing(shipment))
             self._shipments.append(shipment)
+            for name, loop in following(
+                urls,
+                self._config.host.name,
+                keeper.folder,
+                delivery=self._deliveries[sink.name],
+                encoding=self._sinks[sink.name].encoding,
+                metrics=self._metrics,
+            ):
+                self._scope.spawn(name, loop)
         docker = await self._scope.enter(Docker(self._config.docker))
         logs = await self._scope.enter(DockerLogs(self._config.docker))
         api = self._api = ApiShipping(self._shipments, logs, docker, events=self._scope.events)
@@ -242,6 +257,7 @@ class Logshipper:
             check=scope.health.check(f"sink {sink.name}"),
             letters_check=scope.health.check(f"dead letters {sink.name}"),
         )
+        self._deliveries[sink.name] = delivery
         return Shipment(
             keeper,
             delivery,

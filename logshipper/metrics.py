@@ -49,6 +49,15 @@ class Metrics:
         self.undecoded_lines = counter(
             "undecoded_lines_total", "Lines that were no JSON, shipped as raw text", "sink"
         )
+        self.shipped_events = counter(
+            "shipped_events_total", "Events of daemons that a sink acknowledged", "sink", "daemon"
+        )
+        self.missed_events = counter(
+            "missed_events_total",
+            "Events that a daemon no longer had when they were to be shipped",
+            "sink",
+            "daemon",
+        )
         self.retries = counter("retries_total", "Requests that had to be made again", "sink")
         self.dropped_lines = counter(
             "dropped_lines_total", "Lines that a filter or a limit left out", "sink", "reason"

@@ -54,20 +54,18 @@ RESERVE: Final = cli.Verb(
     "reserve", "keep the kernel from giving our ports away", lambda _parser: None, _reserve
 )
 
+COMMAND: Final = cli.Command(
+    name=Registrar.name,
+    summary="Gives each container a port of its own and keeps it in etcd while it serves.",
+    model=Config,
+    listen=lambda config: config.registrar.listen,
+    log=lambda config: config.log,
+    make=Registrar,
+    findings=findings,
+    verbs=(RESERVE,),
+)
+
 
 def main() -> None:
     """Runs the command."""
-    cli.run(
-        cli.Command(
-            name=Registrar.name,
-            summary=(
-                "Gives each container a port of its own and keeps it in etcd while it serves."
-            ),
-            model=Config,
-            listen=lambda config: config.registrar.listen,
-            log=lambda config: config.log,
-            make=Registrar,
-            findings=findings,
-            verbs=(RESERVE,),
-        )
-    )
+    cli.run(COMMAND)

@@ -97,6 +97,11 @@ class RegistrarConfig(Section, frozen=True, kw_only=True):
         doc("Which ends of a container take its instances out: always, on-success or never."),
     ] = "always"
 
+    orders: Annotated[
+        bool,
+        doc("Drains and undrains that etcd holds for this host are carried out.", restart=True),
+    ] = True
+
     @property
     def ways(self) -> Ways:
         """How this host reads what containers say."""

@@ -5,6 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
+from registrar import ofhost
+from registrar.beside import Neighbours
 from registrar.census import Census
 from registrar.checks.metrics import Meter
 from registrar.checks.probes import Prober
@@ -13,6 +15,8 @@ from registrar.config import Config
 from registrar.drains.absences import Absences
 from registrar.drains.commands import Commands
 from registrar.drains.departures import Departures
+from registrar.drains.orders import Orders
+from registrar.drains.requests import Requests
 from registrar.host import addresswatch, rights
 from registrar.host.claim import Claim
 from registrar.host.hostlock import HostLock
@@ -20,6 +24,7 @@ from registrar.host.hostrecord import OwnRecord
 from registrar.massguard import MassGuard
 from registrar.metrics import LeaseLosses, measure
 from registrar.observer import Observer
+from registrar.ofhost import OfHost
 from registrar.planner import Planner
 from registrar.ports import reservation
 from registrar.ports.berths import Berths
@@ -29,7 +34,7 @@ from registrar.registry.publisher import Publisher
 from registrar.registry.registry import Registry
 from registrar.state import State
 from registrar.status import describe
-from wharfinger import control, lease
+from wharfinger import certificatewatch, control, lease, neighbours
 from wharfinger.dockerd import Docker
 from wharfinger.etcd import Etcd
 from wharfinger.keys import host_key
@@ -37,6 +42,7 @@ from wharfinger.lease import HostLease
 from wharfinger.scope import Scope
 
 STALE_SECONDS: Final = 15.0
+BESIDE: Final = ("logshipper", "logstore")
 
 
 class Registrar:
@@ -96,6 +102,7 @@ class Registrar:
                 ip=lambda: self._planner.ip,
                 machine=self._claim.machine,
                 started_at=scope.started_at,
+                of_host=self._of_host,
             ),
             metrics=scope.metrics,
         )
@@ -132,6 +139,16 @@ class Registrar:
             spare=self._guard.spare,
             drained=self._absences.out,
         )
+        self._requests = Requests(
+            host,
+            self._absences,
+            self._departures,
+            self._registry,
+            lambda: self._planner.verdicts,
+        )
+        # Discovery speaks to etcd itself.
+        urls = neighbours.urls(scope.config_path)
+        self._beside = Neighbours({name: urls[name] for name in BESIDE if name in urls})
         self._warmth = Warmth(config.host.runtime_dir, events, scope.metrics)
         self._lease_losses = LeaseLosses(scope.metrics)
         self._keeping: asyncio.Task[None] | None = None
@@ -142,6 +159,7 @@ class Registrar:
     async def start(self) -> None:
         """Assigns ports as soon as Docker answers; ready when etcd has been made true once."""
         await self._scope.enter(self._closing())
+        certificatewatch.begin(self._scope, self._config.etcd)
         self._scope.spawn("host lock", self._host_lock.serve())
         for who in self._host_lock.strangers:
             self._scope.events.emit("host lock taken by a stranger", "warning", who=who)
@@ -164,6 +182,9 @@ class Registrar:
         self._keeping = self._scope.spawn("lease", self._lease.keep())
         await self._planner.take_up(self._registry.holders)
         self._publishing = self._scope.spawn("publisher", self._publisher.run())
+        self._scope.spawn("neighbours", self._beside.run())
+        if self._config.registrar.orders:
+            self._take_orders()
         await self._publisher.synced.wait()
 
     async def drain(self) -> None:
@@ -223,20 +244,31 @@ class Registrar:
         self._scope.spawn("inspections", observer.inspect())
 
     async def _serve_commands(self) -> None:
-        commands = Commands(
-            self._config.host.name,
-            self._absences,
-            self._departures,
-            self._registry,
-            lambda: self._planner.verdicts,
-        )
+        commands = Commands(self._requests, self._absences)
         await control.serve(self._scope, self._config.host, commands.routes())
         self._scope.spawn("absences", self._absences.run())
+
+    def _take_orders(self) -> None:
+        check = self._scope.health.check("orders", stale_after_seconds=STALE_SECONDS)
+        host, events = self._config.host.name, self._scope.events
+        orders = Orders(self._etcd, host, self._requests, check, events)
+        self._scope.spawn("orders", orders.run())
 
     async def _reserve(self) -> None:
         ports = self._config.registrar.ports
         proc = self._config.host.proc_dir
         self._planner.note = await reservation.keep(ports, self._scope.events, proc)
+
+    def _of_host(self) -> OfHost:
+        containers, held = self._census.containers, self._absences.drains
+        return OfHost(
+            drained=held.host is not None,
+            drains=ofhost.drains(held, containers, self._berths.assignments.ports),
+            unregistered=ofhost.unregistered(
+                containers, self._planner.verdicts, self._planner.waited_seconds()
+            ),
+            beside=self._beside.told,
+        )
 
     def _replan(self) -> None:
         self._planner.doubt()

@@ -121,6 +121,11 @@ class Planner:
         self.ip = ip
         self.doubt()
 
+    def waited_seconds(self) -> dict[str, float]:
+        """For how long each container that waits has done so, by its id."""
+        now = time.monotonic()
+        return {each: now - since for each, since in self._remarks.waiting_since.items()}
+
     async def take_up(self, registered: Mapping[InstanceKey, Holder]) -> None:
         """Plans from scratch, and waits until what etcd shall hold was published.
 

@@ -35,6 +35,7 @@ pytest_plugins = [
         "tests.stack.shipper",
         "tests.stack.runtime",
         "tests.stack.journal",
+        "tests.stack.package",
         "tests.stack.victorialogs",
         "tests.stack.lab.fixtures",
     )

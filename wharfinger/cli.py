@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, NoReturn, TypeVar
 import uvloop
 
 from wharfinger import __version__, healthcheck, lifecycle, logs
-from wharfinger.config import MASK, Loaded, Section, load, needs_restart, walk
+from wharfinger.config import DEFAULT_PATH, MASK, Loaded, Section, load, needs_restart, walk
 from wharfinger.errors import ConfigError, Conflict, Exit, Finding, WharfingerError
 from wharfinger.jsontext import encode_line
 from wharfinger.sections import LogConfig
@@ -23,6 +23,7 @@ from wharfinger.text import printable, shortened
 
 # user:password@ in a URL, wherever it was written.
 _URL_SECRET: Final = re.compile(r"(?<=://)[^/@\s\"]+(?=@)")
+CONFIG_HELP: Final = f"the configuration, if not {DEFAULT_PATH}"
 
 M = TypeVar("M", bound=Section)
 
@@ -106,7 +107,7 @@ def reread(command: Command[M], parsed: argparse.Namespace, running: M) -> M:
 
 def run(command: Command[M], arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command and exits with one of the documented codes."""
-    parsed = _parser(command).parse_args(arguments)
+    parsed = parser_of(command).parse_args(arguments)
     finish(
         command.name,
         lambda: _VERBS.get(parsed.verb, _further)(command, parsed),
@@ -191,6 +192,10 @@ def _run(command: Command[M], parsed: argparse.Namespace) -> Exit:
     loaded = load_from(command, parsed)
     _configure_logs(command, loaded.value)
 
+    def make(scope: lifecycle.Scope) -> lifecycle.Daemon[M]:
+        scope.config_path = loaded.path
+        return command.make(loaded.value, scope)
+
     async def whole() -> Exit:
         if command.run is not None:
             done = await command.run(parsed, loaded.value)
@@ -199,7 +204,7 @@ def _run(command: Command[M], parsed: argparse.Namespace) -> Exit:
         await lifecycle.live(
             command.name,
             command.listen(loaded.value),
-            lambda scope: command.make(loaded.value, scope),
+            make,
             lambda: reread(command, parsed, loaded.value),
             applied=lambda config: _configure_logs(command, config),
         )
@@ -283,12 +288,15 @@ def _shown(value: object) -> str:
     return _URL_SECRET.sub(MASK, encode_line(value).decode())
 
 
-def _parser(command: Command[M]) -> "Parser":
+def parser_of(command: Command[M]) -> "Parser":
+    """What understands its command line."""
     parser = Parser(prog=command.name, description=command.summary)
     parser.add_argument("--version", action="version", version=f"{command.name} {__version__}")
     common = Parser(add_help=False)
-    common.add_argument("--config", type=Path, metavar="FILE", default=argparse.SUPPRESS)
-    parser.add_argument("--config", type=Path, metavar="FILE", default=None)
+    common.add_argument(
+        "--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help=CONFIG_HELP
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", default=None, help=CONFIG_HELP)
     for target, name in ((parser, "set"), (common, "set_after")):
         # Two names: a subcommand's list would otherwise replace the one before the verb.
         target.add_argument(

@@ -254,11 +254,16 @@ def _described(pid: int) -> str:
 
 
 def _give_to(path: Path, group: str) -> None:
+    wanted = _group_id(group)
+    if path.lstat().st_gid == wanted:
+        return  # the folder gives it its own group: a process with few rights need not
     try:
-        os.chown(path, -1, _group_id(group), follow_symlinks=False)
+        os.chown(path, -1, wanted, follow_symlinks=False)
     except PermissionError:
-        # Who is not root may give a file to the groups that they are in (chown(2)).
-        raise OSError(f"the user that this runs as is not in the group {group!a}") from None
+        raise OSError(
+            f"this process may not give it to the group {group!a}: run as root, or have "
+            f"{path.parent} belong to that group with mode 2755"
+        ) from None
 
 
 def _group_id(name: str) -> int:

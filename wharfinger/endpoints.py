@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Endpoints", "encode_json", "parse_address", "serving"]
 
+DAEMON_HEADER: Final = "Wharfinger-Daemon"
+START_HEADER: Final = "Wharfinger-Start"
+"""When this life began, in milliseconds since 1970: the numbers of its events count from there."""
+
 # Nothing here is a page, whatever a browser makes of a hostile text in it.
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
@@ -40,6 +44,7 @@ class Endpoints:
         status: gives all that the daemon holds right now.
         ready: whether start-up is complete and no stop has begun.
         started: whether start-up is complete; until then /healthz is red.
+        began: when this life began, Unix time in seconds.
     """
 
     def __init__(
@@ -52,6 +57,7 @@ class Endpoints:
         status: Callable[[], dict[str, Any]],
         ready: Callable[[], bool],
         started: Callable[[], bool] = lambda: True,
+        began: float = 0.0,
     ) -> None:
         self._name = name
         self._health = health
@@ -60,6 +66,7 @@ class Endpoints:
         self._status = status
         self._ready = ready
         self._started = started
+        self._began = began
 
     def routes(self) -> "Sequence[web.RouteDef]":
         """The routes, for an aiohttp application."""
@@ -107,6 +114,8 @@ class Endpoints:
                 **_HEADERS,
                 "Content-Type": "application/x-ndjson",
                 "X-Accel-Buffering": "no",
+                DAEMON_HEADER: self._name,
+                START_HEADER: f"{self._began * 1000:.0f}",
             }
         )
         await response.prepare(request)

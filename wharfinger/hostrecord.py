@@ -93,7 +93,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     since: _Text = ""
     health: _Text = ""
     ip: _Text = ""
-    why: _Text = ""
+    why: Annotated[str, msgspec.Meta(max_length=MAX_BYTES)] = ""
     troubles: _Troubles = ()
     applied_revision: int | None = None
     drained: bool = False

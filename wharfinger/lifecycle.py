@@ -250,6 +250,7 @@ def _add_endpoints(scope: Scope, daemon: Daemon[Any]) -> None:
         status=lambda: _status(scope, daemon),
         ready=lambda: scope.ready.is_set() and not scope.stopping.is_set(),
         started=scope.ready.is_set,
+        began=scope.started_at,
     )
     scope.add_routes(endpoints.routes())
 

@@ -16,6 +16,8 @@ MAX_STEPS: Final = 40
 MAX_STEP_LENGTH: Final = 300
 MAX_BY_LENGTH: Final = 64
 _MAX_TARGET_LENGTH: Final = 400
+# What is left is more than all else can take.
+_MAX_STEPS_BYTES: Final = MAX_BYTES - 4_096
 REGISTRAR: Final = "registrar"
 
 
@@ -52,11 +54,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         return self.state in ("done", "failed")
 
     def told(self, state: State, step: str) -> "Order":
-        """With one more step; of too many the oldest but the first go."""
+        """With one more step; of too many, or too long ones, the oldest but the first go."""
         step = printable(shortened(step, MAX_STEP_LENGTH - 40))[:MAX_STEP_LENGTH]
         steps = self.steps if not step or step in self.steps[-1:] else (*self.steps, step)
-        if len(steps) > MAX_STEPS:
-            steps = (steps[0], *steps[len(steps) - MAX_STEPS + 1 :])
+        while len(steps) > MAX_STEPS or len(msgspec.json.encode(steps)) > _MAX_STEPS_BYTES:
+            steps = (steps[0], *steps[2:])
         return msgspec.structs.replace(self, state=state, steps=steps)
 
 

@@ -5,6 +5,7 @@ import ssl
 import time
 from collections.abc import Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from aiohttp import web
@@ -40,6 +41,7 @@ class Scope:
         hangup: set by SIGHUP, until the reload that it asks for begins.
         failure: carries the error of the first task that ended by itself.
         drain_seconds: what the daemon's drain may need, where that is more than is usual.
+        config_path: the file that its configuration came from; None for none.
         tls: what its address is served with; None without TLS. Set while the daemon is made.
     """
 
@@ -53,6 +55,7 @@ class Scope:
         self.ready = asyncio.Event()
         self.hangup = asyncio.Event()
         self.drain_seconds = 0.0
+        self.config_path: Path | None = None
         self.tls: ssl.SSLContext | None = None
         self.started_at = time.time()
         self.application = web.Application(client_max_size=MAX_BODY_BYTES)

@@ -100,8 +100,9 @@ def read(file: str, text: str) -> Reading:
     (the last wins in one reader, the first in another), keys that are no text, tags, merges.
     """
     reading = Reading(file, Value(1, "", entries={}))
-    loader = yaml.SafeLoader(text)
+    loader: yaml.SafeLoader | None = None
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if isinstance(node, yaml.MappingNode):
             reading.top = _value(node, "", loader, reading)
@@ -116,7 +117,8 @@ def read(file: str, text: str) -> Reading:
     except RecursionError:
         reading.fault(reading.top, "nested too deeply", "write what an engine reads")
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     return reading
 
 
@@ -131,7 +133,7 @@ def _value(node: yaml.Node, where: str, loader: yaml.SafeLoader, reading: Readin
         )
         return Value(line, where, items=tuple(items))
     try:
-        scalar = loader.construct_object(node)  # type: ignore[no-untyped-call]
+        scalar = loader.construct_object(node)
     except (yaml.YAMLError, ValueError):
         scalar = object()
     if scalar is None or isinstance(scalar, str | int | float):

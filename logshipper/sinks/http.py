@@ -19,7 +19,7 @@ from logshipper.sinks.credentials import secret_headers, tls
 from logshipper.sinks.reach import CONNECT_TIMEOUT_SECONDS, url_reachable
 from logshipper.sinks.reply import retry_after_seconds
 from logshipper.sinksection import HttpConfig, TlsConfig
-from wharfinger import __version__
+from wharfinger import __version__, certificate
 from wharfinger.errors import ConfigError, Unavailable
 
 REPLY_LIMIT_BYTES: Final = 64 * 2**20
@@ -96,7 +96,8 @@ class Connections:
                 waits = answer.headers.get("Retry-After", "")
                 return Answer(shown, answer.status, reply, waits)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unavailable(f"{shown} {self._explained(error)}") from error
+            renewed = await asyncio.to_thread(self._renewed)
+            raise Unavailable(f"{shown} {self._explained(error)}{renewed}") from error
 
     async def reach(self, url: str) -> None:
         """Makes one more, which is closed at once.
@@ -110,6 +111,25 @@ class Connections:
         """Closes them."""
         if self._session is not None:
             await self._session.close()
+
+    def _renewed(self) -> str:
+        """Certificates that were renewed are taken up by the next attempt.
+
+        One that has ended and an authority that was replaced are told by nothing but an end of the
+        connection, in many words (RFC 8446, section 4.4.2.4).
+        """
+        if self._config.ca_file is None and self._config.cert_file is None:
+            return ""
+        try:
+            self.refresh()
+        except ConfigError as error:
+            return f"; and its certificates cannot be read again: {error}"
+        if (path := self._config.cert_file) is None:
+            return ""
+        validity, now = certificate.validity_of(path), datetime.now(UTC)
+        if validity is None or validity.standing(now) != "ended":
+            return ""
+        return f"; cert_file {path} {validity.remark(now)}: put a new pair into its place"
 
     def _opened(self) -> aiohttp.ClientSession:
         timeout = aiohttp.ClientTimeout(

@@ -1,7 +1,8 @@
 """What the registrar needs of the kernel, where it does not run as root."""
 
 import grp
-import os
+import stat
+from pathlib import Path
 from typing import Final
 
 from wharfinger.capabilities import missing
@@ -19,16 +20,19 @@ FIX: Final = "give it by AmbientCapabilities= and CapabilityBoundingSet=, or run
 def findings(host: HostConfig) -> list[Finding]:
     """What this process may not do and has to."""
     found = [Finding(name, f"is missing: {NEEDED[name]}", FIX) for name in missing(*NEEDED)]
-    if host.control_group is not None and not _may_give_to(host.control_group):
-        fix = f"make it a member: usermod --append --groups {host.control_group} USER"
-        why = f"the user that this runs as is not in the group {host.control_group!a}"
-        found.append(Finding("host.control_group", f"{why}, and cannot give it the socket", fix))
+    if host.control_group is not None and not _may_give_to(host.control_group, host.runtime_dir):
+        why = f"this process may not give its socket to the group {host.control_group!a}"
+        fix = f"chgrp {host.control_group} {host.runtime_dir} && chmod 2755 {host.runtime_dir}"
+        found.append(Finding("host.control_group", why, fix))
     return found
 
 
-def _may_give_to(group: str) -> bool:
+def _may_give_to(group: str, folder: Path) -> bool:
+    if not missing("CAP_CHOWN"):
+        return True
     try:
-        wanted = grp.getgrnam(group).gr_gid
-    except KeyError:
+        # What is made in such a folder has its group (inode(7), S_ISGID).
+        wanted, found = grp.getgrnam(group).gr_gid, folder.stat()
+    except (KeyError, OSError):
         return False
-    return not missing("CAP_CHOWN") or wanted in {os.getegid(), *os.getgroups()}
+    return found.st_gid == wanted and bool(found.st_mode & stat.S_ISGID)

@@ -217,8 +217,6 @@ def _why_no_folder(error: OSError) -> str:
             return "its /dev/shm is reached through a symbolic link, which is never followed"
         case errno.ENOENT | errno.ENOTDIR:
             return "it has no /dev/shm: do not run it with --ipc=none"
-        case errno.ENOSYS:
-            return "this kernel has no openat2 (Linux 5.6): use the runtime way of assignment"
         case _:
             return f"its /dev/shm cannot be opened: {error.strerror}"
 

@@ -11,18 +11,20 @@ from tests.stack.discovery import DiscoveryStack
 from tests.stack.dockerd import DockerDaemon
 from tests.stack.etcd import Watcher, config_of, etcdctl, eventually
 from tests.stack.registrar import RegistrarStack, _give_back
-from wharfinger.errors import Exit
+from wharfinger.errors import Exit, Rejected
 from wharfinger.etcd import Etcd
+from wharfinger.keys import OrderKey
 from wharfinger.kv import Changed
 from wharfinger.operator.drain import Wish, drain
 from wharfinger.operator.parts.etcd import EtcdServer
 from wharfinger.operator.parts.nginx import NginxServer
 from wharfinger.operator.parts.process import Process, until
+from wharfinger.orders import Order, encode
 
 pytestmark = pytest.mark.real
 
 README = Path(__file__).parents[2] / "README.md"
-HOST, EDGE = "box", "edge-1"
+HOST, EDGE, STORE = "box", "edge-1", "store-1"
 
 
 def commands() -> str:
@@ -34,7 +36,7 @@ def commands() -> str:
 
 async def make_roles(server: EtcdServer, folder: Path) -> None:
     """Runs exactly what stands there."""
-    for user in (HOST, EDGE):
+    for user in (HOST, EDGE, STORE):
         (folder / f"{user}.password").write_text(f"secret-of-{user}\n")
     shell = Process(
         ["sh", "-eu", "-c", commands()],
@@ -180,3 +182,27 @@ async def test_a_service_that_is_not_granted_does_not_block_the_others(
     await registrar.until_status(lambda status: not status["denied"], "it is granted")
     assert len((await root.list("/secret_prod/")).items) == 1
     await eventually(lambda: "service allowed" in registrar.process.log.read_text())
+
+
+async def test_a_store_reads_all_gives_orders_and_writes_nothing_else(
+    registrar: RegistrarStack, tmp_path: Path
+) -> None:
+    await registrar.run_shop("--label=wharfinger.drain=0")
+    (key,) = await registrar.until_keys(1)
+    password = tmp_path / f"{STORE}.password"
+    config = config_of(registrar.etcd_server, username=STORE, password_file=password)
+    async with Etcd(config) as store:
+        assert key in (await store.list("/")).items
+        order = OrderKey(HOST, "abcdefgh").key
+        await store.put(order, encode(Order(verb="drain", target=key)))
+
+        async def done() -> bool:
+            kv = await store.get(order)
+            return kv is not None and b'"state":"done"' in kv.value
+
+        with registrar.explained():
+            await until(done, timeout_seconds=30, what="the order is done")
+        assert not await registrar.keys()
+        for other in (key, f"/wharfinger/hosts/{HOST}/registrar"):
+            with pytest.raises(Rejected):
+                await store.put(other, b"x")

@@ -2,11 +2,20 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.stack.etcd import Watcher, config_of, etcdctl, eventually, tls_server
+from tests.stack.etcd import (
+    ALONE,
+    Watcher,
+    add_users,
+    config_of,
+    etcdctl,
+    eventually,
+    tls_server,
+)
 from tests.stack.tls import Authority
 from wharfinger.errors import Rejected, Unavailable
 from wharfinger.etcd import Etcd
@@ -102,6 +111,51 @@ async def test_client_certificates(tmp_path: Path, authority: Authority) -> None
             server, ca_file=ca_file, cert_file=theirs.cert_file, key_file=theirs.key_file
         )
         assert "etcd.cert_file" in await why(stranger)
+
+
+async def test_a_certificate_that_has_ended_is_named_and_a_new_pair_taken_up(
+    tmp_path: Path, authority: Authority
+) -> None:
+    pair = authority.issue("server", "127.0.0.1")
+    cert, key = tmp_path / "cert", tmp_path / "key"
+
+    def put(ends: datetime | None = None) -> None:
+        ours = authority.issue("box", ends=ends)
+        cert.write_bytes(ours.cert_file.read_bytes())
+        key.write_bytes(ours.key_file.read_bytes())
+
+    put(datetime.now(UTC) - timedelta(hours=2))
+    mutual = ("--client-cert-auth", f"--trusted-ca-file={authority.ca_file}")
+    async with tls_server(tmp_path, pair, *mutual) as server:
+        config = config_of(server, ca_file=authority.ca_file, cert_file=cert, key_file=key)
+        etcd = Etcd(config)
+        with pytest.raises(Unavailable, match=rf"etcd.cert_file {cert} ended at .*: put a new"):
+            await etcd.open()
+        put()
+        async with etcd, Watcher(etcd) as watcher:
+            await etcd.put("/a", b"")
+            # A connection that stands outlives the certificate it was made with.
+            put(datetime.now(UTC) - timedelta(hours=2))
+            await etcd.put("/b", b"")
+            await server.process.kill()
+            await server.start()
+            await eventually(lambda: any("ended at" in each for each in watcher.troubles))
+            put()
+            await eventually(lambda: watcher.healthy)
+            await etcd.put("/c", b"")
+
+
+async def test_a_user_without_a_password_is_told_so(tmp_path: Path) -> None:
+    server = EtcdServer(tmp_path, arguments=ALONE)
+    await server.start()
+    try:
+        await add_users(server, tmp_path)
+        await etcdctl(server, tmp_path, "--user=root:root", "user", "add", "box", "--no-password")
+        config = config_of(server, username="box", password_file=password(tmp_path, "secret"))
+        with pytest.raises(Unavailable, match=r"has no password: unset etcd.username"):
+            await Etcd(config).open()
+    finally:
+        await server.stop()
 
 
 async def test_permission_denied_names_key_and_user(

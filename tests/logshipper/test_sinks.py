@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -401,6 +402,45 @@ async def test_both_sides_show_certificates(tmp_path: Path) -> None:
                 await sending.sink.send(sending.documents("two"))
             await sending.delivery.close()
         assert server.messages == ["one"]
+
+
+async def test_certificates_that_were_renewed_are_taken_up_after_a_refusal(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    theirs = authority.issue("server", "127.0.0.1")
+    server = StrictJsonline()
+    server.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority.ca_file)
+    server.tls.load_cert_chain(theirs.cert_file, theirs.key_file)
+    server.tls.verify_mode = ssl.CERT_REQUIRED
+    cert, key, ca = (tmp_path / name for name in ("cert", "key", "ca.pem"))
+
+    def put(ends: datetime | None = None) -> None:
+        pair = authority.issue("shipper", ends=ends)
+        for path, content in ((cert, pair.cert_file), (key, pair.key_file)):
+            path.write_bytes(content.read_bytes())
+
+    put(datetime.now(UTC) - timedelta(hours=2))
+    ca.write_bytes(Authority(tmp_path / "other", "other").ca_file.read_bytes())
+    async with server:
+        url = f"{server.url}/insert/jsonline"
+        config = JsonlineConfig(url=url, ca_file=ca, cert_file=cert, key_file=key)
+        sending = Sending(config, tmp_path)
+        documents = sending.documents("one")
+        with pytest.raises(Unavailable, match="not to be trusted"):
+            await sending.sink.send(documents)
+        ca.write_bytes(authority.ca_file.read_bytes())
+        with pytest.raises(Unavailable):
+            await sending.sink.send(documents)  # what was read before the last refusal
+        with pytest.raises(Unavailable, match=r"cert_file .* ended at .*: put a new pair"):
+            await sending.sink.send(documents)
+        put()
+        with pytest.raises(Unavailable):
+            await sending.sink.send(documents)
+        assert (await sending.sink.send(documents)).accepted == 1
+        key.write_text("torn")
+        await server.__aexit__()
+        with pytest.raises(Unavailable, match="cannot be read again"):
+            await sending.sink.send(documents)
+        await sending.delivery.close()
 
 
 async def test_a_reload_reads_secrets_again_and_keeps_the_old_if_there_is_none(

@@ -169,7 +169,7 @@ class Fleet:
                 not query.getall(name, []) or event[name] in query.getall(name)
                 for name in ("host", "daemon", "level")
             )
-            and ("before" not in query or event["time"] < query["before"])
+            and ("before" not in query or event["id"] < query["before"])
         ]
         limit = int(query.get("limit", "100"))
         return web.json_response({"events": found[:limit], "more": len(found) > limit})

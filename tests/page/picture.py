@@ -1,4 +1,4 @@
-"""Takes the README's picture of the log page: python -m tests.page.picture FILE.png."""
+"""Takes the README's pictures: python -m tests.page.picture LOGS.png FLEET.png."""
 
 import asyncio
 import random
@@ -10,10 +10,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright
 
 from tests.page.browsing import Store, moment
 from tests.page.conftest import CHROMIUM
+from tests.page.fleet import Fleet, FleetVisit
+from tests.page.fleets import troubled
 
 HOURS = 6
 LINES = 6_000
@@ -71,6 +73,15 @@ async def picture(page: Page, url: str, path: Path) -> None:
     await page.screenshot(path=path)
 
 
+async def fleet_picture(browser: Browser, path: Path) -> None:
+    page = await browser.new_page(viewport={"width": 1200, "height": 700})
+    async with Fleet().running() as fleet:
+        fleet.state = troubled()
+        await FleetVisit(page, fleet.url).open("/fleet")
+        await page.screenshot(path=path)
+        await page.close()
+
+
 async def main() -> None:
     with tempfile.TemporaryDirectory(prefix="page-") as folder:
         store = Store(Path(folder))
@@ -82,6 +93,7 @@ async def main() -> None:
             )
             page = await browser.new_page(viewport={"width": 1200, "height": 700})
             await picture(page, store.url, Path(sys.argv[1]))
+            await fleet_picture(browser, Path(sys.argv[2]))
             await browser.close()
         await store.process.kill()
 

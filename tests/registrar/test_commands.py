@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from registrar.drains.commands import Commands
+from registrar.drains.requests import Requests
 from registrar.model import Out
 
 A = "a" * 64
@@ -23,7 +24,8 @@ async def undrained(why: str) -> list[dict[str, Any]]:
     absences: Any = SimpleNamespace(undrain_host=undrain_host, out=dict)
     registry: Any = SimpleNamespace(instances=(), by_container={})
     departures: Any = None
-    asked = Commands("box", absences, departures, registry, lambda: {A: (Out(why),)})
+    requests = Requests("box", absences, departures, registry, lambda: {A: (Out(why),)})
+    asked = Commands(requests, absences)
     application = web.Application()
     application.add_routes(asked.routes())
     async with TestClient(TestServer(application)) as client:

@@ -35,11 +35,11 @@ def debian_root(packages: Sequence[str] = ()) -> Path:
         raise DebianError("root is needed to make a Debian root folder")
     if shutil.which("debootstrap", path=PATH) is None:
         raise DebianError("debootstrap is missing: .ci/setup installs it")
-    minimal = _kept("minimal", _bootstrap)
+    minimal = kept("minimal", _bootstrap)
     if not packages:
         return minimal
     words = sorted(set(packages))
-    return _kept(" ".join(words), lambda place: _with_packages(minimal, words, place))
+    return kept(" ".join(words), lambda place: _with_packages(minimal, words, place))
 
 
 def copied(root: Path, place: Path) -> Path:
@@ -72,8 +72,13 @@ def run_inside(
     )
 
 
-def _kept(what: str, make: Callable[[Path], None]) -> Path:
-    """What is kept under this description, made by the first of all processes that ask."""
+def kept(what: str, make: Callable[[Path], None]) -> Path:
+    """A folder that is kept under this description, made by the first of all processes that ask.
+
+    Args:
+        what: all that decides what is in it.
+        make: makes it at the path that it is given.
+    """
     digest = hashlib.sha256(f"{RECIPE} {SUITE} {what}".encode()).hexdigest()[:16]
     place = KEPT / digest
     if place.is_dir():

@@ -16,7 +16,12 @@ from wharfinger.operator.parts.process import Process, free_port, until
 
 
 class StoreProcess:
-    """A log store as a process, on a port and a folder of its own."""
+    """A log store as a process, on a port and a folder of its own.
+
+    Args:
+        folder: of its data and its log.
+        settings: of `[logstore]`, by name; of other sections with these in front.
+    """
 
     def __init__(self, folder: Path, **settings: object) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -27,7 +32,8 @@ class StoreProcess:
             "min_free_bytes": 0,
             **settings,
         }
-        arguments = [part for k, v in given.items() for part in ("--set", f"logstore.{k}={v}")]
+        full = {name if "." in name else f"logstore.{name}": v for name, v in given.items()}
+        arguments = [part for name, v in full.items() for part in ("--set", f"{name}={v}")]
         self.process = Process(
             [sys.executable, "-m", "logshipper.store", "run", *arguments],
             log=folder / "logstore.log",

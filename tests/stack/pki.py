@@ -1,18 +1,21 @@
 """A site whose certificates, tokens and users are made by `wharfinger pki` alone."""
 
 import asyncio
-import os
+import contextlib
+import io
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.stack.etcd import FAST_ELECTION
+from wharfinger.operator.cli import main
 from wharfinger.operator.parts.etcd import EtcdPorts, EtcdServer
-from wharfinger.operator.pki.model import MEMBER
 from wharfinger.sections import EtcdConfig
 
 PROGRAM = Path(sys.executable).parent / "wharfinger"
+PAGE = Path(__file__).parents[2] / "deploy" / "pki.md"
 IP = "127.0.0.1"
 
 
@@ -41,20 +44,19 @@ class Authority:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    async def ask(
-        self, action: str, *words: str, code: int = 0, more: Mapping[str, str] | None = None
-    ) -> str:
-        """Runs `wharfinger pki ACTION`; gives all that it says."""
-        process = await asyncio.create_subprocess_exec(
-            PROGRAM, "pki", action, "--dir", str(self.folder), *words,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, **(more or {})},
-        )  # fmt: skip
-        said = (await process.communicate())[0].decode()
-        assert process.returncode == code, said
-        return said
+    async def ask(self, action: str, *words: str, code: int = 0) -> str:
+        """Does what `wharfinger pki ACTION` does; gives all that it says."""
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            found = await asyncio.to_thread(self._run, action, *words)
+        assert found == code, said.getvalue()
+        return said.getvalue()
+
+    def _run(self, action: str, *words: str) -> object:
+        try:
+            main(["pki", action, "--dir", str(self.folder), *words])
+        except SystemExit as left:
+            return left.code
 
     async def issue(self, name: str, role: str, *words: str) -> Bundle:
         await self.ask("issue", name, "--role", role, *words)
@@ -65,19 +67,9 @@ class Authority:
 
 
 def etcd_flags(bundle: Bundle) -> list[str]:
-    """TLS for clients and members, as the reference page says."""
-    ca, cert, key = (bundle.file(name) for name in ("ca.crt", "host.crt", "host.key"))
-    return [
-        f"--cert-file={cert}",
-        f"--key-file={key}",
-        f"--trusted-ca-file={ca}",
-        "--client-cert-auth",
-        f"--peer-cert-file={cert}",
-        f"--peer-key-file={key}",
-        f"--peer-trusted-ca-file={ca}",
-        "--peer-client-cert-auth",
-        f"--peer-cert-allowed-hostname={MEMBER}",
-    ]
+    """TLS for clients and members, exactly as the page says."""
+    (block,) = re.findall(r"^```text\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    return str(block).replace("$PKI", str(bundle.folder)).split()
 
 
 class SecureCluster:

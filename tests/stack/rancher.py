@@ -1,4 +1,4 @@
-"""A Rancher 1.6 server as far as rancher-compose asks it (API v2-beta), strict, and what it was told.
+"""Rancher 1.6 as far as rancher-compose asks it (API v2-beta), strict, and what it was told.
 
 It refuses what Rancher refuses, and unknown fields as well, which Rancher would drop: what is
 posted here is to be understood whole.
@@ -49,6 +49,7 @@ LAUNCH: Mapping[str, type] = {
     "blkioWeight": NUMBER,
     "secrets": TEXTS,
     "vcpu": NUMBER,
+    "type": TEXT,
 }
 SERVICE: Mapping[str, type] = {
     "name": TEXT,
@@ -187,7 +188,7 @@ class FakeRancher:
         return self._json(self._shown(stack), status=201)
 
     async def _create_service(self, request: web.Request) -> web.Response:
-        body = await request.json()
+        body = filled(await request.json())
         _service(body)
         if body["stackId"] not in self.stacks:
             raise _refusal("InvalidReference", "stackId")
@@ -201,14 +202,14 @@ class FakeRancher:
         return self._json(self._shown(self._held(request)))
 
     async def _update_service(self, request: web.Request) -> web.Response:
-        service, body = self._held(request), await request.json()
+        service, body = self._held(request), filled(await request.json())
         self.posted.append((f"update {service['name']}", body))
         service |= {key: body[key] for key in ("scale", "metadata") if key in body}
         return self._json(self._shown(service))
 
     async def _act(self, request: web.Request) -> web.Response:
         service, action = self._held(request), request.query.get("action", "")
-        body = json.loads(await request.text() or "null")
+        body = filled(json.loads(await request.text() or "null"))
         if action not in ACTIONS[service["state"]]:
             raise _refusal("InvalidState", f"{action} while {service['state']}")
         if action == "upgrade":

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from tests.stack.rancher import Body, FakeRancher
+from tests.stack.rancher import Body, FakeRancher, filled
 
 PROGRAM = os.environ.get("WHARFINGER_RANCHER_COMPOSE", "")
 RECORDS = bool(PROGRAM) and os.environ.get("WHARFINGER_RECORD") == "1"
@@ -84,9 +84,11 @@ class Poster:
             self._ask(f"services/{service['id']}?action=activate", None)
 
     def upgrade(self, *, batch_size: int, interval_millis: int) -> None:
-        """Gives each service its new launch configuration."""
+        """Gives each service whose launch configuration has changed the new one."""
         for service in list(self._rancher.services.values()):
             name = service["name"]
+            if filled(self._launch(name)) == service["launchConfig"]:
+                continue
             strategy = {
                 "batchSize": batch_size,
                 "intervalMillis": interval_millis,
@@ -126,6 +128,7 @@ def _inspected(name: str, service: Body) -> Body:
             "Cmd": command.split() if isinstance(command, str) else command,
             "Env": sorted(f"{key}={value}" for key, value in environment.items()),
             "Labels": service.get("labels", {}),
+            "User": service.get("user", ""),
         },
         "HostConfig": {
             "Binds": service.get("volumes", []),

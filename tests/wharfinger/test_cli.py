@@ -199,7 +199,7 @@ def test_reread_refuses_what_needs_a_restart_and_names_where_it_stands(tmp_path:
     command = fakedaemon.command()
     path = tmp_path / "w.toml"
     path.write_text('[registrar]\nlisten = "127.0.0.1:9"\n')
-    parsed = cli._parser(command).parse_args(["--config", str(path)])
+    parsed = cli.parser_of(command).parse_args(["--config", str(path)])
     running = load(command.model, environment={}).value
     with pytest.raises(ConfigError) as refused:
         cli.reread(command, parsed, running)

@@ -3,11 +3,13 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import grpc
 
+from wharfinger import certificate
 from wharfinger.errors import Unavailable
 from wharfinger.etcd.connection import Connection, channel_to
 from wharfinger.sections import EtcdConfig
@@ -69,6 +71,7 @@ class Dialer:
                     return winner
         finally:
             await _abandon(running)
+        problems += await asyncio.to_thread(_ended, self._config)
         raise Unavailable("; ".join(problems) or "etcd.endpoints is empty")
 
     async def _reach(
@@ -96,6 +99,16 @@ def credentials_of(config: EtcdConfig) -> grpc.ChannelCredentials | None:
         private_key=_read("etcd.key_file", config.key_file),
         certificate_chain=_read("etcd.cert_file", config.cert_file),
     )
+
+
+def _ended(config: EtcdConfig) -> list[str]:
+    """What a server says of a certificate that has ended is no more than that it refuses it."""
+    if config.cert_file is None:
+        return []
+    validity, now = certificate.validity_of(config.cert_file), datetime.now(UTC)
+    if validity is None or validity.standing(now) != "ended":
+        return []
+    return [f"etcd.cert_file {config.cert_file} {validity.remark(now)}: put a new pair there"]
 
 
 def _read(key: str, path: Path | None) -> bytes | None:

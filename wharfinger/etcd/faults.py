@@ -76,7 +76,7 @@ _CONNECTION_WORDS: Final = (
     ("before receiving SETTINGS", "it takes connections but does not answer"),
     (
         "failed to connect.*Socket closed",
-        "it closed the connection: where it wants TLS, set etcd.ca_file",
+        "it closed the connection: it wants TLS (set etcd.ca_file), or refuses etcd.cert_file",
     ),
     ("Socket closed", "it closed the connection"),
     ("RPC already finished", "it closed the connection"),

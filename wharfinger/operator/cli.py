@@ -14,6 +14,7 @@ from wharfinger.operator.demo import play
 from wharfinger.operator.doctor import visit
 from wharfinger.operator.install import command as install
 from wharfinger.operator.logs import command as logs
+from wharfinger.operator.manual import command as manual
 from wharfinger.operator.pki import command as pki
 from wharfinger.operator.verbs import Verbs
 from wharfinger.sample import sample
@@ -21,20 +22,23 @@ from wharfinger.sample import sample
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs one verb and exits with one of the documented codes."""
-    parser = _parser()
+    parser = command_line()
     parsed = parser.parse_args(arguments)
     if parsed.config is not None and not parsed.reads_config:
         parser.error(f"{parsed.verb} reads no configuration: leave out --config")
     finish("wharfinger", lambda: asyncio.run(parsed.run(parsed)), interrupted=parsed.interrupted)
 
 
-def _parser() -> Parser:
+def command_line() -> Parser:
+    """What understands the whole command line."""
     parser = Parser(prog="wharfinger", description="Runs and looks after the Wharfinger daemons.")
     parser.add_argument("--version", action="version", version=f"wharfinger {__version__}")
     verbs = Verbs(parser)
     play.add_to(verbs)
     _add_to(verbs)
-    for module in (status, visit, services, migration, drain, inside, logs, install, pki):
+    for module in (status, visit, services, migration, drain, inside, logs):
+        module.add_to(verbs)
+    for module in (install, pki, manual):
         module.add_to(verbs)
     return parser
 

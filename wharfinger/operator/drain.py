@@ -18,11 +18,12 @@ from rich.text import Text
 
 from wharfinger.cli import Parser
 from wharfinger.control import socket_path
+from wharfinger.drainsteps import described
 from wharfinger.errors import Exit, Rejected, Unavailable, WharfingerError
 from wharfinger.etcd import Etcd
 from wharfinger.keys import HOSTS, INSTANCES, HostKey, InstanceKey
 from wharfinger.kv import KeyValue, ranges_of
-from wharfinger.operator import settings, terminal
+from wharfinger.operator import remote, settings, terminal
 from wharfinger.operator.services import Entry, entries
 from wharfinger.operator.verbs import Verbs, add_shown
 from wharfinger.sections import EtcdConfig, HostConfig
@@ -80,6 +81,11 @@ def _add_flags(parser: Parser) -> None:
         metavar="S",
         help="for the removal and the acknowledgements (60)",
     )
+    parser.add_argument(
+        "--remote",
+        action="store_true",
+        help="on whatever host it is: an order through etcd to the registrar there",
+    )
     parser.add_argument("--no-wait", action="store_true", help="for no acknowledgement")
 
 
@@ -95,6 +101,8 @@ def _seconds(text: str) -> float:
 
 
 async def _drain(parsed: argparse.Namespace) -> Exit:
+    if parsed.remote:
+        return await _order(parsed)
     wish = Wish(
         verb=parsed.verb,
         name=parsed.name,
@@ -103,6 +111,24 @@ async def _drain(parsed: argparse.Namespace) -> Exit:
         as_json=parsed.json,
     )
     return await drain(wish, path=parsed.config)
+
+
+async def _order(parsed: argparse.Namespace) -> Exit:
+    def show(step: str) -> None:
+        if parsed.json:
+            terminal.show_line({"step": step})
+        else:
+            terminal.write(f"{step}\n")
+
+    async with Etcd(settings.etcd(parsed.config)) as etcd:
+        return await remote.give(
+            etcd,
+            parsed.verb,
+            parsed.name,
+            by=_asker(),
+            timeout_seconds=parsed.timeout,
+            show=show,
+        )
 
 
 async def drain(wish: Wish, *, path: Path | None) -> Exit:
@@ -125,7 +151,7 @@ async def drain(wish: Wish, *, path: Path | None) -> Exit:
         what: wish.name,
         "timeout_seconds": wish.timeout_seconds,
         "wait": wish.wait,
-        "by": os.environ.get("SUDO_USER", "")[:64] or _user(),
+        "by": _asker(),
     }
     shown = _Progress(wish)
     with shown:
@@ -257,7 +283,12 @@ def _directions(wish: Wish, hosts: Iterable[str], here: str) -> str:
     where = " or ".join(hosts)
     if where == here:
         return f"{wish.name!a} is on this host: start its registrar"
-    return f"{wish.name!a} is on host {where}: run `wharfinger {wish.verb} {wish.name}` there"
+    command = f"wharfinger {wish.verb} {wish.name}"
+    return f"{wish.name!a} is on host {where}: run `{command}` there, or here with --remote"
+
+
+def _asker() -> str:
+    return os.environ.get("SUDO_USER", "")[:64] or _user()
 
 
 def _user() -> str:
@@ -303,28 +334,3 @@ class _Progress:
         """Says why it is not all well, beside the output."""
         self._stack.close()
         terminal.complain(text)
-
-
-def described(step: Mapping[str, Any]) -> tuple[str, str]:
-    """A step in words: what is done, and what is waited for; either may be empty."""
-    done = waiting = ""
-    match step:
-        case {"step": "removed", "instances": []}:
-            done = "nothing of it is in etcd"
-        case {"step": "removed", "instances": list(keys)}:
-            done = f"removed from etcd: {', '.join(map(str, keys))}"
-        case {"step": "acknowledged", "waiting_for": []}:
-            done = "every discovery serves without it"
-        case {"step": "acknowledged", "waiting_for": list(hosts)}:
-            waiting = f"waiting for discovery on {', '.join(map(str, hosts))}"
-        case {"step": "in flight", "connections": count}:
-            waiting = f"waiting for requests in flight: {count} connections"
-        case {"step": "undrained", "was_drained": was}:
-            done = "no longer drained" if was else "it was not drained"
-        case {"step": "registered", "instances": list(keys)}:
-            done = f"in etcd: {', '.join(map(str, keys)) or 'nothing'}"
-        case {"step": "done"}:
-            absent = step.get("not_registered") or {}
-            rows = (f"not registered: {str(key)[:12]} {why}" for key, why in absent.items())
-            done = "\n".join(["done", *rows])
-    return done, waiting

@@ -15,7 +15,7 @@ from logshipper.store.fleet.ordering import Ordering
 from logshipper.store.fleet.routes import Routes
 from logshipper.store.query.backend import Backend
 from logshipper.store.who import Who
-from wharfinger import __version__, hostrecord
+from wharfinger import __version__, certificatewatch, hostrecord
 from wharfinger.hostrecord import Told
 from wharfinger.scope import Scope
 
@@ -44,6 +44,7 @@ class Fleet:
         # Here and not above: a store without a fleet carries no etcd client.
         following = import_module("logshipper.store.fleet.following")
         self._scope = scope
+        self._config = config
         self._host = config.host.name
         self._check = scope.health.check("fleet", stale_after_seconds=STALE_SECONDS)
         self._live = Live(self._stale)
@@ -56,6 +57,7 @@ class Fleet:
     async def start(self) -> None:
         """Begins to follow; nobody waits for etcd."""
         await self._scope.enter(self._open())
+        certificatewatch.begin(self._scope, self._config.etcd)
         self._scope.spawn("fleet", self._following.run())
         self._scope.spawn("fleet changes", self._live.run())
         self._scope.spawn("fleet itself", self._tell_of_itself())

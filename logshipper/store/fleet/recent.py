@@ -14,6 +14,9 @@ from logshipper.store.query.language import Query
 APP: Final = "wharfinger"
 MAX_LIMIT: Final = 1_000
 _DEFAULT_LIMIT: Final = 100
+_LEVELS: Final = {"warn": "warning"}  # as the daemons call it
+# How the log shipper names a field that would hide one of the document's own.
+_PREFIX: Final = "parsed_"
 _OWN: Final = frozenset({"id", "time", "message", "app", "env", "host", "container", "stream"})
 _TOLD: Final = frozenset({"level", "event"})
 
@@ -48,7 +51,11 @@ def _event(found: Found) -> dict[str, Any]:
         "time": line["time"],
         "host": line.get("host", ""),
         "daemon": line.get("env", ""),
-        "level": line.get("level", ""),
+        "level": _LEVELS.get(line.get("level", ""), line.get("level", "")),
         "event": line.get("event", line["message"]),
-        "fields": {k: v for k, v in line.items() if k not in _OWN | _TOLD},
+        "fields": {
+            name.removeprefix(_PREFIX): value
+            for name, value in line.items()
+            if name not in _OWN | _TOLD
+        },
     }

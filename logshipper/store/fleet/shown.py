@@ -199,7 +199,7 @@ def _daemon(record: Told) -> dict[str, Any]:
         "version": record.version,
         "since": record.since,
         "health": record.health,
-        "troubles": record.troubles or ((record.why,) if record.why else ()),
+        "troubles": record.troubles or ((hostrecord.text(record.why),) if record.why else ()),
     }
     if record.applied_revision is not None:
         told["applied_revision"] = record.applied_revision

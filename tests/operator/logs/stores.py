@@ -17,14 +17,14 @@ from wharfinger import notify
 from wharfinger.config import load
 from wharfinger.errors import Exit
 from wharfinger.lifecycle import Scope
-from wharfinger.operator.cli import _parser
+from wharfinger.operator.cli import command_line
 
 TOKEN = "a-token-that-may-read"
 
 
 async def logs(*arguments: str) -> Exit:
     """`wharfinger logs ...`."""
-    parsed = _parser().parse_args(["logs", *arguments])
+    parsed = command_line().parse_args(["logs", *arguments])
     code: Exit = await parsed.run(parsed)
     return code
 

@@ -28,7 +28,8 @@ from wharfinger.operator.install.root import Root
 
 PROC_SYS: Final = Path("/proc/sys")
 COMMAND_SECONDS: Final = 120.0
-RECORD_MODE: Final = 0o644
+# It holds digests of secrets, and a password may be short.
+RECORD_MODE: Final = 0o600
 AGAIN: Final = "what was done until then stays: run it again when that is mended"
 
 
@@ -47,9 +48,10 @@ def read_record(root: Root) -> Record | None:
 
     Raises:
         Rejected: the note is damaged.
-        OSError: it cannot be read.
+        Unavailable: it cannot be read.
     """
-    present = root.present(RECORD)
+    with _said(RECORD):
+        present = root.present(RECORD)
     if present is None:
         return None
     try:

@@ -12,6 +12,7 @@ OLDEST_PYTHON: Final = (3, 11)
 HIDDEN: Final = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - refused here
 MIN_FREE_BYTES: Final = 200 * 2**20
 STORE_FREE_BYTES: Final = 2 * 2**30
+PACKAGED_PROGRAMS: Final = "/usr/bin"
 OLDEST_SYSTEMD: Final = 247
 NOT_ROOT: Final = Finding("user", "is not root", "run it as root, or with sudo")
 
@@ -49,7 +50,9 @@ class Surroundings:
         clock: what is wrong with it.
         address: that others would reach this host at; None where none is found.
         ephemeral: first and last port of outgoing connections.
+        reserving: what each file below sysctl.d sets the list of reserved ports to.
         free_bytes: on the disk of the state.
+        package: the units are there by a package, and call /usr/bin.
     """
 
     root: bool = True
@@ -67,6 +70,7 @@ class Surroundings:
     ephemeral: tuple[int, int] | None = None
     reserving: Mapping[str, str] = field(default_factory=dict)
     free_bytes: int = 2**40
+    package: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,12 @@ def refusals(asked: Asked, around: Surroundings) -> Iterator[Finding]:
                 f"lies below {hidden}, which systemd hides from the daemons",
                 "make the environment elsewhere: python3 -m venv /opt/wharfinger",
             )
+    if around.package and asked.programs != PACKAGED_PROGRAMS:
+        yield Finding(
+            asked.programs,
+            f"is not where the package's units find their programs, {PACKAGED_PROGRAMS}",
+            f"call {PACKAGED_PROGRAMS}/wharfinger, or remove the package first",
+        )
     if around.missing:
         yield Finding(
             asked.programs,

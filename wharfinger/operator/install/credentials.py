@@ -13,8 +13,11 @@ from wharfinger.operator.install.model import GROUP, PKI, SECRETS, File, Kind
 from wharfinger.sections import EtcdConfig
 
 CERTIFICATES: Final = ("ca.crt", "host.crt", "host.key")
-TOKENS: Final = ("ingest.token", "read.token", "admin.token")
-KNOWN: Final = (*CERTIFICATES, "etcd.password", *TOKENS)
+KINDS: Final = ("ingest", "read", "admin")
+# What somebody shows to the log store, and the lists of what it knows.
+TOKENS: Final = tuple(f"{kind}.token" for kind in KINDS)
+LISTS: Final = tuple(f"{kind}.tokens" for kind in KINDS)
+KNOWN: Final = (*CERTIFICATES, "etcd.password", *TOKENS, *LISTS)
 MAX_BYTES: Final = 2**20
 TOKEN_BYTES: Final = 32
 PRIVATE_MODE: Final = 0o640
@@ -26,6 +29,9 @@ WHAT: Final = {
     "ingest.token": "may write to the log store",
     "read.token": "may read in the log store",
     "admin.token": "may give orders through the log store",
+    "ingest.tokens": "who may write to the log store",
+    "read.tokens": "who may read in it",
+    "admin.tokens": "who may give orders through it",
 }
 
 

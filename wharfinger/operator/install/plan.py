@@ -92,8 +92,7 @@ def _placed(
 ) -> Step | None:
     """What is to be done for one file."""
     if present is None:
-        why = "is not there" if kept is None else "is gone"
-        return Write(file, None, f"{file.why}; it {why}")
+        return Write(file, None, file.why if kept is None else f"{file.why}; it is gone")
     if present.data is None:
         remarks.append(_no_file(file, present))
         return None
@@ -181,7 +180,7 @@ def _ordered(wish: Wish, found: Found, writing: list[Step], written: set[str]) -
         any(path.startswith(FOLDERS_FOLDER) for path in written)
         or not set(wish.folders) <= found.folders
     ):
-        command = ("systemd-tmpfiles", "--create", SYSUSERS)
+        command = ("systemd-tmpfiles", "--create", *_tmpfiles(wish))
         yield Run(command, "makes the folders of the daemons", offline=True)
     yield from _reserving(wish, found)
     units = [unit(each) for each in daemons(wish.roles)]
@@ -195,6 +194,12 @@ def _ordered(wish: Wish, found: Found, writing: list[Step], written: set[str]) -
     ]
     if off:
         yield Run(("systemctl", "enable", *off), "starts them at each boot", offline=True)
+
+
+def _tmpfiles(wish: Wish) -> list[str]:
+    """Ours by their names, which systemd finds in whichever folder they are."""
+    local = [file.path for file in wish.files if file.path.startswith(FOLDERS_FOLDER)]
+    return list(dict.fromkeys([SYSUSERS, *(each.rpartition("/")[2] for each in local)]))
 
 
 def _reserving(wish: Wish, found: Found) -> Iterator[Kernel]:

@@ -1,5 +1,6 @@
 """The list of ports that the kernel gives to no outgoing connection, and the file that sets it."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -9,6 +10,7 @@ from wharfinger.operator.install.model import File
 KEY: Final = "net.ipv4.ip_local_reserved_ports"
 FOLDER: Final = "/etc/sysctl.d"
 PATH: Final = f"{FOLDER}/60-wharfinger.conf"
+_RANGE: Final = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 HEAD: Final = """\
 # Ports that the registrar gives to containers: no outgoing connection shall take one of them.
 # What other files here reserve is in the list as well, because the last file counts alone.
@@ -77,7 +79,7 @@ def setting(text: str) -> str | None:
 
 def _ranges(text: str) -> Iterator[tuple[int, int]]:
     for part in filter(None, (each.strip() for each in text.split(","))):
-        first, dash, last = part.partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
+        found = _RANGE.fullmatch(part)
+        if found is None:
             raise Rejected(f"{part[:40]!r} is neither a port nor a range of ports")
-        yield int(first), int(last if dash else first)
+        yield int(found[1]), int(found[2] or found[1])

@@ -170,10 +170,15 @@ class Root:
 
     def text(self, path: str) -> str | None:
         """A text, links within the root followed; None where there is none."""
+        data = self.content(path)
+        return None if data is None else data.decode(errors="replace")
+
+    def content(self, path: str) -> bytes | None:
+        """What a file holds, links within the root followed; None where there is none."""
         with suppress(OSError):
             descriptor = openat2(self._descriptor, path, os.O_RDONLY, resolve=RESOLVE_IN_ROOT)
             with os.fdopen(descriptor, "rb") as file:
-                return file.read(MAX_BYTES).decode(errors="replace")
+                return file.read(MAX_BYTES)
         return None
 
     def has(self, path: str) -> bool:

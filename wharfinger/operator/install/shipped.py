@@ -10,12 +10,15 @@ from typing import Final
 from wharfinger.errors import Unavailable
 from wharfinger.operator.install.model import ROLES, TARGET, File, unit
 from wharfinger.operator.install.root import Root
+from wharfinger.operator.manual import pages
 
 PACKAGED: Final = "/usr/lib/wharfinger"
 PROGRAMS: Final = "/usr/bin"
 SYSUSERS: Final = "sysusers.conf"
 TMPFILES: Final = "tmpfiles.conf"
 UNIT: Final = re.compile(r"wharfinger[a-z-]*\.(service|target|socket|slice|timer|path)")
+SHARE: Final = "/usr/share"
+LOCAL_SHARE: Final = "/usr/local/share"
 # Behind what systemd takes before a path (systemd.service(5), special executable prefixes).
 CALL: Final = re.compile(
     r"^(Exec\w+=[-@:+!|]*)/usr/bin/((?:registrar|discovery|logshipper|logstore|wharfinger)\b)",
@@ -61,7 +64,15 @@ def wanted(roles: frozenset[str], folder: str, root: Root) -> list[File]:
         File(f"{FOLDERS[0]}/wharfinger.conf", text(TMPFILES).encode(), "the daemons' folders"),
         *_units(roles, folder),
     ]
-    return [file for file in found if not _has_package(file.path, root)]
+    return [file for file in found if not _has_package(file.path, root)] + [*_shared(root)]
+
+
+def _shared(root: Root) -> Iterator[File]:
+    """The manual and what completes commands, where no package has them."""
+    for name, told in pages.shared().items():
+        if not any(root.has(f"{SHARE}/{name}{packed}") for packed in ("", ".gz")):
+            why = "the manual" if name.startswith("man/") else "completes commands in a shell"
+            yield File(f"{LOCAL_SHARE}/{name}", told.encode(), why)
 
 
 def _units(roles: frozenset[str], folder: str) -> Iterator[File]:

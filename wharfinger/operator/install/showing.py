@@ -51,6 +51,10 @@ def _difference(step: Write) -> Iterator[str]:
     if step.file.kind in SECRET:
         yield f"  (a secret of {len(step.file.data)} bytes)"
         return
+    if step.file.kind == "config" and step.before is None:
+        yield "  (every default as a comment, and what is set:)"
+        yield from _set(step.file.data.decode(errors="replace"))
+        return
     before = (step.before or b"").decode(errors="replace").splitlines()
     after = step.file.data.decode(errors="replace").splitlines()
     shown = list(difflib.unified_diff(before, after, step.file.path, "new", lineterm="", n=1))
@@ -59,6 +63,19 @@ def _difference(step: Write) -> Iterator[str]:
         shown = [*shown[:SHOWN_LINES], f"... and {rest} lines more: --json shows all"]
     for line in shown:
         yield f"  {harmless(line, colours=False)}"
+
+
+def _set(text: str) -> Iterator[str]:
+    """The lines of a configuration that say something."""
+    header = ""
+    for line in text.splitlines():
+        if line.startswith("["):
+            header = line
+        elif line and not line.startswith("#"):
+            if header:
+                yield f"  +{header}"
+            yield f"  +{harmless(line, colours=False)}"
+            header = ""
 
 
 def page(plan: Plan, root: Root, warnings: Sequence[Finding]) -> Mapping[str, Any]:

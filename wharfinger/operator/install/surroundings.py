@@ -30,6 +30,7 @@ SYSTEMD: Final = Path("/run/systemd/system")
 ANYWHERE: Final = ("192.0.2.1", 9)
 COMMAND_SECONDS: Final = 10.0
 ETCD_SECONDS: Final = 5.0
+PACKAGED_TARGET: Final = "/usr/lib/systemd/system/wharfinger.target"
 NGINX_PATH: Final = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 SYSCTL_FOLDERS: Final = (
     "/usr/lib/sysctl.d",
@@ -61,6 +62,7 @@ async def look(
         missing=tuple(missing),
         reserving=reserving(root),
         free_bytes=_free(root),
+        package=root.has(PACKAGED_TARGET),
     )
     if not root.live:
         return common

@@ -3,6 +3,7 @@
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -13,8 +14,9 @@ from wharfinger import __version__, sources
 from wharfinger.address import loopback, parse_address
 from wharfinger.config import Loaded, Section, load, walk
 from wharfinger.errors import ConfigError, Finding, Rejected
-from wharfinger.operator.install import credentials, shipped
+from wharfinger.operator.install import credentials, elsewhere, shipped
 from wharfinger.operator.install.checks import Asked
+from wharfinger.operator.install.elsewhere import Places
 from wharfinger.operator.install.merging import merged
 from wharfinger.operator.install.model import CONFIG, File, Record, Wish, daemons
 from wharfinger.operator.install.root import Root
@@ -65,8 +67,8 @@ def wish(answers: Answers, root: Root, record: Record | None) -> tuple[Wish, Ask
     flags, secrets = _flags(answers, roles, root)
     loaded = _loaded(root, answers.environment, flags)
     settings = dict(_settings(loaded))
-    if answers.store or _ships_with_token(roles, secrets):
-        settings |= _sink(loaded, answers.store, secrets)
+    if "host" in roles:
+        settings |= _sink(loaded, answers.store, secrets, own_store="store" in roles)
     config = _checked(root, settings)
     programs = answers.programs or shipped.programs()
     port_range = str(config.registrar.port_range) if "host" in roles else ""
@@ -74,7 +76,11 @@ def wish(answers: Answers, root: Root, record: Record | None) -> tuple[Wish, Ask
         roles=roles,
         version=__version__,
         programs=programs,
-        files=(*shipped.wanted(roles, programs, root), *secrets.values()),
+        files=(
+            *shipped.wanted(roles, programs, root),
+            *elsewhere.files(roles, _places(config)),
+            *secrets.values(),
+        ),
         settings=settings,
         sample=sample(),
         port_range=port_range,
@@ -106,19 +112,28 @@ def _flags(
     if "edge" in roles and answers.nginx and _held(raw, "discovery", "nginx") is None:
         flags["discovery.nginx.dest"] = NGINX_FILE
     if "store" in roles:
-        for name in ("ingest.token", "read.token"):
-            key = f"{name.replace('.', '_')}_file"
-            # One that is named and gone is made again: a store without it would not start.
-            unset = _held(raw, "logstore", key) in (None, credentials.place(name))
-            if name in given or (_is_open(raw) and unset):
-                flags[f"logstore.{key}"] = credentials.place(name)
-                secrets.setdefault(name, credentials.file(name, credentials.token(), "token"))
-        if "host.crt" in given and _is_open(raw):
-            flags["logstore.cert_file"] = credentials.place("host.crt")
-            flags["logstore.key_file"] = credentials.place("host.key")
-    elif "read.token" in given:
-        flags["logstore.read_token_file"] = credentials.place("read.token")
+        flags |= _store(raw, given, secrets)
     return {**flags, **answers.settings}, secrets
+
+
+def _store(raw: object, given: Mapping[str, bytes], secrets: dict[str, File]) -> dict[str, str]:
+    """The settings of a store, whose missing tokens are added to the secrets."""
+    flags = {}
+    for kind in credentials.KINDS:
+        key = f"{kind}_token_file"
+        if f"{kind}.tokens" in given:
+            flags[f"logstore.{key}"] = credentials.place(f"{kind}.tokens")
+            continue
+        name = f"{kind}.token"
+        # One that is named and gone is made again: a store without it would not start.
+        unset = _held(raw, "logstore", key) in (None, credentials.place(name))
+        if kind != "admin" and unset and _is_open(raw):
+            flags[f"logstore.{key}"] = credentials.place(name)
+            secrets.setdefault(name, credentials.file(name, credentials.token(), "token"))
+    if "host.crt" in given and _is_open(raw):
+        flags["logstore.cert_file"] = credentials.place("host.crt")
+        flags["logstore.key_file"] = credentials.place("host.key")
+    return flags
 
 
 def _is_open(raw: object) -> bool:
@@ -132,8 +147,8 @@ def _is_open(raw: object) -> bool:
 
 def _raw(root: Root, answers: Answers) -> object:
     """All that was said, before its types are looked at."""
-    path = _config_path(root)
-    tree = sources.from_file(path, []) if path else sources.Table()
+    with _staged(root.content(CONFIG) or b"") as path:
+        tree = sources.from_file(path, [])
     sources.merge(tree, sources.from_environment(answers.environment, []))
     sources.merge(tree, sources.from_flags(answers.settings))
     return sources.plain(tree)
@@ -145,8 +160,20 @@ def _held(raw: object, *steps: str) -> object:
     return raw
 
 
-def _config_path(root: Root) -> Path | None:
-    return root.path / CONFIG[1:] if root.has(CONFIG) else None
+@contextmanager
+def _staged(data: bytes) -> Iterator[Path]:
+    """A configuration as a file of its own: a path into a root folder could lead out of it.
+
+    Raises:
+        ConfigError: as whoever reads it says, of the file at its place.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        staged = Path(folder) / "wharfinger.toml"
+        staged.write_bytes(data)
+        try:
+            yield staged
+        except ConfigError as error:
+            raise ConfigError(_renamed(each, str(staged)) for each in error.findings) from error
 
 
 def _model() -> type[Section]:
@@ -156,14 +183,9 @@ def _model() -> type[Section]:
 
 
 def _loaded(root: Root, environment: Mapping[str, str], flags: Mapping[str, str]) -> Loaded[Any]:
-    path = _config_path(root)
     named = {name: text for name, text in environment.items() if "__" in name}
-    if path is not None:
+    with _staged(root.content(CONFIG) or b"") as path:
         return load(_model(), path=path, environment=named, flags=flags)
-    with tempfile.TemporaryDirectory() as folder:
-        empty = Path(folder) / "wharfinger.toml"
-        empty.touch()
-        return load(_model(), path=empty, environment=named, flags=flags)
 
 
 def _settings(loaded: Loaded[Any]) -> Iterator[tuple[Place, object]]:
@@ -186,14 +208,16 @@ def _plain(value: object) -> object:
     return msgspec.to_builtins(value, enc_hook=str)
 
 
-def _ships_with_token(roles: frozenset[str], secrets: Mapping[str, File]) -> bool:
-    return "host" in roles and "ingest.token" in secrets
-
-
 def _sink(
-    loaded: Loaded[Any], store: str | None, secrets: Mapping[str, File]
+    loaded: Loaded[Any], store: str | None, secrets: Mapping[str, File], *, own_store: bool
 ) -> dict[Place, object]:
     """The settings of the sink that goes to the log store.
+
+    Args:
+        loaded: the configuration.
+        store: its address, where it was said.
+        secrets: what is put in place for it.
+        own_store: it is on this host.
 
     Raises:
         Rejected: which of several sinks it is cannot be told.
@@ -209,14 +233,24 @@ def _sink(
             "token_file to the right one yourself, and leave out --store"
         )
     at = (*SINKS, ours[0])
-    told: dict[Place, object] = {(*at, TAG): "bulk"} if is_default else {}
-    if store or is_default:
-        told[*at, "url"] = store or str(sinks[ours[0]].url)
+    here = sinks[ours[0]]
+    told: dict[Place, object] = {}
+    url = store or (_own_store(loaded.value.logstore) if own_store and is_default else here.url)
+    if url != here.url:
+        told[*at, "url"] = url
     if "ingest.token" in secrets:
         told[*at, "token_file"] = credentials.place("ingest.token")
-    if "ca.crt" in secrets and str(told.get((*at, "url"), "")).startswith("https:"):
+    if "ca.crt" in secrets and url.startswith("https:"):
         told[*at, "ca_file"] = credentials.place("ca.crt")
-    return told
+    return {(*at, TAG): "bulk", (*at, "url"): url, **told} if told and is_default else told
+
+
+def _own_store(config: Any) -> str:
+    """Where the store of this host is asked by who is on it as well."""
+    host, port = parse_address(config.listen)
+    scheme = "https" if config.cert_file else "http"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - it listens there
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _checked(root: Root, settings: Mapping[Place, object]) -> Any:
@@ -226,24 +260,25 @@ def _checked(root: Root, settings: Mapping[Place, object]) -> Any:
         ConfigError: with every finding.
         Rejected: it cannot be changed in place.
     """
-    path = _config_path(root)
-    before = path.read_text(encoding="utf-8") if path else sample()
+    before = root.content(CONFIG)
     try:
-        text = merged(before, settings)
+        text = merged(sample() if before is None else before.decode(), settings)
     except Rejected as error:
         raise Rejected(f"{CONFIG}: {error}; nothing was changed") from error
-    with tempfile.TemporaryDirectory() as folder:
-        staged = Path(folder) / "wharfinger.toml"
-        staged.write_text(text, encoding="utf-8")
-        try:
-            return load(_model(), path=staged, environment={}).value
-        except ConfigError as error:
-            raise ConfigError(_renamed(each, str(staged)) for each in error.findings) from error
+    with _staged(text.encode()) as path:
+        return load(_model(), path=path, environment={}).value
 
 
 def _renamed(finding: Finding, staged: str) -> Finding:
     where, source = (text.replace(staged, CONFIG) for text in (finding.where, finding.source))
     return replace(finding, where=where, source=source)
+
+
+def _places(config: Any) -> Places:
+    state, store = str(config.host.state_dir), config.logstore.data_dir
+    beside = store is not None and not Path(store).is_relative_to(state)
+    written = {"logstore": (str(store),)} if beside else {}
+    return Places(state, str(config.host.runtime_dir), written)
 
 
 def _asked(wanted: Wish, config: Any) -> Asked:

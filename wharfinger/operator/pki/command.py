@@ -24,7 +24,7 @@ _UNITS: Final = {
     "d": timedelta(days=1),
     "y": timedelta(days=365),
 }
-_LIFETIME: Final = re.compile(r"([1-9][0-9]{0,6})([smhdy])", re.ASCII)
+_LIFETIME: Final = re.compile(r"([1-9][0-9]{0,5})([smhdy])", re.ASCII)
 
 _Run = Callable[[argparse.Namespace], Coroutine[Any, Any, Exit]]
 

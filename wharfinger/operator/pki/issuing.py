@@ -150,15 +150,7 @@ class Office:
     ) -> None:
         whole = {**files, CA: self.folder.ca}
         if "store" in wish.roles:
-            lists = self.folder.token_lists()
-            whole |= {tokens.KINDS[kind]: text.encode() for kind, text in lists.items()}
-            for kind in ("ingest", "read"):
-                if kind not in lists:
-                    role = "host" if kind == "ingest" else "admin"
-                    self.told.append(
-                        f"{wish.name}: nobody has an {kind} token yet, and the store wants one:"
-                        f" issue for a {role}, then for {wish.name} again"
-                    )
+            whole |= tokens.known(self.folder.token_lists(), {**held, **files})
         if "etcd" in wish.roles and (crl := self.folder.crl):
             whole[CRL] = crl
         changed = {name: content for name, content in whole.items() if held.get(name) != content}

@@ -4,12 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from wharfinger.keys import DEPLOY, HOSTS, INSTANCES
+from wharfinger.keys import DEPLOY, HOSTS, INSTANCES, ORDERS
 from wharfinger.kv import KeyRange, Permission, ranges_of
 from wharfinger.operator.pki.model import EVERY, ROOT, USERS, Issued
 
 OWN: Final = "/wharfinger/"
-ORDERS: Final = "/wharfinger/orders/"
 # As they are called where they are made by hand (README, Security).
 _PREFIXES: Final = {"host": "registrar", "edge": "discovery", "store": "store"}
 
@@ -82,12 +81,10 @@ def _discovery(one: Issued) -> list[Permission]:
     return [Permission("readwrite", own), *(Permission("read", each) for each in read)]
 
 
-def _store(one: Issued) -> list[Permission]:
-    return [
-        Permission("readwrite", KeyRange.of_prefix(f"{HOSTS}{one.wish.name}/")),
-        Permission("readwrite", KeyRange.of_prefix(ORDERS)),
-        Permission("read", KeyRange.of_prefix(OWN)),
-    ]
+def _store(_one: Issued) -> list[Permission]:
+    # The fleet is shown from one watch of everything: what is no instance is shown as such.
+    everything = Permission("read", KeyRange.of_prefix("/"))
+    return [everything, Permission("readwrite", KeyRange.of_prefix(ORDERS))]
 
 
 def _prefix_of(service: str) -> str:

@@ -6,16 +6,17 @@ from typing import Final
 
 from wharfinger.operator.pki.model import Wish
 
-# What the store's lists are called, by what a token is called.
+# What the lists of digests are called, by what a token is good for.
 KINDS: Final = {"ingest": "ingest.tokens", "read": "read.tokens", "admin": "admin.tokens"}
 _TENANT: Final = "default"
+# The store has some of its own: it ships what its daemons say, and is asked on its own host.
+_OF_ROLES: Final = {"host": ("ingest",), "store": ("ingest", "read"), "admin": ("read", "admin")}
 
 
 def wanted(wish: Wish) -> tuple[str, ...]:
     """The kinds of token that somebody of these roles shows to the store."""
-    roles = set(wish.roles)
-    found = ["ingest"] if "host" in roles else []
-    return (*found, "read", "admin") if "admin" in roles else tuple(found)
+    found = {kind for role in wish.roles for kind in _OF_ROLES.get(role, ())}
+    return tuple(kind for kind in KINDS if kind in found)
 
 
 def file_of(kind: str) -> str:
@@ -39,6 +40,26 @@ def without(text: str, name: str) -> str:
     return "".join(f"{one}\n" for one in left)
 
 
+def first(content: bytes) -> str:
+    """The token that stands in plain at the head of a file; empty where there is none."""
+    lines = content.decode("utf-8", "replace").splitlines()
+    return "" if not lines or lines[0].startswith("sha256:") else lines[0].strip()
+
+
+def known(lists: Mapping[str, str], own: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The lists of a store: its own token first, for who asks on its host, then all digests.
+
+    Args:
+        lists: of digests, by kind.
+        own: the store's bundle, with its own tokens.
+    """
+    found = {}
+    for kind, text in lists.items():
+        token = first(own.get(file_of(kind), b""))
+        found[KINDS[kind]] = f"{token}\n{text}".encode() if token else text.encode()
+    return found
+
+
 def provided(
     lists: Mapping[str, str], held: Mapping[str, bytes], wish: Wish, make: Callable[[], str]
 ) -> tuple[dict[str, str], dict[str, bytes]]:
@@ -52,8 +73,8 @@ def provided(
     """
     after, fresh = dict(lists), dict[str, bytes]()
     for kind in wanted(wish):
-        had = held.get(file_of(kind), b"").decode("utf-8", "replace")
-        if had.strip() and line(had, wish.name) in after.get(kind, "").splitlines():
+        had = first(held.get(file_of(kind), b""))
+        if had and line(had, wish.name) in after.get(kind, "").splitlines():
             continue
         token = make()
         fresh[file_of(kind)] = f"{token}\n".encode()

@@ -4,7 +4,7 @@ import { signIn } from "../work/api.js";
 import { html, useRef, useState } from "../view.js";
 
 /** The form; `onSignedIn` is called when the store has taken the token. */
-export function SignIn({ onSignedIn, title = "Logs", why = "This log store shows its lines to those with a token that may read." }) {
+export function SignIn({ onSignedIn, title = "Logs", onCancel, why = "This log store shows its lines to those with a token that may read." }) {
   const [problem, setProblem] = useState("");
   const [busy, setBusy] = useState(false);
   const field = useRef(null);
@@ -31,6 +31,7 @@ export function SignIn({ onSignedIn, title = "Logs", why = "This log store shows
       <label>Token <input ref=${field} type="password" name="token" autocomplete="current-password" required autofocus aria-invalid=${problem ? "true" : undefined} aria-describedby=${problem ? "signin-problem" : undefined} /></label>
       ${problem && html`<p class="wrong" id="signin-problem" role="alert">${problem}</p>`}
       <button type="submit" class="primary" disabled=${busy}>${busy ? "Signing in…" : "Sign in"}</button>
+      ${onCancel && html`<button type="button" class="button" onClick=${onCancel}>Cancel</button>`}
     </form>
   </main>`;
 }

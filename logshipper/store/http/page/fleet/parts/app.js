@@ -23,11 +23,12 @@ import { Confirm, Orders, Progress } from "./orders.js";
 import { Overview } from "./overview.js";
 import { Releases } from "./releases.js";
 import { Services } from "./services.js";
-import { Link, Stale, Tabs, Totals } from "./top.js";
+import { Link, Stale, Tabs, TITLES, Totals } from "./top.js";
 
 const COARSE_MS = 10_000;
 const SAID_MS = 6_000;
 const PARTS = { services: Services, hosts: Hosts, events: Events, releases: Releases };
+const MAY_LOOK = "You see the fleet already. To drain takes a token for orders.";
 const MAY_NOT = "The fleet is shown to those with a token that may read.";
 
 /** All that is shown, worked out anew when the fleet has changed, and for ages now and then. */
@@ -53,9 +54,12 @@ export function App() {
   const input = useRef(null);
   const keys = useRef(null);
   const mine = useRef(new Set());
+  const hoped = useRef(false); // somebody has just signed in to drain
   const follow = useMemo(() => new Follow(redraw), []);
   const now = Date.now();
   const coarse = now - (now % COARSE_MS);
+  // Times in the fleet are the store's.
+  const [then, coarseThen] = [now + follow.skewMs, coarse + follow.skewMs];
   const model = useModel(follow, coarse);
   const { fleet, isLive, isKnown, problem } = follow;
   const change = (changes) => setLook(setLooks(changes));
@@ -71,7 +75,7 @@ export function App() {
   });
   useEffect(() => {
     whoami().then(setWho, () => {});
-  }, [isKnown]);
+  }, [isKnown, mayDrain]);
   useEffect(() => {
     document.documentElement.dataset.theme = looks.theme;
   }, [looks.theme]);
@@ -81,6 +85,11 @@ export function App() {
       if (order && isEnded(order) && mine.current.delete(id) && state.order !== id) setSaid(`${order.verb} ${short(subject(order))}: ${order.state}`);
     }
   }, [fleet.orders]);
+  useEffect(() => {
+    if (!hoped.current || follow.link !== "live") return;
+    hoped.current = false;
+    if (!mayDrain) setSaid("This token may not drain");
+  }, [follow.link, fleet]);
   useEffect(() => {
     const timer = said && setTimeout(() => setSaid(""), SAID_MS);
     return () => clearTimeout(timer);
@@ -99,12 +108,13 @@ export function App() {
   });
 
   const again = () => {
+    hoped.current = signing && isKnown;
     setSigning(false);
     follow.open();
   };
-  if (signing || problem?.status === 401) return html`<${SignIn} title="Fleet" why=${MAY_NOT} onSignedIn=${again} />`;
+  if (signing || problem?.status === 401) return html`<${SignIn} title="Fleet" why=${isKnown ? MAY_LOOK : MAY_NOT} onSignedIn=${again} onCancel=${isKnown && (() => setSigning(false))} />`;
   const View = PARTS[state.view];
-  const shared = { model, state, go, menu, open, input, keys, ask, mayDrain, now: coarse, utc: looks.utc };
+  const shared = { model, state, go, menu, open, input, keys, ask, mayDrain, now: coarseThen, utc: looks.utc };
   return html`
     <a class="skip" href="#view">To the view</a>
     <header class="top fleet-top">
@@ -112,11 +122,12 @@ export function App() {
       <${Tabs} state=${state} go=${go} wrong=${model.wrong} />
       <${Link} follow=${follow} now=${now} utc=${looks.utc} />
       <div class="tools" role="toolbar" aria-label="Tools">
-        <${Orders} fleet=${fleet} open=${menu === "orders"} onOpen=${open("orders")} go=${go} now=${now} utc=${looks.utc} />
+        <${Orders} fleet=${fleet} open=${menu === "orders"} onOpen=${open("orders")} go=${go} now=${then} utc=${looks.utc} />
         <a class="button" href=${logs({ app: state.app, env: state.env, host: state.host })}><${Icon} name="logs" />Logs</a>
         <${Zone} looks=${looks} change=${change} />
         <${Theme} looks=${looks} change=${change} />
         <${Tool} icon="help" label="Help (?)" onClick=${() => setMenu("help")} />
+        ${isKnown && !mayDrain && html`<${Tool} icon="key" label="Sign in with a token that may drain" onClick=${() => setSigning(true)} />`}
         <${Account} who=${who} />
       </div>
     </header>
@@ -125,10 +136,11 @@ export function App() {
     <main id="view" tabindex="-1" class=${isLive || !isKnown ? "view" : "view not-live"}>
       ${follow.link === "refused" && html`<div class="problem" role="alert"><p><strong>${problem.message}</strong>${problem.fix && html`<span class="fix">${problem.fix}</span>`}</p>
         ${problem.status === 403 && html`<button type="button" class="button small" onClick=${() => setSigning(true)}>Sign in</button>`}<button type="button" class="button small" onClick=${again}><${Icon} name="refresh" />Try again</button></div>`}
-      ${isKnown ? (View ? html`<${View} key=${state.view} ...${shared} redraw=${redraw} onRefused=${() => setSigning(true)} />` : html`<${Overview} found=${model.found} fleet=${fleet} go=${go} isLive=${isLive} now=${now} utc=${looks.utc} />`) : follow.link !== "refused" && html`<p class="empty" role="status">Looking at the fleet…</p>`}
+      <h2 class="unseen">${TITLES[state.view]}</h2>
+      ${isKnown ? (View ? html`<${View} key=${state.view} ...${shared} redraw=${redraw} onRefused=${() => setSigning(true)} />` : html`<${Overview} found=${model.found} fleet=${fleet} go=${go} isLive=${isLive} now=${then} utc=${looks.utc} />`) : follow.link !== "refused" && html`<p class="empty" role="status">Looking at the fleet…</p>`}
     </main>
     ${wish && html`<${Confirm} wish=${wish} services=${model.services} fleet=${fleet} isLive=${isLive} onClose=${() => setWish(null)} onGiven=${(id) => { mine.current.add(id); setWish(null); go({ order: id }); }} />`}
-    ${state.order && !wish && html`<${Progress} key=${state.order} id=${state.order} fleet=${fleet} isLive=${isLive} onClose=${() => go({ order: "" })} now=${now} utc=${looks.utc} />`}
+    ${state.order && !wish && html`<${Progress} key=${state.order} id=${state.order} fleet=${fleet} isLive=${isLive} onClose=${() => go({ order: "" })} now=${then} utc=${looks.utc} />`}
     ${menu === "help" && html`<${Help} onClose=${() => setMenu("")} />`}
     <div class="said" role="status">${said && html`<span>${said}</span>`}</div>`;
 }

@@ -10,7 +10,8 @@ export function Dialog({ kind, title, role, onClose, children }) {
     const before = document.activeElement;
     dialog.current.showModal();
     dialog.current.querySelector("[data-first]")?.focus();
-    return () => before?.isConnected && before.focus({ preventScroll: true });
+    // Nothing beside a dialog takes the focus before the dialog has gone.
+    return () => queueMicrotask(() => before?.isConnected && before.focus({ preventScroll: true }));
   }, []);
   const cancelled = (event) => {
     event.preventDefault();

@@ -1,7 +1,7 @@
 // What the daemons of all hosts did, newest first.
 
 import { Icon } from "../../parts/icons.js";
-import { fieldsOf } from "../../pure/fields.js";
+import { fieldsOf, levelOf } from "../../pure/fields.js";
 import { lineTime } from "../../pure/times.js";
 import { fits, wordsOf } from "../pure/filter.js";
 import { logs } from "../pure/url.js";
@@ -12,11 +12,10 @@ import { Listing } from "./listing.js";
 import { Name, short } from "./name.js";
 
 const DAEMONS = ["registrar", "discovery", "logshipper", "logstore"];
-const LEVELS = ["error", "warning", "info", "debug"];
+const LEVELS = ["fatal", "error", "warn", "info", "debug"];
 const WHY = "Log shippers bring them here: set logshipper.events on each host.";
 const FIELDS = 12;
 const number = new Intl.NumberFormat("en");
-const classes = { error: "level-error", warning: "level-warn", info: "level-info", debug: "level-debug" };
 
 function textOf(event) {
   event.words ??= [event.host, event.daemon, event.level, event.event, JSON.stringify(event.fields ?? {})].join("\n").toLowerCase();
@@ -25,13 +24,13 @@ function textOf(event) {
 
 function EventRow({ event, attributes, isSelected, select, utc }) {
   const fields = fieldsOf(event.fields ?? {});
-  return html`<div ...${attributes} class=${`entry event ${classes[event.level] ?? "level-unknown"}${isSelected ? " selected" : ""}`} onClick=${select}>
+  return html`<div ...${attributes} class=${`entry event level-${levelOf(event)}${isSelected ? " selected" : ""}`} onClick=${select}>
     <div class="cells">
-      <time datetime=${event.time} title=${event.time}>${lineTime(event.time, utc)}</time>
-      <span class="level">${short(event.level ?? "")}</span>
-      <${Name} of=${event.host ?? ""} kind="c-host" />
-      <${Name} of=${event.daemon ?? ""} kind="c-daemon" />
-      <span class="c-event"><${Name} of=${event.event ?? ""} kind="strong" /> ${fields.slice(0, FIELDS).map(({ name, value }) => html`<span class="pair field"><span class="faint"><bdi>${short(name)}</bdi>=</span><bdi>${short(value)}</bdi></span> `)}${fields.length > FIELDS && html`<span class="note">+${fields.length - FIELDS}</span>`}</span>
+      <time datetime=${event.time} title=${short(event.time)}>${short(lineTime(event.time, utc))}</time>
+      ${" "}<span class="level">${short(event.level ?? "")}</span>
+      ${" "}<${Name} of=${event.host ?? ""} kind="c-host" />
+      ${" "}<${Name} of=${event.daemon ?? ""} kind="c-daemon" />
+      ${" "}<span class="c-event"><${Name} of=${event.event ?? ""} kind="strong" /> ${fields.slice(0, FIELDS).map(({ name, value }) => html`<span class="pair field"><span class="faint"><bdi>${short(name)}</bdi>=</span><bdi>${short(value)}</bdi></span> `)}${fields.length > FIELDS && html`<span class="note">+${fields.length - FIELDS}</span>`}</span>
     </div>
   </div>`;
 }

@@ -7,6 +7,7 @@ import { byName } from "../pure/services.js";
 import { html, useEffect, useRef, useState } from "../../view.js";
 import { Name } from "./name.js";
 
+const NO_NAMES = { __proto__: null };
 const TYPING_MS = 150;
 const SHORT = 8;
 const MOST = 300;
@@ -46,7 +47,7 @@ export function Words({ q, go, label, input }) {
 }
 
 /** A field's values to choose from; `values` gives a Map of counts when it is open. */
-export function Field({ field, state, go, values, open, onOpen, names = {} }) {
+export function Field({ field, state, go, values, open, onOpen, names = NO_NAMES }) {
   return html`<${Popup} name=${`field-${field}`} label=${`Choose by ${LIST_NAMES[field].toLowerCase()}`} text=${html`${LIST_NAMES[field]}${state[field].length > 0 && html` <span class="badge chosen">${state[field].length}</span>`}`} open=${open} onOpen=${onOpen} side="left">
     <${Values} field=${field} state=${state} go=${go} values=${values} names=${names} />
   <//>`;
@@ -72,7 +73,7 @@ export function Sort({ state, go }) {
 }
 
 /** What was chosen, each with its way out. */
-export function Chosen({ state, go, names = {} }) {
+export function Chosen({ state, go, names = NO_NAMES }) {
   const chosen = LISTS.flatMap((field) => state[field].map((value) => ({ field, value })));
   if (!chosen.length) return null;
   return html`<ul class="chips" aria-label="Conditions">

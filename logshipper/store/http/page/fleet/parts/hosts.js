@@ -27,12 +27,18 @@ function Daemon({ daemon, host, now, utc, go }) {
   </tr>`;
 }
 
+// What is too much to show, here or for who told of it.
+function More({ of, beyond }) {
+  const count = Math.max(0, of.length - SHOWN) + beyond;
+  return count > 0 && html`<p class="note">And ${number.format(count)} more.</p>`;
+}
+
 function Opened({ host, go, now, utc, ask, mayDrain }) {
   return html`<div class="host-body">
     ${host.daemons.length > 0 ? html`<table class="daemons"><caption class="unseen">Daemons of this host</caption><thead><tr><th scope="col">Daemon</th><th scope="col">Health</th><th scope="col">Version</th><th scope="col">Since</th><th scope="col">Serves revision</th><th scope="col"><span class="unseen">Troubles</span></th></tr></thead>
       <tbody>${host.daemons.map((daemon) => html`<${Daemon} key=${daemon.name} daemon=${daemon} host=${host} now=${now} utc=${utc} go=${go} />`)}</tbody></table>` : html`<p class="note">No daemon of this host is heard from.</p>`}
-    ${host.unregistered.length > 0 && html`<section><h3>Containers that are not registered</h3><ul class="plain-list">${host.unregistered.slice(0, SHOWN).map((one) => html`<li><${Name} of=${one.name} kind="strong" /> <bdi class="says">${short(one.reason)}</bdi></li>`)}</ul>${host.unregistered.length > SHOWN && html`<p class="note">And ${host.unregistered.length - SHOWN} more.</p>`}</section>`}
-    ${host.drains.length > 0 && html`<section><h3>Drained</h3><ul class="plain-list">${host.drains.slice(0, SHOWN).map((one) => html`<li><${Name} of=${one.service} kind="strong" /> <${Name} of=${one.endpoint} kind="mono" /> <span class="note">for <${Ago} iso=${one.since} now=${now} utc=${utc} what="Drained since " /></span>${mayDrain && one.key && html` <button type="button" class="button small" aria-label=${`Undrain ${short(one.endpoint)} of ${short(one.service)}`} onClick=${() => ask("undrain", one)}><${Icon} name="back" />Undrain</button>`}</li>`)}</ul>${host.drains.length > SHOWN && html`<p class="note">And ${host.drains.length - SHOWN} more.</p>`}</section>`}
+    ${host.unregistered.length > 0 && html`<section><h3>Containers that are not registered</h3><ul class="plain-list">${host.unregistered.slice(0, SHOWN).map((one) => html`<li><${Name} of=${one.name} kind="strong" /> <bdi class="says">${short(one.reason)}</bdi></li>`)}</ul><${More} of=${host.unregistered} beyond=${host.unregisteredMore} /></section>`}
+    ${host.drains.length > 0 && html`<section><h3>Drained</h3><ul class="plain-list">${host.drains.slice(0, SHOWN).map((one) => html`<li><${Name} of=${one.service} kind="strong" /> <${Name} of=${one.endpoint} kind="mono" /> <span class="note">for <${Ago} iso=${one.since} now=${now} utc=${utc} what="Drained since " /></span>${mayDrain && one.key && html` <button type="button" class="button small" aria-label=${`Undrain ${short(one.endpoint)} of ${short(one.service)}`} onClick=${() => ask("undrain", one)}><${Icon} name="back" />Undrain</button>`}</li>`)}</ul><${More} of=${host.drains} beyond=${host.drainsMore} /></section>`}
   </div>`;
 }
 
@@ -53,7 +59,7 @@ function HostRow({ host, isOpen: opened, attributes, isSelected, select, toggle,
       <span class="c-name"><${Name} of=${host.name} kind="strong" /> <${Name} of=${host.ip} kind="mono faint" /></span>
       <span class="c-daemons" data-label="Daemons">${host.daemons.map((daemon) => html`<${Badge} key=${daemon.name} grade=${gradeOfState(daemon.health)} text=${daemon.name} title=${`${short(daemon.name)} is ${short(daemon.health)}`} />`)}</span>
       <span class="c-instances" data-label="Holds">${host.up + host.out > 0 ? html`<${To} href=${format(to)} go=${go} to=${to}>${many(host.up + host.out, "instance")}<//>${host.out > 0 && html` <${Badge} grade="warn" text=${`${host.out} not up`} />`} <span class="note">of ${many(host.services, "service")}</span>` : html`<span class="none">no instance</span>`}</span>
-      <span class="c-risks">${host.troubles.map((trouble) => html`<${Badge} key=${trouble} grade=${gradeOf(trouble)} text=${trouble === "unregistered" ? `${host.unregistered.length} not registered` : trouble === "drained" && !host.drained ? `${host.drains.length} drained` : TROUBLES[trouble][0]} title=${TROUBLES[trouble][1]} />`)}</span>
+      <span class="c-risks">${host.troubles.map((trouble) => html`<${Badge} key=${trouble} grade=${gradeOf(trouble)} text=${trouble === "unregistered" ? `${number.format(host.unregistered.length + host.unregisteredMore)} not registered` : trouble === "drained" && !host.drained ? `${number.format(host.drains.length + host.drainsMore)} drained` : TROUBLES[trouble][0]} title=${TROUBLES[trouble][1]} />`)}</span>
       <span class="acts">
         <a class="button small" href=${logs({ host: host.name })} aria-label=${`Logs of ${short(host.name)}`}><${Icon} name="logs" />Logs</a>
         <${To} kind="button small" href=${format(events)} go=${go} to=${events} label=${`Events of ${short(host.name)}`}>Events<//>
@@ -77,7 +83,7 @@ export function Hosts({ model, state, go, menu, open, input, keys, ask, mayDrain
   const show = ({ host, open: opened }, { key, attributes, isSelected, select }) => html`<${HostRow} key=${key} host=${host} isOpen=${opened} attributes=${attributes} isSelected=${isSelected} select=${select} toggle=${toggle} go=${go} now=${now} utc=${utc} ask=${ask} mayDrain=${mayDrain} />`;
   return html`<div class="bar">
       <${Words} q=${state.q} go=${go} label="Search hosts" input=${input} />
-      ${["host", "risk"].map((field) => html`<${Field} key=${field} field=${field} state=${state} go=${go} values=${values[field]} names=${field === "risk" ? TROUBLES : {}} open=${menu === field} onOpen=${open(field)} />`)}
+      ${["host", "risk"].map((field) => html`<${Field} key=${field} field=${field} state=${state} go=${go} values=${values[field]} names=${field === "risk" ? TROUBLES : undefined} open=${menu === field} onOpen=${open(field)} />`)}
       <${Sort} state=${state} go=${go} />
       <p class="status" role="status">${many(found.length, "host")}</p>
       <${Chosen} state=${state} go=${go} names=${TROUBLES} />

@@ -11,7 +11,7 @@ import { Ago, Name, short, State } from "./name.js";
 const SHOWN = 100;
 const number = new Intl.NumberFormat("en");
 const many = (count, one) => `${number.format(count)} ${one}${count === 1 ? "" : "s"}`;
-const VERBS = { drain: "Drain", undrain: "Undrain" };
+const VERBS = { __proto__: null, drain: "Drain", undrain: "Undrain" };
 
 /** What an order is, in a line that leads to it. */
 export function OrderLine({ order, go, now, utc }) {

@@ -49,7 +49,7 @@ export function Services({ model, state, go, menu, open, input, keys, ask, mayDr
     : html`<${ServiceRow} key=${key} attributes=${attributes} service=${item.service} instances=${item.instances} isOpen=${item.open} isSelected=${isSelected} select=${select} toggle=${toggle} go=${go} now=${now} utc=${utc} />`;
   return html`<div class="bar">
       <${Words} q=${q} go=${go} label="Search services and instances" input=${input} />
-      ${FIELDS.map((field) => html`<${Field} key=${field} field=${field} state=${state} go=${go} values=${valuesFor(field)} names=${field === "risk" ? RISKS : {}} open=${menu === field} onOpen=${open(field)} />`)}
+      ${FIELDS.map((field) => html`<${Field} key=${field} field=${field} state=${state} go=${go} values=${valuesFor(field)} names=${field === "risk" ? RISKS : undefined} open=${menu === field} onOpen=${open(field)} />`)}
       <${Sort} state=${state} go=${go} />
       <button type="button" class="button" aria-pressed=${allOpen} onClick=${() => go(flippedAll(state), { quiet: true })}><${Icon} name=${allOpen ? "fold" : "unfold"} />${allOpen ? "Close all" : "Open all"}</button>
       <p class="status" role="status">${number.format(found.length)} ${found.length === 1 ? "service" : "services"}, ${number.format(count)} ${count === 1 ? "instance" : "instances"}</p>

@@ -1,18 +1,21 @@
 // What stands above every view: how things are in sum, and whether that is so now.
 
 import { Icon } from "../../parts/icons.js";
-import { milliseconds, fullTime } from "../../pure/times.js";
+import { fullTime } from "../../pure/times.js";
 import { age } from "../pure/ages.js";
 import { format, fresh, VIEWS } from "../pure/url.js";
-import { html } from "../../view.js";
+import { html, useEffect, useRef } from "../../view.js";
 import { short, To } from "./name.js";
 
-const TITLES = { overview: "Overview", services: "Services", hosts: "Hosts", events: "Events", releases: "Releases" };
+export const TITLES = { overview: "Overview", services: "Services", hosts: "Hosts", events: "Events", releases: "Releases" };
 const number = new Intl.NumberFormat("en");
 
 /** The views. */
 export function Tabs({ state, go, wrong }) {
-  return html`<nav class="tabs" aria-label="Views">${VIEWS.map((view) => {
+  const nav = useRef(null);
+  // On a narrow screen not all of them are in sight.
+  useEffect(() => nav.current.querySelector(".here")?.scrollIntoView({ block: "nearest", inline: "nearest" }), [state.view]);
+  return html`<nav class="tabs" aria-label="Views" ref=${nav}>${VIEWS.map((view) => {
     const to = fresh(view);
     return html`<${To} key=${view} href=${format(to)} go=${go} to=${to} kind=${state.view === view ? "tab here" : "tab"}>
       <span aria-current=${state.view === view ? "page" : undefined}>${TITLES[view]}</span>${view === "overview" && wrong > 0 && html`<span class="badge error" title="Things that are wrong">${number.format(wrong)}</span>`}<//>`;
@@ -21,12 +24,11 @@ export function Tabs({ state, go, wrong }) {
 
 /** Live, or why not; told to screen readers when it changes, which the seconds beside it are not. */
 export function Link({ follow, now, utc }) {
-  const { fleet, isLive, isKnown, link } = follow;
-  const at = milliseconds(fleet.time);
+  const { fleet, isLive, isKnown, link, changedAt } = follow;
   const words = isLive ? "Live" : link === "live" ? "Stale" : { connecting: "Connecting…", lost: "Not live", refused: "Not live", paused: "Paused" }[link];
   return html`<p class=${`link ${isLive ? "is-live" : "is-not"}`}>
     <span role="status"><span class="dot" aria-hidden="true"></span>${words}</span>
-    ${isKnown && !Number.isNaN(at) && html`<span class="changed" title=${`Last change: ${fullTime(at, utc)}, revision ${fleet.revision}`}>last change <time datetime=${fleet.time}>${age((now - at) / 1000)}</time> ago</span>`}
+    ${isKnown && html`<span class="changed" title=${`Last change seen: ${fullTime(changedAt, utc)}; etcd's revision is ${fleet.revision}`}>unchanged for ${age((now - changedAt) / 1000)}</span>`}
   </p>`;
 }
 
@@ -38,10 +40,10 @@ export function Stale({ follow, now, utc, onRetry }) {
   if (link === "connecting" && !isKnown) return null;
   const why = link === "live" ? `The store is not up to date itself: ${short(fleet.stale)}` : link === "paused" ? "This tab was out of sight" : problem ? problem.message : "The connection is being made";
   const of = isKnown ? (heardAt ? ` What you see is the fleet as of ${fullTime(heardAt, utc).slice(11)}, ${age((now - heardAt) / 1000)} ago.` : " How old what you see is, nobody knows.") : "";
-  return html`<div class="banner"><${Icon} name="warn" />
+  return html`<section class="banner" aria-label="Not live"><${Icon} name="warn" />
     <p><span role="alert"><strong>Not live.</strong> ${why}.</span>${of}${retryAt > 0 && ` Trying again ${retryAt > now ? `in ${Math.ceil((retryAt - now) / 1000)} s` : "now"}.`}</p>
     ${link === "lost" && html`<button type="button" class="button small" onClick=${onRetry}><${Icon} name="refresh" />Try now</button>`}
-  </div>`;
+  </section>`;
 }
 
 function Tile({ name, count, grade, to, go, beside }) {

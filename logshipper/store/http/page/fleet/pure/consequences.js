@@ -49,6 +49,7 @@ export function isEnded(order) {
 
 /** What an order's state means. */
 export const STATES = {
+  __proto__: null, // a state may be any word, one that every object has among them
   sending: "The order is on its way to the store",
   waiting: "The registrar of that host has not taken it up yet",
   running: "The registrar carries it out",

@@ -107,7 +107,7 @@ export function totals(fleet, services, hosts) {
     hosts: hosts.length,
     unhealthy: hosts.filter(({ troubles }) => troubles.includes("unhealthy") || troubles.includes("silent")).length,
     out: sum(services, (one) => one.out),
-    drained: sum([...fleet.hosts.values()], (one) => one.drains.length),
+    drained: sum([...fleet.hosts.values()], (one) => one.drains.length + one.drainsMore),
     drainedHosts: hosts.filter((one) => one.drained).length,
   };
 }

@@ -88,6 +88,8 @@ function host(told, name) {
       applied: Number.isInteger(said?.applied_revision) ? said.applied_revision : null,
     })),
     drains: list(told.drains).map((one) => drained(one, name)),
+    drainsMore: Number(told.drains_more) || 0,
+    unregisteredMore: Number(told.unregistered_more) || 0,
     unregistered: list(told.unregistered).map((one) => ({ name: text(one?.name), reason: text(one?.reason) })),
   };
 }

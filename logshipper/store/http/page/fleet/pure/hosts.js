@@ -4,6 +4,7 @@ import { byName } from "./services.js";
 
 /** What can be wrong with a host, gravest first: a short name and what it means. */
 export const TROUBLES = {
+  __proto__: null, // addresses name anything
   silent: ["no registrar", "instances are registered, but no registrar is heard from"],
   unhealthy: ["unhealthy", "a daemon is unhealthy"],
   behind: ["behind", "its Nginx serves an older state than others do"],
@@ -73,7 +74,7 @@ export function hostsOf(fleet, services, behind, now) {
   const held = heldByHosts(services);
   const told = [...fleet.hosts.values()];
   const unknown = [...held.keys()].filter((name) => !fleet.hosts.has(name));
-  const bare = { ip: "", drained: false, daemons: [], drains: [], unregistered: [] };
+  const bare = { ip: "", drained: false, daemons: [], drains: [], unregistered: [], drainsMore: 0, unregisteredMore: 0 };
   const usual = usualVersions(told);
   return [...told, ...unknown.map((name) => ({ ...bare, name }))].map((host) => {
     const counts = held.get(host.name) ?? { up: 0, out: 0, services: 0 };

@@ -11,6 +11,7 @@ export const byName = (a, b) => collator.compare(a, b);
 
 /** What can be weak in a service, gravest first: a short name and what it means. */
 export const RISKS = {
+  __proto__: null, // addresses name anything
   down: ["down", "no instance is up"],
   out: ["not all up", "some instances are not up"],
   release: ["release failed", "the last release failed or was rolled back"],

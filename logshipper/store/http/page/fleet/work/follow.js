@@ -1,6 +1,7 @@
 // The fleet as it changes: one stream, which counts as live only while it is heard.
 
 import { Refused, refusalOf } from "../../work/api.js";
+import { milliseconds } from "../../pure/times.js";
 import { EventStream } from "../pure/eventstream.js";
 import { merged, UNKNOWN, whole } from "../pure/fleet.js";
 import { lags } from "../pure/hosts.js";
@@ -14,12 +15,22 @@ const MAX_RETRY_MS = 15_000;
 const TICK_MS = 1_000;
 // Nobody else can do anything about these by trying again.
 const FINAL = new Set([401, 403, 404]);
+const SHOWN = ["services", "hosts", "releases", "orders", "rejected"];
+const MAX_WAY_MS = 5_000;
 const HEADERS = { Accept: "text/event-stream", "X-Requested-With": "page" };
+
+// A wrong clock in a laptop must make nothing look older than it is. What a message takes on its
+// way is no difference of clocks.
+function skew(time) {
+  const ahead = milliseconds(time) - Date.now();
+  return Math.abs(ahead) > MAX_WAY_MS ? ahead : 0;
+}
 
 /**
  * Follows the fleet; `changed` is called after each change of:
- * fleet, lags, link (connecting, live, lost, refused, paused), problem, heardAt (ms of the last
- * word while it was live), retryAt (ms).
+ * fleet, lags, link (connecting, live, lost, refused, paused), problem, retryAt (ms), heardAt (ms
+ * of the last word while it was live), changedAt (ms of the last change that was seen, or of the
+ * first sight), skewMs (by which the store's clock is ahead of this one's).
  */
 export class Follow {
   constructor(changed) {
@@ -30,6 +41,8 @@ export class Follow {
     this.link = "connecting";
     this.problem = null;
     this.heardAt = 0;
+    this.changedAt = 0;
+    this.skewMs = 0;
     this.retryAt = 0;
     this.pause = RETRY_MS;
     this.asking = null;
@@ -89,6 +102,8 @@ export class Follow {
     const told = JSON.parse(data);
     this.fleet = event === "fleet" ? whole(told) : merged(this.fleet, told);
     this.isKnown = true;
+    if (event === "fleet" || SHOWN.some((name) => Object.hasOwn(told, name))) this.changedAt = Date.now();
+    this.skewMs = skew(this.fleet.time);
     this.link = "live";
     this.problem = null;
     this.pause = RETRY_MS;

@@ -1,7 +1,7 @@
 // What the daemons did: the newest events, more of them behind, and new ones as they come.
 
 import { ask } from "../../work/api.js";
-import { milliseconds, sortKey } from "../../pure/times.js";
+import { sortKey } from "../../pure/times.js";
 
 const PAGE = 200;
 const NEWEST = 100;
@@ -74,7 +74,7 @@ export class Recent {
     this.phase = "older";
     this.changed();
     const before = this.events.length;
-    await this.take(PAGE, { before: oldest.time }, (found) => (this.more = found.more === true), this.generation);
+    await this.take(PAGE, { before: oldest.id }, (found) => (this.more = found.more === true), this.generation);
     if (this.events.length === before) this.more = false;
   }
 
@@ -102,10 +102,10 @@ export class Recent {
   add(told) {
     const fresh = [];
     for (const event of told) {
-      const key = JSON.stringify([event.time, event.host, event.daemon, event.event, event.fields]);
+      const key = event.id;
       if (this.known.has(key)) continue;
       this.known.add(key);
-      fresh.push({ ...event, key, ms: milliseconds(event.time) });
+      fresh.push({ ...event, key });
     }
     if (!fresh.length) return;
     this.events = [...fresh, ...this.events].sort((a, b) => (sortKey(a.time) < sortKey(b.time) ? 1 : sortKey(a.time) > sortKey(b.time) ? -1 : 0));

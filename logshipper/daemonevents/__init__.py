@@ -1,0 +1,1 @@
+"""What the daemons of this host say of themselves, shipped as logs are."""

@@ -1,0 +1,100 @@
+"""Asks the other daemons of this host how they are, for those that do not speak to etcd."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, Never
+
+import aiohttp
+import msgspec
+
+from wharfinger.hostrecord import Beside, text, troubles
+
+ASK_SECONDS: Final = 5.0
+TIMEOUT: Final = aiohttp.ClientTimeout(total=3.0)
+UNREACHABLE: Final = "unreachable"
+_MAX_BYTES: Final = 2**20
+
+
+class _Check(msgspec.Struct, frozen=True):
+    name: str
+    healthy: bool
+    why: str
+
+
+class _Healthz(msgspec.Struct, frozen=True):
+    daemon: str
+    healthy: bool
+    checks: list[_Check]
+
+
+class _Status(msgspec.Struct, frozen=True):
+    version: str
+    since_seconds: float
+
+
+class Neighbours:
+    """What the log shipper and the log store of this host say, if they run here.
+
+    They need no etcd, and are given no user there only to say how they are. One that has never
+    answered may not be installed: only what was seen in this life is missed.
+
+    Args:
+        urls: where each of them would answer.
+
+    Attributes:
+        told: by name.
+    """
+
+    def __init__(self, urls: Mapping[str, str]) -> None:
+        self._urls = urls
+        self.told: dict[str, Beside] = {}
+
+    async def run(self) -> Never:
+        """Asks for ever."""
+        while True:
+            # Their certificate is for others: what is asked here goes no farther than this host.
+            connector = aiohttp.TCPConnector(ssl=False)
+            async with aiohttp.ClientSession(timeout=TIMEOUT, connector=connector) as session:
+                await asyncio.gather(*(self._ask(session, name) for name in self._urls))
+            await asyncio.sleep(ASK_SECONDS)
+
+    async def _ask(self, session: aiohttp.ClientSession, name: str) -> None:
+        url = self._urls[name]
+        try:
+            health = msgspec.json.decode(await _body(session, f"{url}/healthz"), type=_Healthz)
+            if health.daemon != name:
+                return  # somebody else's port
+            status = msgspec.json.decode(await _body(session, f"{url}/status"), type=_Status)
+        except (aiohttp.ClientError, OSError, ValueError, msgspec.MsgspecError) as error:
+            if (before := self.told.get(name)) is not None:
+                why = text(f"does not answer: {type(error).__name__}")
+                gone = msgspec.structs.replace(before, health=UNREACHABLE, troubles=(why,))
+                self.told[name] = gone
+            return
+        red = [(check.name, check.why) for check in health.checks if not check.healthy]
+        self.told[name] = Beside(
+            health="healthy" if health.healthy else "unhealthy",
+            version=text(status.version),
+            since=_began(status.since_seconds, self.told.get(name)),
+            troubles=troubles(red),
+        )
+
+
+def _began(since_seconds: float, before: Beside | None) -> str:
+    began = datetime.fromtimestamp(time.time() - since_seconds, UTC)
+    if before is not None and before.since:
+        # It is reckoned anew each time, and must not be news by a second.
+        held = datetime.fromisoformat(before.since)
+        if abs((began - held).total_seconds()) <= ASK_SECONDS:
+            return before.since
+    return began.isoformat(timespec="seconds")
+
+
+async def _body(session: aiohttp.ClientSession, url: str) -> Any:
+    async with session.get(url) as response:
+        body = await response.content.read(_MAX_BYTES)
+        if not response.content.at_eof():
+            body += await response.read()
+        return body

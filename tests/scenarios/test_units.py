@@ -1,0 +1,316 @@
+"""The units in a real boot: a whole host, hardened, with faults, a bad configuration, an upgrade."""
+
+import json
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.stack import boot
+from tests.stack.boot import Machine, until
+from tests.stack.dockerd import to_the_end
+from wharfinger.operator.parts.dockerd import DockerCommand
+from wharfinger.operator.parts.images import build_shop
+
+pytestmark = [pytest.mark.real, pytest.mark.scenario]
+
+ROOT: Final = Path(__file__).parents[2]
+UNITS: Final = ROOT / "deploy/systemd"
+PORTS: Final = {"registrar": 7201, "discovery": 7202, "logshipper": 7203, "logstore": 7280}
+CONFIG: Final = """\
+[host]
+name = "box"
+ip = "127.0.0.1"
+control_group = "wharfinger"
+[registrar]
+port_range = "20000-20099"
+lease_ttl_seconds = 30
+[discovery.nginx]
+[[logshipper.sinks]]
+type = "bulk"
+url = "http://127.0.0.1:7280"
+"""
+CONFIG_FILE: Final = "etc/wharfinger/wharfinger.toml"
+UNIT_NAMES: Final = tuple(f"wharfinger-{daemon}.service" for daemon in PORTS)
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Machine]:
+    """A host with all roles, booted, with an application that Nginx serves."""
+    folder = Path(tempfile.mkdtemp(prefix="wf-", dir="/tmp"))
+    try:
+        with Machine(folder, boot.programs_layer(Path(sys.prefix))) as made:
+            boot.add_packages(made, ROOT)
+            _install(made)
+            made.boot()
+            docker = DockerCommand(made.engine_url, folder / "cli")
+            until(lambda: made.ran("docker", "info").returncode == 0, "Docker answers")
+
+            async def build() -> None:
+                await build_shop(docker, folder / "shop")
+
+            to_the_end(build())
+            run_shop(made, "shop")
+            until(lambda: served(made), "Nginx serves it")
+            yield made
+    finally:
+        shutil.rmtree(folder)
+
+
+def _install(machine: Machine) -> None:
+    """As the package does it, and `wharfinger install` after it."""
+    for unit in (*UNITS.glob("*.service"), *UNITS.glob("*.target")):
+        machine.write(f"usr/lib/systemd/system/{unit.name}", unit.read_text())
+    for kind in ("sysusers", "tmpfiles"):
+        text = (UNITS / f"{kind}.conf").read_text()
+        machine.write(f"usr/lib/{kind}.d/wharfinger.conf", text)
+    machine.write(CONFIG_FILE, CONFIG)
+    enable(machine, "multi-user.target", "wharfinger.target")
+    for unit in UNIT_NAMES:
+        enable(machine, "wharfinger.target", unit)
+
+
+def enable(machine: Machine, wanted_by: str, unit: str) -> None:
+    folder = machine.root / f"etc/systemd/system/{wanted_by}.wants"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / unit).symlink_to(f"/usr/lib/systemd/system/{unit}")
+
+
+def run_shop(machine: Machine, name: str) -> None:
+    labels = ("wharfinger.app=shop", "wharfinger.env=prod", "wharfinger.host=shop.example.com")
+    flags = [word for label in labels for word in ("--label", label)]
+    machine.run("docker", "run", "--detach", "--network=host", f"--name={name}", *flags, "shop")
+
+
+def served(machine: Machine) -> str:
+    """What the application says through Nginx; empty when it does not."""
+    done = machine.ran("curl", "-sf", "-m2", "-H", "Host: shop.example.com", "http://127.0.0.1/")
+    # Debian's own page answers for hosts that Nginx does not know.
+    return done.stdout if done.returncode == 0 and "html" not in done.stdout else ""
+
+
+def asked(machine: Machine, daemon: str, target: str) -> Any:
+    done = machine.ran("curl", "-s", "-m5", f"http://127.0.0.1:{PORTS[daemon]}{target}")
+    return json.loads(done.stdout) if done.stdout else None
+
+
+def healthy(machine: Machine, daemon: str) -> bool:
+    told = machine.ran("curl", "-s", "-m5", "-f", f"http://127.0.0.1:{PORTS[daemon]}/healthz")
+    return told.returncode == 0
+
+
+def keys(machine: Machine) -> dict[str, int]:
+    """The service's keys, and the revision at which each was made."""
+    said = machine.run("etcdctl", "get", "/shop_prod/", "--prefix", "--write-out=json")
+    kvs = json.loads(said).get("kvs", [])
+    return {each["key"]: each["create_revision"] for each in kvs}
+
+
+def pid(machine: Machine, daemon: str) -> int:
+    return int(machine.show(f"wharfinger-{daemon}.service", "MainPID")["MainPID"])
+
+
+def signal(machine: Machine, name: str, pids: Iterable[int]) -> None:
+    # By the shell: a small Debian has no program of that name.
+    machine.run("sh", "-c", f"kill -{name} {' '.join(map(str, pids))}")
+
+
+def restart(machine: Machine) -> None:
+    """All four, at once; comes back when all are well."""
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "restart", *UNIT_NAMES)
+    for daemon in PORTS:
+        until(is_back(machine, daemon, 0), f"{daemon} is well")
+
+
+def is_back(machine: Machine, daemon: str, before: int) -> Callable[[], bool]:
+    """Whether another process of the daemon is ready and well."""
+
+    def back() -> bool:
+        told = machine.show(f"wharfinger-{daemon}.service", "ActiveState", "MainPID")
+        again = told["ActiveState"] == "active" and int(told["MainPID"]) not in {0, before}
+        return again and healthy(machine, daemon)
+
+    return back
+
+
+@pytest.mark.parametrize("daemon", PORTS)
+def test_each_is_ready_and_well_with_no_more_rights_than_its_unit_gives(
+    machine: Machine, daemon: str
+) -> None:
+    until(lambda: healthy(machine, daemon), f"{daemon} is well")
+    unit = machine.show(f"wharfinger-{daemon}.service", "ActiveState", "Type", "NRestarts")
+    assert unit == {"ActiveState": "active", "Type": "notify", "NRestarts": "0"}
+    status = machine.run("cat", f"/proc/{pid(machine, daemon)}/status")
+    told = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert told["Uid"].split()[0] != "0"
+    assert told["NoNewPrivs"] == "1"
+    assert told["Seccomp"] == "2"
+    text = (UNITS / f"wharfinger-{daemon}.service").read_text()
+    given = re.search(r"^AmbientCapabilities=(.+)$", text, re.MULTILINE)
+    count = len(given[1].split()) if given else 0
+    assert int(told["CapEff"], 16).bit_count() == count
+    assert told["CapEff"] == told["CapBnd"]
+    journal = machine.journal(f"wharfinger-{daemon}.service")
+    assert "rights missing" not in journal
+    assert "level=error" not in journal
+
+
+def test_a_container_is_registered_and_served_and_its_lines_are_found(machine: Machine) -> None:
+    assert served(machine)
+    assert list(keys(machine)) != []
+    machine.run("docker", "exec", "shop", "sh", "-c", "echo wharf-word-1 >/proc/1/fd/1")
+
+    def found() -> Any:
+        hits = asked(machine, "logstore", "/api/search?q=wharf-word-1")["hits"]
+        return [hit for hit in hits if (hit["app"], hit["env"]) == ("shop", "prod")]
+
+    until(found, "its line is in the store")
+    assert asked(machine, "discovery", "/status")["mode"] == "push"
+    reserved = machine.run("cat", "/proc/sys/net/ipv4/ip_local_reserved_ports")
+    assert reserved.strip() == "20000-20099"
+
+
+def test_files_inside_a_container_are_shipped(machine: Machine) -> None:
+    script = "while :; do echo wharf-word-2 >>/tmp/app.log; sleep 1; done"
+    labels = ("wharfinger.app=files", "wharfinger.env=prod", "wharfinger.logs.files=/tmp/app.log")
+    flags = [word for label in labels for word in ("--label", label)]
+    command = ("--entrypoint=/bin/sh", "--user=1000", "shop", "-c", script)
+    machine.run("docker", "run", "--detach", "--network=none", "--name=files", *flags, *command)
+    try:
+        until(
+            lambda: asked(machine, "logstore", "/api/search?q=wharf-word-2")["hits"],
+            "a line of its file is in the store",
+        )
+    finally:
+        machine.run("docker", "rm", "--force", "files")
+
+
+def test_root_and_the_group_may_drain_and_nobody_else(machine: Machine) -> None:
+    machine.run("useradd", "--groups", "wharfinger", "alice")
+    machine.run("useradd", "mallory")
+    machine.run("wharfinger", "drain", "shop", user="alice")
+    until(lambda: not keys(machine), "it is out of etcd")
+    machine.run("wharfinger", "undrain", "shop")
+    until(lambda: served(machine), "it is served again")
+    refused = machine.ran("wharfinger", "drain", "shop", user="mallory")
+    assert refused.returncode not in {0, 70}, refused
+    assert keys(machine)
+
+
+def test_those_that_are_killed_come_back_by_themselves(machine: Machine) -> None:
+    before, held = {daemon: pid(machine, daemon) for daemon in PORTS}, keys(machine)
+    signal(machine, "KILL", before.values())
+    for daemon in PORTS:
+        until(is_back(machine, daemon, before[daemon]), f"{daemon} is back")
+    assert keys(machine) == held  # made at the same revisions: nothing was taken out between
+    assert served(machine)
+
+
+def test_those_whose_loops_hang_are_ended_by_the_watchdog(machine: Machine) -> None:
+    for daemon in PORTS:
+        folder = f"/run/systemd/system/wharfinger-{daemon}.service.d"
+        script = f"mkdir -p {folder} && printf '[Service]\\nWatchdogSec=2\\n' >{folder}/fast.conf"
+        machine.run("sh", "-c", script)
+    restart(machine)
+    before = {daemon: pid(machine, daemon) for daemon in PORTS}
+    signal(machine, "STOP", before.values())
+    for daemon in PORTS:
+        until(is_back(machine, daemon, before[daemon]), f"{daemon} is back")
+        journal = machine.journal(f"wharfinger-{daemon}.service")
+        assert "Watchdog timeout" in journal
+        assert "Fatal Python error: Aborted" in journal  # and where it stood
+    machine.run("sh", "-c", "rm /run/systemd/system/wharfinger-*.service.d/fast.conf")
+    restart(machine)
+
+
+def test_a_bad_configuration_is_refused_and_the_old_one_serves_on(machine: Machine) -> None:
+    before = {daemon: pid(machine, daemon) for daemon in PORTS}
+    names = ("ActiveState", "SubState", "ExecMainStatus", "NRestarts")
+    faults = "".join(f"[{daemon}.nonsense]\n" for daemon in PORTS)
+    machine.write(CONFIG_FILE, CONFIG.replace("[discovery.nginx]\n", "") + faults)
+    try:
+        for daemon in PORTS:
+            unit = f"wharfinger-{daemon}.service"
+            assert machine.ran("systemctl", "reload", unit).returncode != 0
+            assert pid(machine, daemon) == before[daemon]
+            assert healthy(machine, daemon)
+            assert f"{daemon}.nonsense" in machine.journal(unit)
+        assert machine.ran("systemctl", "restart", *UNIT_NAMES).returncode != 0
+        failed = {unit: machine.show(unit, *names) for unit in UNIT_NAMES}
+        for told in failed.values():
+            assert (told["ActiveState"], told["ExecMainStatus"]) == ("failed", "78")
+        time.sleep(3)  # longer than RestartSec=
+        assert {unit: machine.show(unit, *names) for unit in UNIT_NAMES} == failed
+    finally:
+        machine.write(CONFIG_FILE, CONFIG)
+        restart(machine)
+    machine.run("systemctl", "reload", *UNIT_NAMES)
+    for daemon in PORTS:
+        until(lambda daemon=daemon: healthy(machine, daemon), f"{daemon} is well")
+
+
+def test_with_etcd_away_a_start_waits_and_a_reload_works(machine: Machine) -> None:
+    machine.run("systemctl", "stop", "etcd.service")
+    try:
+        machine.run("systemctl", "reload", "wharfinger-registrar.service")
+        for daemon in ("registrar", "discovery"):
+            unit = f"wharfinger-{daemon}.service"
+            machine.run("systemctl", "restart", "--no-block", unit)
+
+            def waits(unit: str = unit) -> bool:
+                told = machine.show(unit, "ActiveState", "StatusText")
+                return told["ActiveState"] == "activating" and "etcd" in told["StatusText"]
+
+            until(waits, f"{daemon} waits for etcd")
+    finally:
+        machine.run("systemctl", "start", "etcd.service")
+    for daemon in ("registrar", "discovery"):
+        until(is_back(machine, daemon, 0), f"{daemon} is well")
+    until(lambda: served(machine), "it is served again")
+
+
+def test_an_upgrade_loses_no_key_and_no_request(machine: Machine) -> None:
+    held, inside = keys(machine), "usr/lib/wharfinger/lib/python3.11/site-packages/wharfinger"
+    package = next(machine.root.glob(f"{inside}/__init__.py"))
+    text = package.read_text()
+    package.write_text(re.sub(r'__version__ = ".*"', '__version__ = "99.0"', text))
+    for daemon in ("logstore", "logshipper", "registrar", "discovery"):
+        machine.run("systemctl", "restart", f"wharfinger-{daemon}.service")
+        assert asked(machine, daemon, "/status")["version"] == "99.0"
+        assert keys(machine) == held
+        assert served(machine)
+
+
+def test_all_stop_in_order_and_what_runs_in_containers_runs_on(machine: Machine) -> None:
+    held = keys(machine)
+    machine.run("systemctl", "stop", "wharfinger.target")
+    try:
+        ended = {}
+        for daemon in PORTS:
+            unit = f"wharfinger-{daemon}.service"
+
+            def stopped(unit: str = unit) -> bool:
+                return machine.show(unit, "ActiveState")["ActiveState"] == "inactive"
+
+            until(stopped, f"{daemon} has stopped")
+            told = machine.show(unit, "Result", "ExecMainExitTimestampMonotonic")
+            assert told["Result"] == "success"
+            ended[daemon] = int(told["ExecMainExitTimestampMonotonic"])
+        # Its last lines were taken before the store went.
+        assert ended["logshipper"] <= ended["logstore"]
+        assert served(machine)
+        assert machine.run("docker", "inspect", "--format={{.State.Running}}", "shop") == "true\n"
+        left = machine.run("ls", "/run/wharfinger").split()
+        assert left == ["nginx", "registrar.lock"]
+    finally:
+        machine.run("systemctl", "start", "wharfinger.target")
+    for daemon in PORTS:
+        until(is_back(machine, daemon, 0), f"{daemon} is well")
+    assert keys(machine) == held

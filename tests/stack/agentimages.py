@@ -1,0 +1,90 @@
+"""The agents' image with Nginx in it, built once from this tree, in an archive that engines load."""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from tests.stack.debian import debian_root
+from wharfinger import __version__
+from wharfinger.operator.parts.command import output
+from wharfinger.operator.parts.dockerd import DockerDaemon
+
+TREE: Final = Path(__file__).resolve().parents[2]
+KEPT: Final = TREE / "build" / "images"
+# The daemons are those of the image without Nginx: one of both is enough to load everywhere.
+EDGE: Final = f"wharfinger-edge:{__version__}"
+AGENTS: Final = TREE / "deploy" / "images" / "agent"
+PACKAGES: Final = (
+    *("python3", "ca-certificates", "tzdata"),
+    *("systemd-standalone-sysusers", "systemd-standalone-tmpfiles"),
+)
+# As `build` takes them, where they are; its own way is debootstrap, each time.
+BASES: Final = {
+    "wharfinger-base:bookworm": PACKAGES,
+    "wharfinger-edge-base:bookworm": (*PACKAGES, "nginx-light", "libnginx-mod-http-lua"),
+}
+# What ends up in the images, or decides what does.
+SOURCES: Final = (
+    *("wharfinger", "registrar", "discovery", "logshipper"),
+    *("deploy/debian", "deploy/images", "deploy/systemd", "requirements.lock"),
+)
+
+
+async def archive(folder: Path) -> Path:
+    """The archive of the image; made by the first of all processes that ask.
+
+    Args:
+        folder: short, for an engine to build on, if need be.
+
+    Raises:
+        Unavailable: they cannot be built; with what the builder said last.
+    """
+    KEPT.mkdir(parents=True, exist_ok=True)
+    place = KEPT / f"{_digest()}.tar"
+    with (KEPT / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not place.exists():
+            await _build(place, folder)
+    return place
+
+
+def _digest() -> str:
+    digest = hashlib.sha256()
+    for name in SOURCES:
+        top = TREE / name
+        files = sorted(top.rglob("*")) if top.is_dir() else [top]
+        for file in files:
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(f"{file.relative_to(TREE)}\0".encode())
+                digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+async def _build(place: Path, folder: Path) -> None:
+    docker = DockerDaemon(folder / "docker")
+    await docker.start()
+
+    async def run(program: str, *arguments: str) -> None:
+        environment = {
+            **os.environ,
+            "DOCKER": f"/usr/bin/docker -H {docker.url}",
+            "DOCKER_CONFIG": str(folder / "cli"),
+            "DEB_COMPRESSION": "gzip -1",
+        }
+        await output(AGENTS / program, *arguments, environment=environment, timeout_seconds=600)
+
+    try:
+        for tag, packages in BASES.items():
+            root = await asyncio.to_thread(debian_root, packages)
+            await run("base", tag, "--root", str(root))
+        await run("build")
+        with tempfile.TemporaryDirectory(dir=KEPT) as made:
+            archived = Path(made) / "images.tar"
+            await docker.run("save", "--output", archived, EDGE, timeout_seconds=300)
+            archived.rename(place)
+    finally:
+        await docker.stop()

@@ -1,0 +1,71 @@
+"""The grammar of orders, both ways."""
+
+import json
+from typing import Any
+
+import pytest
+
+from wharfinger.errors import Rejected
+from wharfinger.keys import OrderKey
+from wharfinger.orders import MAX_BYTES, MAX_STEPS, Order, encode, parse
+
+KEY = "/shop_prod/10.0.0.5-20017"
+
+
+def test_an_order_comes_back_as_it_went() -> None:
+    order = Order(verb="drain", target=KEY, by="ann", at="2026-01-01T00:00:00Z", steps=("a",))
+    assert parse(encode(order), "box") == order
+    assert order.instance is not None
+    assert Order(verb="undrain", target="box").instance is None
+
+
+def test_steps_stay_few_short_and_printable() -> None:
+    order = Order(verb="drain", target=KEY)
+    for number in range(200):
+        order = order.told("running", f"{number} \x1b[2J" + "\U0001f6a2\n" * 500)
+        order = order.told("running", f"step {number}")
+        order = order.told("running", f"step {number}")
+    assert order.steps[0].startswith("0 ")
+    assert order.steps[-1] == "step 199"
+    assert len(order.steps) <= MAX_STEPS
+    assert len(encode(order)) <= MAX_BYTES
+    assert parse(encode(order), "box") == order
+
+
+def value(**more: Any) -> bytes:
+    return json.dumps({"verb": "drain", "target": KEY, **more}).encode()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"", b"{}", b"[" * 10_000, b"\xff", b"x" * (MAX_BYTES + 1),
+        value(verb="rm"), value(target=""), value(target="other"), value(target="a/b"),
+        value(target="/shop_prod/10.0.0.5-99999"), value(target="/wharfinger/instances" + KEY),
+        value(target=KEY + "\n"), value(target="box\n"), value(by="x" * 100), value(by="\x00"),
+        value(steps=["\x1b"]), value(steps="no"), value(steps=["a"] * 100), value(state="waiting "),
+        value(at="x" * 100), value(target="x" * 1_000),
+    ],
+)  # fmt: skip
+def test_what_is_none_is_refused(bad: bytes) -> None:
+    with pytest.raises(Rejected):
+        parse(bad, "box")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "/wharfinger/orders/box/short", "/wharfinger/orders/box/UPPERCASE",
+        "/wharfinger/orders/box/aaaaaaaa/b", "/wharfinger/orders//aaaaaaaa",
+        "/wharfinger/orders/../aaaaaaaa", "/wharfinger/order/box/aaaaaaaa",
+        "/wharfinger/orders/box/aaaaaaaa\n", "/wharfinger/orders/b x/aaaaaaaa",
+    ],
+)  # fmt: skip
+def test_what_is_no_key_is_refused(key: str) -> None:
+    with pytest.raises(Rejected):
+        OrderKey.parse(key)
+
+
+def test_a_key_comes_back_as_it_went() -> None:
+    key = OrderKey("box-1.example", "abcdefgh")
+    assert OrderKey.parse(key.key) == key

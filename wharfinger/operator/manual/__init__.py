@@ -1,0 +1,1 @@
+"""Manual pages and completion in shells, made from the commands and the configuration's models."""
