@@ -3,6 +3,9 @@
 import json
 import os
 import stat
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +50,11 @@ class Host:
             for each in sorted(self.root.rglob("*"))
             if each.is_file() and not each.is_symlink()
         }
+
+    def ours(self) -> dict[str, tuple[bytes, int]]:
+        found = self.content()
+        return {path[len(str(self.root)) :]: each for path, each in found.items()
+                if "wharfinger" in path[len(str(self.root)) :]}  # fmt: skip
 
 
 @pytest.fixture
@@ -306,6 +314,37 @@ async def test_a_disk_that_fails_leaves_nothing_half_and_the_next_run_ends_it(
     assert host.content() == whole
 
 
+def killed_at(host: Host, path: str) -> None:
+    """Installs until a file is there, and kills what installs."""
+    command = (
+        "from wharfinger.operator.install import installing, shipped\n"
+        "import asyncio, pathlib\n"
+        "shipped.pages.shared = lambda: {'man/x.8': 'x'}\n"
+        f"asked = installing.Request(pathlib.Path({str(host.root)!r}), 'host,edge',"
+        " programs='/usr/bin')\n"
+        "asyncio.run(installing.install(asked))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", command]) as process:
+        while not host.path(path).exists() and process.poll() is None:
+            time.sleep(0.001)
+        process.kill()
+
+
+async def test_killed_by_the_system_at_any_point_the_next_run_makes_it_whole(
+    host: Host, tmp_path: Path
+) -> None:
+    clean = Host(tmp_path / "clean")
+    await clean.install("host,edge")
+    expected = {path: each for path, each in clean.ours().items() if not path.endswith(RECORD)}
+    for seen in ("/etc/group", "/etc/tmpfiles.d/wharfinger.conf", CONFIG):
+        killed_at(host, seen)
+    assert await host.install("host,edge") == Exit.OK
+    assert {
+        path: each for path, each in host.ours().items() if not path.endswith(RECORD)
+    } == expected
+    assert host.text(RECORD) == clean.text(RECORD)
+
+
 async def test_what_a_killed_run_has_left_beside_a_file_goes(host: Host) -> None:
     host.path("/etc/wharfinger").mkdir()
     torn = host.path("/etc/wharfinger/.wharfinger.toml.abcd1234")
@@ -384,8 +423,16 @@ async def test_purged_the_data_goes_as_well(host: Host) -> None:
     (data / "day").touch()
     await host.uninstall("store")
     assert (data / "day").exists()
+    nginx = host.path("/etc/nginx/conf.d/wharfinger.conf")
+    nginx.parent.mkdir(parents=True)
+    nginx.touch()
+    await host.uninstall()
+    assert nginx.exists()
+    assert (data / "day").exists()
     await host.uninstall(purge=True)
-    assert not host.path("/var/lib/wharfinger/registrar").exists()
+    assert not nginx.exists()
+    assert not host.path("/var/lib/wharfinger").exists()
+    assert nginx.parent.exists()
 
 
 def test_at_a_terminal_few_questions_are_asked() -> None:

@@ -53,7 +53,7 @@ def plan(wish: Wish, found: Found) -> Plan:
         if kept := _kept(file, step, record.files.get(file.path), found.files.get(file.path)):
             held[file.path] = kept
     writing += _outdated(record, found, {file.path for file in wanted}, held, remarks)
-    written = {step.file.path for step in writing if isinstance(step, Write)}
+    written = {_path(step) for step in writing if isinstance(step, Write | Remove)}
     remarks += _left(wish, record)
     if wish.port_range:
         remarks += reservation.later(wish.port_range, found.reserving)

@@ -18,13 +18,12 @@ from wharfinger.operator.install import credentials, elsewhere, shipped
 from wharfinger.operator.install.checks import Asked
 from wharfinger.operator.install.elsewhere import Places
 from wharfinger.operator.install.merging import merged
-from wharfinger.operator.install.model import CONFIG, File, Record, Wish, daemons
+from wharfinger.operator.install.model import CONFIG, NGINX_FILE, File, Record, Wish, daemons
 from wharfinger.operator.install.root import Root
 from wharfinger.sample import sample, sections
 from wharfinger.schema import TAG
 from wharfinger.tomlfile import Place
 
-NGINX_FILE: Final = "/etc/nginx/conf.d/wharfinger.conf"
 SINKS: Final = ("logshipper", "sinks")
 
 
@@ -40,6 +39,7 @@ class Answers:
         credentials: of `wharfinger pki`, by name.
         programs: the folder that the units shall call.
         nginx: discovery writes for Nginx.
+        runtime: the runtime in front of runc is there, or will be.
         force: files that others have changed are written anew.
         start: units are started.
     """
@@ -51,6 +51,7 @@ class Answers:
     credentials: Mapping[str, bytes] = field(default_factory=dict)
     programs: str | None = None
     nginx: bool = True
+    runtime: bool = False
     force: bool = False
     start: bool = True
 
@@ -78,6 +79,7 @@ def wish(answers: Answers, root: Root, record: Record | None) -> tuple[Wish, Ask
         programs=programs,
         files=(
             *shipped.wanted(roles, programs, root),
+            *(shipped.beside_runtime() if answers.runtime and "host" in roles else ()),
             *elsewhere.files(roles, _places(config)),
             *secrets.values(),
         ),
