@@ -197,13 +197,13 @@ async def test_the_store_is_cut_off_and_no_line_is_lost(
 async def test_a_cable_that_fails_for_moments_changes_nothing(
     platform: Platform, record_property: Record
 ) -> None:
-    """Ten times three seconds, each shorter than a lease lives: no key is written anew."""
+    """Six times three seconds, each shorter than a lease lives: no key is written anew."""
     box = platform.boxes[1]
     before = await box.revisions()
     async with platform.load() as load:
         await load.more(100)
         load.edges.remove(box.host.ip)
-        for _ in range(10):
+        for _ in range(6):
             await box.host.partition()
             await asyncio.sleep(3)
             await box.host.heal()
