@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from discovery import cli
+from discovery.config import Config, DiscoveryConfig
+from wharfinger.sections import EtcdConfig
+
 
 @pytest.mark.parametrize(
     ("terminal", "shown"),
@@ -39,3 +43,21 @@ def test_a_difference_drives_no_terminal(tmp_path: Path, terminal: bool, shown: 
     assert ran.returncode == 0
     assert f"+{shown}" in printed.decode()
     assert not (tmp_path / "app.conf").exists()
+
+
+async def test_offline_templates_are_looked_at_and_nobody_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "conf.d/a.toml").write_text(
+        f'[template]\nsrc = "a.j2"\ndest = "{tmp_path}/none/a"\ncheck_cmd = "no-such-program"\n'
+    )
+    (tmp_path / "templates/a.j2").write_text("{{ services }}")
+    config = Config(
+        etcd=EtcdConfig(endpoints=("127.0.0.1:1",)), discovery=DiscoveryConfig(confdir=tmp_path)
+    )
+    assert list(cli.offline(config)) == []
+    (tmp_path / "templates/a.j2").write_text("{{ services")
+    (found,) = cli.offline(config)
+    assert found.fix == "mend the template"
+    (tmp_path / "conf.d/a.toml").write_text("[template]\n")
+    assert "src" in str(cli.offline(config)[0])

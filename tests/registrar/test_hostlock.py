@@ -138,6 +138,26 @@ def test_a_stranger_stops_nobody(
         holding.kill()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_the_one_that_systemd_runs_as_a_user_is_no_stranger(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hostlock, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(hostlock, "SERVICE_USER", "nobody")
+    script = (
+        "import os, pwd, socket, sys, time; os.setuid(pwd.getpwnam('nobody').pw_uid); "
+        "s = socket.socket(socket.AF_UNIX); s.bind(bytes.fromhex(sys.argv[1])); s.listen(); "
+        "print('held', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", script, hostlock.names(config)[0].encode().hex()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as holding:
+        assert holding.stdout is not None
+        holding.stdout.readline()
+        with pytest.raises(Unavailable, match=f"pid {holding.pid}"), HostLock().held(config):
+            pass
+        holding.kill()
+
+
 @pytest.mark.parametrize(
     "said", [b"x" * hostlock.ANSWER_BYTES, b'{"more": ' + b"[" * (hostlock.ANSWER_BYTES - 9)]
 )

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from tests.stack.lab.load import posting
 
 from tests.stack.lab.lab import Lab
+from tests.stack.lab.load import posting
 from tests.stack.swarm import SITE, Swarm, swarm
 from wharfinger.operator.parts.process import until
 

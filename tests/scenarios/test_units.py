@@ -1,4 +1,4 @@
-"""The units in a real boot: a whole host, hardened, with faults, a bad configuration, an upgrade."""
+"""The units in a real boot: a whole host with the rights they give, its faults, an upgrade."""
 
 import json
 import re
@@ -23,19 +23,11 @@ pytestmark = [pytest.mark.real, pytest.mark.scenario]
 ROOT: Final = Path(__file__).parents[2]
 UNITS: Final = ROOT / "deploy/systemd"
 PORTS: Final = {"registrar": 7201, "discovery": 7202, "logshipper": 7203, "logstore": 7280}
-CONFIG: Final = """\
-[host]
-name = "box"
-ip = "127.0.0.1"
-control_group = "wharfinger"
-[registrar]
-port_range = "20000-20099"
-lease_ttl_seconds = 30
-[discovery.nginx]
-[[logshipper.sinks]]
-type = "bulk"
-url = "http://127.0.0.1:7280"
-"""
+SETTINGS: Final = (
+    "host.control_group=wharfinger",
+    "registrar.port_range=20000-20099",
+    "registrar.lease_ttl_seconds=30",
+)
 CONFIG_FILE: Final = "etc/wharfinger/wharfinger.toml"
 UNIT_NAMES: Final = tuple(f"wharfinger-{daemon}.service" for daemon in PORTS)
 
@@ -47,10 +39,10 @@ def machine() -> Iterator[Machine]:
     try:
         with Machine(folder, boot.programs_layer(Path(sys.prefix))) as made:
             boot.add_packages(made, ROOT)
-            _install(made)
             made.boot()
-            docker = DockerCommand(made.engine_url, folder / "cli")
             until(lambda: made.ran("docker", "info").returncode == 0, "Docker answers")
+            install(made)
+            docker = DockerCommand(made.engine_url, folder / "cli")
 
             async def build() -> None:
                 await build_shop(docker, folder / "shop")
@@ -63,23 +55,12 @@ def machine() -> Iterator[Machine]:
         shutil.rmtree(folder)
 
 
-def _install(machine: Machine) -> None:
-    """As the package does it, and `wharfinger install` after it."""
-    for unit in (*UNITS.glob("*.service"), *UNITS.glob("*.target")):
-        machine.write(f"usr/lib/systemd/system/{unit.name}", unit.read_text())
-    for kind in ("sysusers", "tmpfiles"):
-        text = (UNITS / f"{kind}.conf").read_text()
-        machine.write(f"usr/lib/{kind}.d/wharfinger.conf", text)
-    machine.write(CONFIG_FILE, CONFIG)
-    enable(machine, "multi-user.target", "wharfinger.target")
-    for unit in UNIT_NAMES:
-        enable(machine, "wharfinger.target", unit)
-
-
-def enable(machine: Machine, wanted_by: str, unit: str) -> None:
-    folder = machine.root / f"etc/systemd/system/{wanted_by}.wants"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / unit).symlink_to(f"/usr/lib/systemd/system/{unit}")
+def install(machine: Machine) -> None:
+    # A configuration may name no group that there is not, and ours is made with the users.
+    machine.run("groupadd", "--system", "wharfinger")
+    flags = [word for setting in SETTINGS for word in ("--set", setting)]
+    place = ("--name=box", "--address=127.0.0.1", "--no-input")
+    machine.run("wharfinger", "install", "--role=all", *place, *flags)
 
 
 def run_shop(machine: Machine, name: str) -> None:
@@ -234,7 +215,8 @@ def test_a_bad_configuration_is_refused_and_the_old_one_serves_on(machine: Machi
     before = {daemon: pid(machine, daemon) for daemon in PORTS}
     names = ("ActiveState", "SubState", "ExecMainStatus", "NRestarts")
     faults = "".join(f"[{daemon}.nonsense]\n" for daemon in PORTS)
-    machine.write(CONFIG_FILE, CONFIG.replace("[discovery.nginx]\n", "") + faults)
+    config = (machine.root / CONFIG_FILE).read_text()
+    machine.write(CONFIG_FILE, f"{config}\n{faults}")
     try:
         for daemon in PORTS:
             unit = f"wharfinger-{daemon}.service"
@@ -249,7 +231,7 @@ def test_a_bad_configuration_is_refused_and_the_old_one_serves_on(machine: Machi
         time.sleep(3)  # longer than RestartSec=
         assert {unit: machine.show(unit, *names) for unit in UNIT_NAMES} == failed
     finally:
-        machine.write(CONFIG_FILE, CONFIG)
+        machine.write(CONFIG_FILE, config)
         restart(machine)
     machine.run("systemctl", "reload", *UNIT_NAMES)
     for daemon in PORTS:
@@ -314,3 +296,41 @@ def test_all_stop_in_order_and_what_runs_in_containers_runs_on(machine: Machine)
     for daemon in PORTS:
         until(is_back(machine, daemon, 0), f"{daemon} is well")
     assert keys(machine) == held
+
+
+def test_the_runtime_has_its_warm_process_under_its_drop_in(machine: Machine) -> None:
+    folder = "/etc/systemd/system/wharfinger-registrar.service.d"
+    machine.write(f"{folder[1:]}/runtime.conf", (UNITS / "runtime.conf").read_text())
+    restart(machine)
+    machine.run("wharfinger", "install", "--runtime")
+    machine.run("systemctl", "reload", "docker.service")
+    labels = ("--label=wharfinger.app=warm", "--label=wharfinger.env=prod")
+    try:
+        until(lambda: "wharfinger" in machine.run("docker", "info"), "Docker knows the runtime")
+        said = machine.run(
+            *("docker", "run", "--rm", "--network=host", "--runtime=wharfinger", *labels),
+            *("--entrypoint=/bin/sh", "shop", "-c", "echo port $PORT"),
+        )
+        assert re.fullmatch(r"port 200[0-9]{2}\n", said)
+        told = machine.run("curl", "-s", f"http://127.0.0.1:{PORTS['registrar']}/metrics")
+        assert re.search(r'warm_starts_total\{outcome="done"\} 1\.0', told), told
+    finally:
+        machine.run("wharfinger", "uninstall", "--runtime", "--force", good=(0, 75))
+        machine.run("rm", "-r", folder)
+        machine.run("systemctl", "daemon-reload")
+
+
+def test_an_uninstall_leaves_data_and_no_other_trace(machine: Machine) -> None:
+    machine.run("wharfinger", "uninstall")
+    assert machine.run("docker", "inspect", "--format={{.State.Running}}", "shop") == "true\n"
+    listed = machine.run("systemctl", "list-unit-files", "--no-legend", "wharfinger*", good=(0, 1))
+    assert listed == ""
+    script = "find /etc /run /usr/local -xdev -iname '*wharfinger*' ! -path '/run/systemd/*'"
+    left = set(machine.run("sh", "-c", script).split())
+    assert left <= LEFT, left
+    kept = machine.run("ls", "/var/lib/wharfinger").split()
+    assert set(kept) >= {"registrar", "logshipper", "logstore"}
+
+
+# What an uninstall says that it leaves: settings, and the accounts that own the data.
+LEFT: Final = frozenset({"/etc/wharfinger", "/etc/wharfinger/wharfinger.toml"})

@@ -1,5 +1,6 @@
-"""A machine that boots: Debian with systemd, an engine, etcd and Nginx, in namespaces of its own."""
+"""A machine that boots: Debian with systemd, an engine, etcd and Nginx, in its own namespaces."""
 
+import compileall
 import json
 import os
 import shutil
@@ -115,7 +116,7 @@ class Machine:
         lower = ":".join(map(str, self.layers))
         upper = f"upperdir={self._folder}/changed,workdir={self._folder}/work"
         command = (
-            # In a namespace of mounts that ends with it: a run that is killed leaves nothing mounted.
+            # In a namespace of mounts that ends with it: a run that is killed leaves none behind.
             *("unshare", "--mount", "--propagation=private", "sh", "-c", ON_LAYERS, "sh"),
             *(f"lowerdir={lower},{upper}", f"{self._folder}/root"),
             *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot"),
@@ -223,7 +224,7 @@ def programs_layer(environment: Path) -> Path:
     """
     packages = next((environment / "lib").glob("python3.*/site-packages"))
     names = sorted(path.name for path in packages.glob("*.dist-info"))
-    return debian.kept(f"programs {names}", lambda place: _make_programs(packages, place))
+    return debian.kept(f"compiled programs {names}", lambda place: _make_programs(packages, place))
 
 
 def add_packages(machine: Machine, source: Path) -> None:
@@ -233,14 +234,17 @@ def add_packages(machine: Machine, source: Path) -> None:
     for name in ("wharfinger", "registrar", "discovery", "logshipper", "deploy"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(source / name, target / name, ignore=ignored)
+        # As a package has it: a daemon that may write nowhere cannot compile for its next start.
+        compileall.compile_dir(target / name, quiet=2, stripdir=machine.root, workers=1)
 
 
 def _make_programs(packages: Path, place: Path) -> None:
     version, target = packages.parent.name, place / "usr/lib/wharfinger"
-    ignored = shutil.ignore_patterns("__editable__*", "__pycache__", *TOOLS)
+    ignored = shutil.ignore_patterns("__editable__*", *TOOLS)
     shutil.copytree(
         packages, target / "lib" / version / "site-packages", symlinks=True, ignore=ignored
     )
+    compileall.compile_dir(target, quiet=2, stripdir=place)
     (target / "bin").mkdir()
     (target / "pyvenv.cfg").write_text("home = /usr/bin\n", encoding="ascii")
     (target / "bin/python3").symlink_to(f"/usr/bin/{version}")

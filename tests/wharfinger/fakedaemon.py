@@ -83,6 +83,12 @@ async def findings(given: Config) -> Sequence[Finding]:
     return []
 
 
+def offline(given: Config) -> Sequence[Finding]:
+    if given.registrar.does == "broken":
+        return [Finding("template", "is broken")]
+    return []
+
+
 async def once(parsed: argparse.Namespace, given: Config) -> Exit | None:
     if parsed.once:
         print("once", given.registrar.does)  # noqa: T201 - what the test reads
@@ -104,6 +110,7 @@ def command() -> cli.Command[Config]:
         log=lambda given: given.log,
         make=Fake,
         findings=findings,
+        offline=offline,
         arguments=lambda parser: parser.add_argument("--once", action="store_true") and None,
         settings={"--does": "registrar.does"},
         run=once,

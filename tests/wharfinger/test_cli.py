@@ -95,6 +95,15 @@ class TestCheck:
         assert run("check", "--set", "registrar.does=unreachable") == Exit.CONFIG
         assert out(capsys) == ["registrar.url: does not answer", "docker: neither"]
 
+    def test_offline_nobody_is_asked(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("check", "--offline", "--set", "registrar.does=unreachable") == Exit.OK
+        assert run("check", "--offline", "--set", "registrar.does=broken") == Exit.CONFIG
+        assert run("check", "--offline", "--set", "registrar.does=bad") == Exit.CONFIG
+        told = out(capsys)
+        assert told[0] == "registrar: nothing wrong found (defaults, no file)"
+        assert told[1] == "template: is broken"
+        assert "registrar.does" in told[2]
+
     def test_every_finding_of_the_file(
         self, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import grp
 import os
 import socket
@@ -101,6 +102,24 @@ def connects_as(path: Path, gid: int) -> bool:
                 os._exit(0)
         os._exit(1)
     return os.waitpid(pid, 0)[1] == 0
+
+
+async def test_one_that_may_give_nothing_away_has_the_folders_group_or_says_what_to_do(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    os.chown(folder, -1, grp.getgrnam("daemon").gr_gid)
+    allow(folder, 0o2755)
+    monkeypatch.setattr(os, "chown", refused)
+    control, check = made(folder / "control.sock", group="daemon")
+    async with control:
+        assert check.report().healthy
+        assert (folder / "control.sock").stat().st_mode & 0o777 == 0o660
+    control, check = made(folder / "control.sock", group="nogroup")
+    async with control:
+        assert f"have {folder} belong to that group with mode 2755" in check.report().why
 
 
 async def test_the_socket_of_a_dead_process_is_replaced(folder: Path) -> None:

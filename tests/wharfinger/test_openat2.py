@@ -28,6 +28,10 @@ def way(request: pytest.FixtureRequest) -> Callable[..., int]:
     return found
 
 
+def open_descriptors() -> int:
+    return len([*Path("/proc/self/fd").iterdir()])
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[int]:
     (tmp_path / "a/b").mkdir(parents=True)
@@ -36,9 +40,9 @@ def root(tmp_path: Path) -> Iterator[int]:
     (tmp_path / "a/out").symlink_to("/etc")
     (tmp_path / "a/b/passwd").symlink_to("/etc/passwd")
     descriptor = os.open(tmp_path, os.O_PATH | os.O_DIRECTORY)
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     yield descriptor
-    assert len(os.listdir("/proc/self/fd")) == before  # none is left open
+    assert open_descriptors() == before  # none is left open
     os.close(descriptor)
 
 

@@ -52,3 +52,19 @@ def test_a_boot_finds_the_folder_again(folder: Path, monkeypatch: pytest.MonkeyP
     sockets.prepare(socket, tmpfiles=tmpfiles)
     told = (tmpfiles / "wharfinger-nginx.conf").read_text()
     assert f"d {socket.parent} 0700 root root\n" in told
+
+
+def test_a_line_that_the_package_brings_is_not_written_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmpfiles, shipped = folder / "etc", folder / "lib"
+    tmpfiles.mkdir()
+    shipped.mkdir()
+    socket = folder / "nginx" / "push.sock"
+    monkeypatch.setattr(sockets, "VOLATILE", (folder,))
+    (shipped / "wharfinger.conf").write_text(f"d {socket.parent} 0700 root root\n")
+    sockets.prepare(socket, tmpfiles=tmpfiles, shipped=(shipped,))
+    assert not list(tmpfiles.iterdir())
+    (shipped / "wharfinger.conf").write_text("d /run/elsewhere 0700 root root\n")
+    sockets.prepare(socket, tmpfiles=tmpfiles, shipped=(shipped,))
+    assert list(tmpfiles.iterdir())

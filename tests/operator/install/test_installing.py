@@ -166,6 +166,25 @@ async def test_what_was_set_by_hand_stays_and_what_is_said_is_set_beside_it(host
     assert host.path(CONFIG).exists() is False
 
 
+@pytest.mark.parametrize("way", ["flag", "environment", "file"])
+async def test_a_group_that_is_made_with_the_users_may_be_named(
+    host: Host, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {}
+    if way == "flag":
+        settings = {"host.control_group": "wharfinger"}
+    elif way == "environment":
+        monkeypatch.setenv("WHARFINGER_HOST__CONTROL_GROUP", "wharfinger")
+    else:
+        host.path("/etc/wharfinger").mkdir()
+        host.path(CONFIG).write_text('[host]\ncontrol_group = "wharfinger"\n')
+    for _ in range(2):
+        assert await host.install("host", settings=settings) == Exit.OK
+    assert '\ncontrol_group = "wharfinger"\n' in host.text(CONFIG)
+    with pytest.raises(ConfigError, match="no group 'nonsense'"):
+        await host.install("host", settings={"host.control_group": "nonsense"})
+
+
 def test_the_environment_says_it_too(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHARFINGER_ETCD__ENDPOINTS", "e1:2379,e2:2379")
     monkeypatch.setenv("WHARFINGER_ROLE", "edge")

@@ -31,7 +31,8 @@ def files(roles: frozenset[str], places: Places) -> Iterator[File]:
     """Drop-ins that let the daemons write there, and the folders; none where all is as usual."""
     lines = []
     if places.runtime_dir != RUNTIME:
-        lines.append(f"d {places.runtime_dir} 0755 root root")
+        # As in deploy/systemd/tmpfiles.conf: sockets that are made there have its group.
+        lines.append(f"d {places.runtime_dir} 2755 root wharfinger")
         lines.append(f"d {places.runtime_dir}/nginx 0700 root root")
     for role, names in ROLES.items():
         if role not in roles:

@@ -12,6 +12,7 @@ from wharfinger.operator.install import (
     applying,
     asking,
     checks,
+    configuration,
     credentials,
     looking,
     showing,
@@ -82,13 +83,9 @@ async def install(request: Request) -> Exit:
         record = applying.read_record(root)
         answers = _answers(request, record)
         wanted, asked, config = wishing.wish(answers, root, record)
-        around = await surroundings.look(
-            root,
-            asked,
-            config.docker,
-            credentials.where_they_are(config.etcd, request.pki),
-            looking.processes(root),
-        )
+        with credentials.staged(config.etcd, answers.credentials) as etcd:
+            ours = looking.processes(root)
+            around = await surroundings.look(root, asked, config.docker, etcd, ours)
         refused = list(checks.refusals(asked, around))
         warned = list(checks.warnings(asked, around))
         if refused and not request.dry_run:
@@ -113,7 +110,7 @@ async def uninstall(request: Request) -> Exit:
         record = applying.read_record(root)
         roles = _going(request, record)
         found = looking.found(root, record, None)
-        data = looking.data(root, wishing.configured(root))
+        data = looking.data(root, configuration.configured(root))
         planned = removal(roles, found, purge=request.purge, data=data)
         if request.dry_run:
             _show(request, root, planned, [], [])
