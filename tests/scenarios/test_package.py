@@ -60,6 +60,9 @@ def test_what_is_in_it(package: Path, record_property: Callable[[str, object], N
     parts = {part for name in names if name.startswith(packages) for part in name.split("/")}
     assert not parts & {"pip", "setuptools", "tests", "direct_url.json", "RECORD"}
     assert {f"./usr/bin/{program}" for program in PROGRAMS} <= names
+    assert {f"./usr/share/man/man8/{program}.8.gz" for program in PROGRAMS} <= names
+    assert "./usr/share/man/man5/wharfinger.toml.5.gz" in names
+    assert "./usr/share/bash-completion/completions/registrar" in names
     for kind in ("sysusers", "tmpfiles"):
         assert f"./usr/lib/{kind}.d/wharfinger.conf" in names
     for daemon in PROGRAMS[:4]:
@@ -231,7 +234,7 @@ def test_under_systemd_an_upgrade_restarts_what_runs_and_nothing_else_is_started
 def changes(root: Path) -> list[str]:
     """What systemd was told to change since it was last looked at."""
     file = root / "root/asked"
-    asked = [line.replace("--system ", "") for line in file.read_text().splitlines()]
+    asked = [re.sub("--(system|quiet) ", "", line) for line in file.read_text().splitlines()]
     file.unlink()
     verbs = ("start", "stop", "restart", "enable", "disable", "daemon-reload")
     return [line for line in asked if line.startswith(verbs)]

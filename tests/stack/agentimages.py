@@ -1,32 +1,21 @@
-"""The agents' image with Nginx in it, built once from this tree, in an archive that engines load."""
+"""The agents' image with Nginx in it, built once from this tree, as an archive to load."""
 
 import asyncio
 import fcntl
 import hashlib
-import os
 import tempfile
 from pathlib import Path
 from typing import Final
 
-from tests.stack.debian import debian_root
+from tests.stack.agents import build
+from tests.stack.package import built
 from wharfinger import __version__
-from wharfinger.operator.parts.command import output
 from wharfinger.operator.parts.dockerd import DockerDaemon
 
 TREE: Final = Path(__file__).resolve().parents[2]
 KEPT: Final = TREE / "build" / "images"
 # The daemons are those of the image without Nginx: one of both is enough to load everywhere.
 EDGE: Final = f"wharfinger-edge:{__version__}"
-AGENTS: Final = TREE / "deploy" / "images" / "agent"
-PACKAGES: Final = (
-    *("python3", "ca-certificates", "tzdata"),
-    *("systemd-standalone-sysusers", "systemd-standalone-tmpfiles"),
-)
-# As `build` takes them, where they are; its own way is debootstrap, each time.
-BASES: Final = {
-    "wharfinger-base:bookworm": PACKAGES,
-    "wharfinger-edge-base:bookworm": (*PACKAGES, "nginx-light", "libnginx-mod-http-lua"),
-}
 # What ends up in the images, or decides what does.
 SOURCES: Final = (
     *("wharfinger", "registrar", "discovery", "logshipper"),
@@ -67,21 +56,9 @@ def _digest() -> str:
 async def _build(place: Path, folder: Path) -> None:
     docker = DockerDaemon(folder / "docker")
     await docker.start()
-
-    async def run(program: str, *arguments: str) -> None:
-        environment = {
-            **os.environ,
-            "DOCKER": f"/usr/bin/docker -H {docker.url}",
-            "DOCKER_CONFIG": str(folder / "cli"),
-            "DEB_COMPRESSION": "gzip -1",
-        }
-        await output(AGENTS / program, *arguments, environment=environment, timeout_seconds=600)
-
     try:
-        for tag, packages in BASES.items():
-            root = await asyncio.to_thread(debian_root, packages)
-            await run("base", tag, "--root", str(root))
-        await run("build")
+        (folder / "package").mkdir()
+        await build(docker, await asyncio.to_thread(built, folder / "package"))
         with tempfile.TemporaryDirectory(dir=KEPT) as made:
             archived = Path(made) / "images.tar"
             await docker.run("save", "--output", archived, EDGE, timeout_seconds=300)

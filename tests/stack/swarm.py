@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
@@ -16,6 +17,7 @@ import aiohttp
 from tests.stack.agentimages import EDGE, TREE, archive
 from tests.stack.lab.host import Host
 from tests.stack.lab.lab import Lab
+from tests.stack.lab.network import PREFIX
 from wharfinger.operator.parts.command import output
 from wharfinger.operator.parts.images import build_shop
 from wharfinger.operator.parts.process import until
@@ -23,7 +25,8 @@ from wharfinger.operator.parts.process import until
 STACK = "wharfinger"
 SITE = "shop.test"
 NEXT = EDGE.replace(":", "-next:")
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 120.0
+ENDPOINT = re.compile(rf"{re.escape(PREFIX)}\.\d+:2\d{{4}}")
 
 
 class Swarm:
@@ -77,7 +80,7 @@ class Swarm:
 
     async def docker(self, *words: str | os.PathLike[str]) -> str:
         """The `docker` command on the first manager."""
-        return await self.first.docker.run(*words)
+        return await self.first.docker.run(*words, timeout_seconds=PATIENCE_SECONDS)
 
     async def deploy(self) -> None:
         """`docker stack deploy`, as the README has it, and waits until all of it runs."""
@@ -197,13 +200,12 @@ class Swarm:
         words = ("volume", "inspect", "--format", "{{.Mountpoint}}", f"{STACK}_nginx")
         place = Path(await host.docker.run(*words)) / "wharfinger.conf"
         text = place.read_text() if place.exists() else ""
-        return len({line for line in text.split() if ":2" in line and line.startswith("10.77.0.")})
+        return len(set(ENDPOINT.findall(text)))
 
     async def update(self, *services: str) -> None:
-        """Gives services of the stack the next image, one service after the other."""
-        for name in services:
-            words = ("service", "update", "--no-resolve-image", "--quiet", "--image", NEXT)
-            await self.docker(*words, f"{STACK}_{name}")
+        """Gives services of the stack the next image, as a `stack deploy` does: all at once."""
+        words = ("service", "update", "--no-resolve-image", "--quiet", "--image", NEXT)
+        await asyncio.gather(*(self.docker(*words, f"{STACK}_{name}") for name in services))
 
     async def state(self, service: str) -> str:
         """How the last update of a service ended."""

@@ -10,7 +10,7 @@ USER root
 RUN rm -f /etc/nginx/sites-enabled/default && \
     sed -i 's|^pid .*|pid /run/wharfinger/nginx/nginx.pid;|' /etc/nginx/nginx.conf && \
     ln -sf /dev/stdout /var/log/nginx/access.log && ln -sf /dev/stderr /var/log/nginx/error.log && \
-    rm -rf /etc/tmpfiles.d && mkdir -m 700 /run/wharfinger/nginx && nginx -t && rm -rf /run/wharfinger/nginx
+    rm -rf /etc/tmpfiles.d && nginx -t && rm /run/wharfinger/nginx/nginx.pid
 LABEL org.opencontainers.image.title="Wharfinger edge"
 HEALTHCHECK NONE
 CMD ["nginx"]
