@@ -96,6 +96,18 @@ async def test_all_of_it_and_again_and_out(host: Host, capsys: pytest.CaptureFix
     assert capsys.readouterr().out == "nothing to do\n"
 
 
+async def test_a_runtime_that_stays_is_told(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    await host.install("host,edge", runtime=True)
+    drop_in = host.path("/etc/systemd/system/wharfinger-registrar.service.d/60-runtime.conf")
+    assert "CAP_KILL" in drop_in.read_text()
+    await host.uninstall("edge", runtime=True)
+    assert "stays in front of runc" not in capsys.readouterr().err
+    await host.install("host")
+    assert not drop_in.parent.exists()
+    await host.uninstall(runtime=True)
+    assert "uninstall --runtime takes it out" in capsys.readouterr().err
+
+
 async def test_roles_come_one_after_the_other_and_go_so(host: Host) -> None:
     units = host.path("/etc/systemd/system")
     await host.install("store")

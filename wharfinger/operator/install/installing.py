@@ -3,8 +3,9 @@
 import os
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 from wharfinger.errors import Exit, Finding, Rejected, Unavailable
 from wharfinger.operator import terminal
@@ -25,6 +26,10 @@ from wharfinger.operator.install.plan import plan
 from wharfinger.operator.install.removal import removal
 from wharfinger.operator.install.root import Root
 from wharfinger.operator.install.wishing import Answers
+
+RUNTIME_STAYS: Final = Finding(
+    "runtime", "stays in front of runc", "wharfinger uninstall --runtime takes it out"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,8 @@ async def uninstall(request: Request) -> Exit:
         found = looking.found(root, record, None)
         data = looking.data(root, configuration.configured(root))
         planned = removal(roles, found, purge=request.purge, data=data)
+        if request.runtime and not (planned.after and planned.after.roles):
+            planned = replace(planned, remarks=(*planned.remarks, RUNTIME_STAYS))
         if request.dry_run:
             _show(request, root, planned, [], [])
             return Exit.OK
