@@ -40,7 +40,7 @@ class Places:
             self.write()
 
     def write(self) -> None:
-        """Puts what is new on disk; a disk that does not take it is complained of by the checkpoint."""
+        """Puts what is new on disk; the checkpoint complains of a disk that does not take it."""
         self._written_at = self._clock()
         # A daemon that is not there is looked for over and over, and moves nothing.
         if self._held == self._on_disk:
