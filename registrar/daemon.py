@@ -12,10 +12,10 @@ from registrar.checks.metrics import Meter
 from registrar.checks.probes import Prober
 from registrar.checks.schedule import Schedule
 from registrar.config import Config
+from registrar.drains import orders
 from registrar.drains.absences import Absences
 from registrar.drains.commands import Commands
 from registrar.drains.departures import Departures
-from registrar.drains.orders import Orders
 from registrar.drains.requests import Requests
 from registrar.host import addresswatch, rights
 from registrar.host.claim import Claim
@@ -249,10 +249,10 @@ class Registrar:
         self._scope.spawn("absences", self._absences.run())
 
     def _take_orders(self) -> None:
-        check = self._scope.health.check("orders", stale_after_seconds=STALE_SECONDS)
+        check = self._scope.health.check("orders", stale_after_seconds=orders.STALE_SECONDS)
         host, events = self._config.host.name, self._scope.events
-        orders = Orders(self._etcd, host, self._requests, check, events)
-        self._scope.spawn("orders", orders.run())
+        taking = orders.Orders(self._etcd, host, self._requests, check, events)
+        self._scope.spawn("orders", taking.run())
 
     async def _reserve(self) -> None:
         ports = self._config.registrar.ports

@@ -175,7 +175,10 @@ class Following:
             case Relist(why):
                 raise HistoryLost(f"etcd {self._stream.connection.endpoint}: {why}")
             case Retry(why):
-                raise Unavailable(f"etcd {self._stream.connection.endpoint}: {why}")
+                connection = self._stream.connection
+                denied = connection.user and "permission denied" in why
+                who = f" as user {connection.user}" if denied else ""
+                raise Unavailable(f"etcd {connection.endpoint}{who}: {why}")
             case Alive() | Confirmed() | Deliver() as action:
                 return action
             case action:

@@ -12,6 +12,7 @@ from wharfinger.drainsteps import described
 from wharfinger.errors import Rejected, Unavailable, WharfingerError
 from wharfinger.etcd import Etcd
 from wharfinger.events import Events
+from wharfinger.following import Patience
 from wharfinger.health import Check
 from wharfinger.keys import ORDERS, OrderKey
 from wharfinger.kv import Event, KeyValue, Listed, Update
@@ -24,6 +25,10 @@ AT_ONCE: Final = 8
 REMEMBERED: Final = 1_000
 READY_SECONDS: Final = 60.0
 LOOK_SECONDS: Final = 0.5
+STALE_SECONDS: Final = 30.0
+# Orders are few, and hosts are many: each asks a silent etcd seldom. Not more seldom than a lease
+# does, since etcd takes pings of a connection that says nothing else for abuse.
+PATIENCE: Final = Patience(ask_after_seconds=5.0, ask_again_seconds=1.0, answer_seconds=5.0)
 
 
 class Orders:
@@ -56,7 +61,13 @@ class Orders:
     async def run(self) -> Never:
         """Takes orders for ever."""
         prefix = f"{ORDERS}{self._host}/"
-        watch = Watch(self._etcd, [prefix], on_alive=self._check.ok, on_trouble=self._check.fail)
+        watch = Watch(
+            self._etcd,
+            [prefix],
+            on_alive=self._check.ok,
+            on_trouble=self._check.fail,
+            patience=PATIENCE,
+        )
         async with asyncio.TaskGroup() as tasks, aclosing(watch.updates()) as updates:
             async for update in updates:
                 for kv in _put(update):

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from registrar.model import Instance
 from registrar.registry.registry import Registry
 from wharfinger.backoff import Backoff
-from wharfinger.errors import Conflict, WharfingerError
+from wharfinger.errors import Conflict, Rejected, WharfingerError
 from wharfinger.etcd.faults import LeaseNotFound
 from wharfinger.health import Check
 from wharfinger.keys import InstanceKey
@@ -77,6 +77,7 @@ class Publisher:
         self._since: dict[InstanceKey, float] = {}
         self._wake = asyncio.Event()
         self._jitter = False
+        self._refused = False
         self._audit_at = 0.0
         self._backoff = Backoff(first_seconds=0.05, cap_seconds=1.0)
         self.synced = asyncio.Event()
@@ -143,7 +144,13 @@ class Publisher:
             self._audit_at = time.monotonic() + AUDIT_SECONDS
         # First: of two registrars of this host, the one whose record stands may write the rest.
         record = self._host_record(self._registry.value(self._host_key))
-        await self._registry.declare(self._host_key, record, self._lease.id)
+        try:
+            await self._registry.declare(self._host_key, record, self._lease.id, anew=self._refused)
+        except Rejected:
+            # Without news there would be nothing to put, and the check green, until there is some.
+            self._refused = True
+            raise
+        self._refused = False
         await self._registry.converge(
             desired.instances, self._lease.id, spare=desired.spare, why=desired.why
         )

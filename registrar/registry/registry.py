@@ -179,8 +179,14 @@ class Registry:
             self._events.emit("service allowed", service=service)
         self._held.met(wish, changes)
 
-    async def declare(self, key: str, value: bytes, lease: int) -> None:
+    async def declare(self, key: str, value: bytes, lease: int, *, anew: bool = False) -> None:
         """Puts this host's record, unless it stands there as it should.
+
+        Args:
+            key: of the record.
+            value: what shall stand there.
+            lease: that it hangs on.
+            anew: puts it in any case, to learn whether we may.
 
         Raises:
             Held: another registrar's stands there.
@@ -190,7 +196,7 @@ class Registry:
         """
         kv = self._held.keys.get(key)
         self._claim.require(kv, lease)
-        if kv is not None and kv.value == value and kv.lease == lease:
+        if not anew and kv is not None and kv.value == value and kv.lease == lease:
             return
         condition = absent(key) if kv is None else unchanged(kv)
         done = await self._etcd.transact([condition], [Put(key, value, lease)], [Get(key)])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.etcd import Watcher, config_of, eventually
+from tests.stack.etcd import Watcher, config_of, etcdctl, eventually
 from tests.stack.pki import IP, Authority, Bundle, SecureCluster
 from wharfinger.errors import Exit, Rejected, Unavailable
 from wharfinger.etcd import Etcd
@@ -128,7 +128,15 @@ async def test_what_changes_is_done_and_told_and_what_is_not_ours_stays(tmp_path
             assert "delete user box" in said
             assert "delete role registrar-box" in said
             await denied(etcd, "/shop_qa/1", "box")
-            await eventually(lambda: "/shop_qa/1" in watcher.items)
+            # etcd asks for the rights of a watch when it begins: this one goes on until it breaks.
+            async with Etcd(authority.bundle("ops").config(server)) as root:
+                await root.put("/shop_qa/2", b"")
+            await eventually(lambda: "/shop_qa/2" in watcher.items)
+            await server.process.kill()
+            await server.start()
+            await eventually(lambda: " as user box: " in "".join(watcher.troubles[-1:]))
+            assert "permission denied" in watcher.troubles[-1]
+            assert not watcher.healthy
         async with Etcd(authority.bundle("ops").config(server)) as root:
             users = await root.users.all_users()
         assert users == {"root": {"root"}, "ops": {"root"}, "mary": frozenset()}
@@ -153,6 +161,36 @@ async def test_a_revoked_certificate_is_refused_by_members_that_have_the_list(
                 await Etcd(box.config(*other.members)).open()
         finally:
             await other.stop()
+
+
+async def test_etcds_root_makes_them_by_its_password(tmp_path: Path) -> None:
+    """A cluster whose users were made by hand before."""
+    async with secured(tmp_path, "m1") as (authority, cluster):
+        (server,) = cluster.members
+        ops = authority.bundle("ops")
+        tls = [f"--{flag}={path}" for flag, path in zip(
+            ("cacert", "cert", "key"), ops.etcd.values(), strict=True
+        )]  # fmt: skip
+        for words in (
+            "user add root:of-old",
+            "role add root",
+            "user grant-role root root",
+            "auth enable",
+        ):
+            await etcdctl(server, tmp_path, *tls, *words.split())
+        endpoints = ("--endpoints", server.endpoint)
+        said = await authority.ask("users", *endpoints, code=Exit.USAGE)
+        assert "as user ops: it knows no such user" in said
+        password = tmp_path / "root.password"
+        password.write_text("of-old\n")
+        by_root = ("--root-password-file", str(password))
+        said = await authority.ask("users", *endpoints, *by_root)
+        assert said == "add user ops, by certificate alone\ngive ops the role root\n"
+        assert "nothing to do" in await authority.ask("users", *endpoints)
+        password.write_text("wrong\n")
+        said = await authority.ask("users", *endpoints, *by_root, code=Exit.UNAVAILABLE)
+        assert "refuses that user or password" in said
+        assert "of-old" not in said
 
 
 async def test_nobody_locks_the_door_behind_themselves(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, async_playwright, expect
 
 from tests.page.browsing import Store, Visit
 from tests.page.fleet import Fleet, FleetVisit
@@ -56,20 +56,46 @@ async def visit(browser: Browser, store: Store) -> AsyncIterator[Visit]:
     assert made.complaints() == []
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def fleet() -> AsyncIterator[Fleet]:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def fleet_server() -> AsyncIterator[Fleet]:
     async with Fleet().running() as made:
         yield made
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def tab(browser: Browser, fleet: Fleet) -> AsyncIterator[FleetVisit]:
-    """A tab on the fleet page."""
-    context = await browser.new_context(
+async def fleet(fleet_server: Fleet) -> Fleet:
+    """A calm fleet. Its server is the same for all tests: browsers keep the page's files."""
+    fleet_server.reset()
+    return fleet_server
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def fleet_context(browser: Browser) -> AsyncIterator[BrowserContext]:
+    made = await browser.new_context(
         viewport={"width": 1280, "height": 800}, timezone_id="Europe/Berlin", locale="en-GB"
     )
+    made.set_default_timeout(20_000)
+    yield made
+    await made.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def tab(fleet_context: BrowserContext, fleet: Fleet) -> AsyncIterator[FleetVisit]:
+    """A tab on the fleet page, with nothing left of the one before but the page's files."""
+    await fleet_context.clear_cookies()
+    made = FleetVisit(await fleet_context.new_page(), fleet.url)
+    yield made
+    await made.page.close()
+    assert made.complaints() == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def timed_tab(browser: Browser, fleet: Fleet) -> AsyncIterator[FleetVisit]:
+    """A tab in a browser of its own, whose clock goes as the test wants."""
+    context = await browser.new_context(viewport={"width": 1280, "height": 800})
     context.set_default_timeout(20_000)
     made = FleetVisit(await context.new_page(), fleet.url)
+    await made.page.clock.install()
     yield made
     await context.close()
     assert made.complaints() == []

@@ -57,11 +57,22 @@ class Fleet:
         state: of the fleet; change it by `change`, so that browsers hear of it.
         events: that the daemons told of, newest first.
         posted: bodies of orders.
+        asked: queries for events.
         token: that has to be shown by a session; none for anybody.
+        refusal: status and reason of what every question gets; None to answer.
+        order_refusal: the same of orders.
+        silent: whether a stream that begins says nothing.
+        reachable: whether anybody is let in.
     """
 
     def __init__(self) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
+        self._streams: set[asyncio.Queue[bytes | None]] = set()
+        self.reset()
+
+    def reset(self) -> None:
+        """Makes it a calm fleet that answers anybody, for the next test."""
+        self.cut()
         self.state = calm()
         self.events: list[State] = []
         self.posted: list[State] = []
@@ -71,8 +82,6 @@ class Fleet:
         self.order_refusal: tuple[int, str] | None = None
         self.silent = False
         self.reachable = True
-        self._streams: set[asyncio.Queue[bytes | None]] = set()
-        self._runner: web.AppRunner | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Fleet"]:
@@ -119,10 +128,6 @@ class Fleet:
         """Ends all streams."""
         for queue in self._streams:
             queue.put_nowait(None)
-
-    @property
-    def followed(self) -> int:
-        return len(self._streams)
 
     def _denied(self, request: web.Request) -> web.Response | None:
         if not self.reachable:

@@ -70,24 +70,23 @@ async def test_older_ones_come_as_one_scrolls(tab: FleetVisit, fleet: Fleet) -> 
     assert numbers == [500, 300, 100]
 
 
-async def test_new_ones_come_by_themselves(tab: FleetVisit, fleet: Fleet) -> None:
+async def test_new_ones_come_by_themselves(timed_tab: FleetVisit, fleet: Fleet) -> None:
     fleet.events = newest_first(3)
-    await tab.page.clock.install()
-    await tab.open("/fleet?view=events")
-    await expect(tab.status).to_have_text("3 events")
+    await timed_tab.open("/fleet?view=events")
+    await expect(timed_tab.status).to_have_text("3 events")
     fleet.events = newest_first(5)
-    await tab.page.clock.run_for(3_500)
-    await expect(tab.status).to_have_text("5 events")
-    await expect(tab.rows.first).to_contain_text("event 4")
+    await timed_tab.page.clock.run_for(3_500)
+    await expect(timed_tab.status).to_have_text("5 events")
+    await expect(timed_tab.rows.first).to_contain_text("event 4")
     # More of them than one answer holds: the list begins anew, rather than have a hole.
     fleet.events = newest_first(300)
-    await tab.page.clock.run_for(3_500)
-    await expect(tab.status).to_have_text("100 events")
-    await tab.button("Live").click()
-    await expect(tab.status).to_have_text("200 events")
+    await timed_tab.page.clock.run_for(3_500)
+    await expect(timed_tab.status).to_have_text("100 events")
+    await timed_tab.button("Live").click()
+    await expect(timed_tab.status).to_have_text("200 events")
     fleet.events = newest_first(301)
-    await tab.page.clock.run_for(10_000)
-    await expect(tab.status).to_have_text("200 events")
+    await timed_tab.page.clock.run_for(10_000)
+    await expect(timed_tab.status).to_have_text("200 events")
 
 
 async def test_a_store_that_fails_is_told_of_and_asked_again(tab: FleetVisit, fleet: Fleet) -> None:

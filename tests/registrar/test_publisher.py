@@ -13,7 +13,7 @@ from registrar.registry import publisher
 from registrar.registry.denials import Denials
 from registrar.registry.publisher import Desired, Publisher
 from tests.stack.etcd import eventually
-from wharfinger.errors import Conflict, Unavailable, WharfingerError
+from wharfinger.errors import Conflict, Rejected, Unavailable, WharfingerError
 from wharfinger.etcd.faults import LeaseNotFound
 from wharfinger.events import Events
 from wharfinger.health import Check
@@ -36,6 +36,7 @@ class Registry:
         self.audits = 0
         self.forgotten_but: list[int] = []
         self.declared: list[bytes] = []
+        self.denied: list[WharfingerError] = []
         self.denials = Denials()
 
     async def audit(self, _desired: Iterable[InstanceKey], _lease: int, *_more: str) -> None:
@@ -52,8 +53,12 @@ class Registry:
         self.wanted.append(dict(desired))
         self.leases.append(lease)
 
-    async def declare(self, _key: str, value: bytes, _lease: int) -> None:
-        self.declared.append(value)
+    async def declare(self, _key: str, value: bytes, _lease: int, *, anew: bool = False) -> None:
+        # As the real one: what stands there is not put again, and a denial needs something to put.
+        if (anew or value != self.value("")) and self.denied:
+            raise self.denied[0]
+        if anew or value != self.value(""):
+            self.declared.append(value)
 
     def value(self, _key: str) -> bytes | None:
         return self.declared[-1] if self.declared else None
@@ -69,6 +74,7 @@ class Lease:
 
 class Press:
     def __init__(self) -> None:
+        self.news = [b"record"]
         self.registry = Registry()
         self.lease = Lease()
         self.metrics = CollectorRegistry()
@@ -78,7 +84,8 @@ class Press:
             self.lease,  # type: ignore[arg-type]
             self.check,
             host_key=HOST_KEY,
-            host_record=lambda before: before or b"record",
+            # Told once, it is no news: the real one holds back what has just been said.
+            host_record=lambda before: self.news.pop() if self.news else before or b"record",
             metrics=self.metrics,
         )
 
@@ -154,10 +161,22 @@ async def test_a_denied_service_is_a_note_and_the_rest_is_written(press: Press) 
     assert (report.healthy, report.why) == (True, "not registered: secret_prod: permission denied")
 
 
+async def test_who_may_no_longer_tell_of_itself_is_red_until_it_may(press: Press) -> None:
+    press.publisher.want(DESIRED)
+    await press.publisher.synced.wait()
+    press.registry.denied = [Rejected("as user box: permission denied")]
+    press.news = [b"other record"]
+    press.publisher.want(Desired())
+    await eventually(lambda: press.registry.audits > 4)
+    assert press.check.report().why == "as user box: permission denied"
+    press.registry.denied = []
+    await eventually(lambda: press.check.report().healthy)
+
+
 async def test_of_two_registrars_of_a_host_the_later_is_red_and_writes_nothing(
     press: Press, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def declare(_key: str, _value: bytes, _lease: int) -> None:
+    async def declare(_key: str, _value: bytes, _lease: int, **_more: bool) -> None:
         raise Held("host box is held by another registrar")
 
     monkeypatch.setattr(press.registry, "declare", declare)

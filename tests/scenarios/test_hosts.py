@@ -24,7 +24,7 @@ PACKAGES = ("wharfinger", "registrar", "discovery", "logshipper")
 async def lines_are_whole(platform: Platform, load: Load, record: Record) -> None:
     """Every order that was answered has its line in the store, once."""
     stored = await platform.until_stored(load.answered)
-    record("lines stored", stored.total())
+    record("lines stored", len(load.answered & stored.keys()))
     record("lines lost", len(load.answered - stored.keys()))
     record("lines twice", stored.total() - len(stored))
     assert stored.total() == len(stored)
@@ -33,6 +33,7 @@ async def lines_are_whole(platform: Platform, load: Load, record: Record) -> Non
 async def test_all_containers_are_replaced_and_no_request_is_lost(
     platform: Platform, record_property: Record
 ) -> None:
+    platform.spent = True
     async with platform.load() as load:
         await load.more(100)
         for turn in range(2):
@@ -70,11 +71,14 @@ async def test_a_host_loses_power_and_returns(
     """Nginx at box1 tries nothing twice; at box2, a POST that no connection came about for."""
     box = platform.boxes[number]
     shipped = platform.boxes[1]
+    platform.spent = True
     await shipped.as_shipped()
     await platform.until_equal(6)
     async with platform.load() as load:
         await load.more(200)
         under_way, since = set(load.under_way), time.monotonic()
+        await box.host.unplug()
+        under_way |= set(load.under_way)  # what began while the cable went is in flight, too
         await box.host.power_off()
         if box.nginx is not None:
             load.edges.remove(box.host.ip)  # as when its address moves to the other edge
@@ -99,7 +103,7 @@ async def test_a_host_loses_power_and_returns(
     written = await asyncio.to_thread(platform.written_orders)
     record_property("lines that Docker never got", len(load.answered - written))
     stored = await platform.until_stored(written)
-    record_property("lines stored", len(stored))
+    record_property("lines stored", len(load.answered & stored.keys()))
     record_property("lines twice", stored.total() - len(stored))
     assert stored.total() == len(stored)
     assert len(load.answered - written) <= len(under_way)
@@ -129,7 +133,7 @@ async def test_all_hosts_lose_power_at_once_and_return(
     written = await asyncio.to_thread(platform.written_orders)
     record_property("lines that Docker never got", len(load.answered - written))
     stored = await platform.until_stored(written)
-    record_property("lines stored", len(stored))
+    record_property("lines stored", len(load.answered & stored.keys()))
     assert stored.total() == len(stored)
     assert len(load.answered - written) <= len(under_way)
 
@@ -137,6 +141,7 @@ async def test_all_hosts_lose_power_at_once_and_return(
 async def test_all_daemons_are_upgraded_one_by_one_and_nothing_is_lost(
     platform: Platform, record_property: Record, tmp_path: Path
 ) -> None:
+    platform.spent = True
     new = await asyncio.to_thread(new_version, tmp_path / "new")
     before = (await platform.state()).runs
     upgraded = 0

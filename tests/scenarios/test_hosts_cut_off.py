@@ -31,7 +31,7 @@ async def healed(platform: Platform, count: int, record: Record) -> None:
 
 async def lines_are_whole(platform: Platform, load: Load, record: Record) -> None:
     stored = await platform.until_stored(load.answered)
-    record("lines stored", stored.total())
+    record("lines stored", len(load.answered & stored.keys()))
     record("lines twice", stored.total() - len(stored))
     assert stored.total() == len(stored)
 
@@ -68,15 +68,21 @@ async def test_a_host_that_is_cut_off_from_all_others_comes_back(
         record_property("the registrar that is cut off says", told)
         # Its containers are not touched: they can be reached by others than us, for all it knows.
         assert await box.listening() == {each for each in before if each.startswith(box.host.ip)}
+        # What changes on it meanwhile is known nowhere, and everywhere afterwards.
+        await box.run_shop("late")
+        await box.host.docker.run("stop", "shop-0")
         await box.host.heal()
         await healed(platform, 6, record_property)
+        await box.host.docker.run("start", "shop-0")
+        await platform.until_equal(7)
         await load.more(200)
     record_property("requests answered", len(load.answered))
     record_property("requests lost before it was out", len(load.lost))
     record_property("reasons", load.reasons)
     assert [each for each in load.lost if each.began > out] == []
-    assert (await platform.state()).runs == before
+    assert (await platform.state()).runs > before
     await lines_are_whole(platform, load, record_property)
+    await box.host.docker.run("rm", "--force", "late")
 
 
 async def until_without(platform: Platform, box: Box) -> None:
@@ -127,6 +133,7 @@ async def test_an_edge_that_is_cut_off_from_etcd_goes_on_serving(
     record_property("reasons", load.reasons)
     assert load.lost == []
     await lines_are_whole(platform, load, record_property)
+    await other.host.docker.run("rm", "--force", "late")
 
 
 async def test_the_leading_member_of_etcd_is_cut_off_from_the_others(
@@ -161,6 +168,7 @@ async def test_the_leading_member_of_etcd_is_cut_off_from_the_others(
     record_property("reasons", load.reasons)
     assert load.lost == []
     await lines_are_whole(platform, load, record_property)
+    await fresh.host.docker.run("rm", "--force", "late")
 
 
 async def test_the_store_is_cut_off_and_no_line_is_lost(
@@ -189,13 +197,13 @@ async def test_the_store_is_cut_off_and_no_line_is_lost(
 async def test_a_cable_that_fails_for_moments_changes_nothing(
     platform: Platform, record_property: Record
 ) -> None:
-    """Ten times three seconds, each shorter than a lease lives: no key is written anew."""
+    """Six times three seconds, each shorter than a lease lives: no key is written anew."""
     box = platform.boxes[1]
     before = await box.revisions()
     async with platform.load() as load:
         await load.more(100)
         load.edges.remove(box.host.ip)
-        for _ in range(10):
+        for _ in range(6):
             await box.host.partition()
             await asyncio.sleep(3)
             await box.host.heal()
@@ -214,7 +222,11 @@ async def test_a_cable_that_fails_for_moments_changes_nothing(
 async def test_a_deaf_host_is_out_like_one_that_is_cut_off(
     platform: Platform, record_property: Record
 ) -> None:
-    """What it sends arrives, no answer reaches it."""
+    """What it sends arrives, no answer reaches it.
+
+    It is an edge: for ten seconds after the last request that it sent in vain its Nginx leaves the
+    others out (fail_timeout), and so long it is until all is equal.
+    """
     box = platform.boxes[1]
     async with platform.load() as load:
         await load.more(100)

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.real, pytest.mark.scenario, pytest.mark.timeout(400)]
 Record = Callable[[str, object], None]
 
 # Two minutes are the measure; they are played where there is time for it.
-SECONDS = float(os.environ.get("WHARFINGER_LEADER_SECONDS", "60"))
+SECONDS = float(os.environ.get("WHARFINGER_LEADER_SECONDS", "40"))
 KILL_EVERY_SECONDS = 10.0
 RESTART_SECONDS = 1.0  # as an init system waits before it starts what was killed
 
@@ -49,7 +49,7 @@ async def test_leaders_die_every_ten_seconds_while_containers_come_and_go(
     assert counts["containers that came and went"] > 0
     assert load.lost == []
     stored = await platform.until_stored(load.answered)
-    record_property("lines stored", stored.total())
+    record_property("lines stored", len(load.answered & stored.keys()))
     record_property("lines twice", stored.total() - len(stored))
     assert stored.total() == len(stored)
 

@@ -259,7 +259,7 @@ def test_with_etcd_away_a_start_waits_and_a_reload_works(machine: Machine) -> No
     until(lambda: served(machine), "it is served again")
 
 
-def test_an_upgrade_loses_no_key_and_no_request(machine: Machine) -> None:
+def test_an_upgrade_loses_no_key_and_is_served_on(machine: Machine) -> None:
     held, inside = keys(machine), "usr/lib/wharfinger/lib/python3.11/site-packages/wharfinger"
     package = next(machine.root.glob(f"{inside}/__init__.py"))
     text = package.read_text()

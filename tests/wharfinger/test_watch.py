@@ -44,6 +44,7 @@ def told(number: int, *events: Event) -> WatchAnswer:
 @dataclass
 class Place:
     endpoint: str = "fake:1"
+    user: str = ""
 
 
 @dataclass

@@ -111,12 +111,16 @@ _ETCD_WORDS: Final = (
     ("invalid auth token", TokenRefused, "it no longer takes our token"),
     ("auth store is old", TokenRefused, "its users changed since our token was made"),
     ("user name is empty", TokenRefused, "it wants a user: set etcd.username and password_file"),
+    ("user name not found", Rejected, "it knows no such user: wharfinger pki users, or etcdctl"),
     ("permission denied", Rejected, "permission denied: grant the user a role for it"),
     ("revision has been compacted", RevisionGone, "that revision is compacted"),
     ("future revision", RevisionGone, "it has never reached that revision"),
     ("lease not found", LeaseNotFound, "that lease has ended"),
     ("lease already exists", Conflict, "a lease of that id exists"),
 )
+
+
+_ABOUT_USERS: Final = re.compile("permission denied|no such user")
 
 
 def fault(code: StatusCode, details: str, where: Circumstances) -> WharfingerError:
@@ -158,5 +162,5 @@ def connection_problem(details: str) -> str:
 
 def _message(what: str, where: Circumstances) -> str:
     about = f" ({where.about})" if where.about else ""
-    user = f" as user {where.user}" if where.user and "permission" in what else ""
+    user = f" as user {where.user}" if where.user and _ABOUT_USERS.search(what) else ""
     return f"etcd {where.endpoint}{about}{user}: {what}"

@@ -1,29 +1,27 @@
 """The whole fleet as etcd holds it, kept event by event, and what of it has changed since; pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from logshipper.store.fleet import shown
+from logshipper.store.fleet.rejections import OWN, Rejections
 from logshipper.store.fleet.shown import Release
 from wharfinger.errors import Rejected
 from wharfinger.hostrecord import Told
 from wharfinger.keys import DEPLOY, HOSTS, INSTANCES, ORDERS, HostKey, InstanceKey, OrderKey
 from wharfinger.kv import Event, KeyValue
 from wharfinger.orders import Order
-from wharfinger.text import printable, shortened
 
-OWN: Final = "/wharfinger/"
 SHOWN_SECONDS: Final = 600.0
 """For how long an order that lapsed is told of."""
 MAX_ORDERS: Final = 500
-MAX_REJECTED: Final = 100
-MAX_ODD: Final = 2_000
-_TEXT_LENGTH: Final = 200
 
 Part = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -57,7 +55,6 @@ class _Dirty:
     hosts: set[str] = field(default_factory=set)
     orders: set[str] = field(default_factory=set)
     releases: set[str] = field(default_factory=set)
-    rejected: bool = False
 
 
 class Snapshot:
@@ -75,7 +72,7 @@ class Snapshot:
         self._orders: dict[str, tuple[OrderKey, Order]] = {}
         self._lapsed: dict[str, tuple[OrderKey, Order, float]] = {}
         self._releases: dict[str, dict[int, Release]] = {}
-        self._odd: dict[str, str] = {}
+        self._rejections = Rejections()
         self._dirty = _Dirty()
 
     @classmethod
@@ -83,7 +80,7 @@ class Snapshot:
         """What a list holds."""
         made = cls()
         made.apply(revision, (Event(kv.key, kv.mod_revision, kv) for kv in items), 0.0)
-        made._dirty = _Dirty()
+        made.change()
         return made
 
     @property
@@ -156,7 +153,7 @@ class Snapshot:
             "hosts": {name: self._host(name) for name in names},
             "releases": {name: self._released(name) for name in sorted(self._releases)},
             "orders": {order_id: self._order(order_id) for order_id in self._order_ids()},
-            "rejected": self._rejected(),
+            "rejected": self._rejections.told(self._services),
         }
 
     def change(self) -> Part | None:
@@ -174,8 +171,9 @@ class Snapshot:
             change["orders"] = {order_id: self._order(order_id) for order_id in dirty.orders}
         if dirty.releases:
             change["releases"] = {name: self._released(name) for name in dirty.releases}
-        if dirty.rejected:
-            change["rejected"] = self._rejected()
+        if self._rejections.changed:
+            self._rejections.changed = False
+            change["rejected"] = self._rejections.told(self._services)
         return change or None
 
     def host_of(self, instance: InstanceKey) -> str | None:
@@ -203,7 +201,7 @@ class Snapshot:
         try:
             instance = InstanceKey.parse(key)
         except Rejected as error:
-            self._note_odd(key, kv, str(error))
+            self._rejections.note_odd(key, str(error) if kv is not None else "")
             return
         name, endpoint = instance.service.name, instance.endpoint.value
         entries = self._services.setdefault(name, {})
@@ -223,16 +221,12 @@ class Snapshot:
                 del self._services[name]
         else:
             entry.raw, problem = shown.instance(instance, entry.address, entry.described)
-            self._note(instance.address, problem)
+            self._rejections.note(instance.address, problem)
 
     def _take_host(self, key: str, kv: KeyValue | None) -> None:
-        try:
-            at = HostKey.parse(key)
-            told = None if kv is None else shown.read_host(kv.value)
-        except Rejected as error:
-            self._note(key, str(error))
+        if (at := self._key(HostKey.parse, key, kv)) is None:
             return
-        self._note(key, "")
+        told = self._read(shown.read_host, key, kv)
         records = self._hosts.setdefault(at.host, {})
         if told is None:
             records.pop(at.daemon, None)
@@ -243,13 +237,9 @@ class Snapshot:
         self._dirty.hosts.add(at.host)
 
     def _take_order(self, key: str, kv: KeyValue | None, now: float) -> None:
-        try:
-            at = OrderKey.parse(key)
-            order = None if kv is None else shown.read_order(at, kv.value)
-        except Rejected as error:
-            self._note(key, str(error))
+        if (at := self._key(OrderKey.parse, key, kv)) is None:
             return
-        self._note(key, "")
+        order = self._read(partial(shown.read_order, at), key, kv)
         before = self._orders.pop(at.id, None)
         if order is not None:
             self._lapsed.pop(at.id, None)
@@ -270,15 +260,10 @@ class Snapshot:
             self._dirty.orders.add(oldest)
 
     def _take_release(self, key: str, kv: KeyValue | None) -> None:
-        try:
-            if (found := shown.release_key(key)) is None:
-                return
-            service, number = found
-            release = None if kv is None else shown.read_release(kv.value)
-        except Rejected as error:
-            self._note(key, str(error))
+        if (found := self._key(shown.release_key, key, kv)) is None:
             return
-        self._note(key, "")
+        service, number = found
+        release = self._read(shown.read_release, key, kv)
         known = self._releases.setdefault(service, {})
         if release is None:
             known.pop(number, None)
@@ -290,27 +275,22 @@ class Snapshot:
             del self._releases[service]
         self._dirty.releases.add(service)
 
-    def _note_odd(self, key: str, kv: KeyValue | None, why: str) -> None:
-        """A key that is no instance's may be the user's own: that shows when it is told of."""
-        if key.startswith(INSTANCES) or _service_part(key):
-            self._note(key, why if kv is not None else "")
+    def _key(self, parse: Callable[[str], T], key: str, kv: KeyValue | None) -> T | None:
+        try:
+            return parse(key)
+        except Rejected as error:
+            self._rejections.note(key, str(error) if kv is not None else "")
+            return None
 
-    def _note(self, key: str, why: str) -> None:
-        if why and len(self._odd) < MAX_ODD:
-            self._dirty.rejected |= self._odd.get(key) != why
-            self._odd[key] = why
-        elif self._odd.pop(key, None) is not None:
-            self._dirty.rejected = True
-
-    def _rejected(self) -> list[dict[str, str]]:
-        return [{"key": _text(key), "reason": _text(why)} for key, why in sorted(self._counted())][
-            :MAX_REJECTED
-        ]
-
-    def _counted(self) -> Iterator[tuple[str, str]]:
-        for key, why in self._odd.items():
-            if key.startswith(OWN) or _service_part(key) in self._services:
-                yield key, why
+    def _read(self, parse: Callable[[bytes], T], key: str, kv: KeyValue | None) -> T | None:
+        """What a key says; what cannot be read counts as gone, whatever was there before."""
+        try:
+            told = None if kv is None else parse(kv.value)
+        except Rejected as error:
+            self._rejections.note(key, str(error))
+            return None
+        self._rejections.note(key, "")
+        return told
 
     def _service(
         self, name: str, entries: Mapping[str, _Entry] | None, only: Iterable[str] | None = None
@@ -347,13 +327,3 @@ class Snapshot:
     def _released(self, name: str) -> list[Release] | None:
         known = self._releases.get(name)
         return None if known is None else list(shown.releases(known))
-
-
-def _service_part(key: str) -> str:
-    """The service below whose prefix a key stands; empty for a key of another shape."""
-    name, slash, _ = key.removeprefix("/").partition("/")
-    return name if slash and "_" in name else ""
-
-
-def _text(said: str) -> str:
-    return printable(shortened(said, _TEXT_LENGTH))

@@ -3,6 +3,9 @@
 import json
 import os
 import stat
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,6 +51,11 @@ class Host:
             if each.is_file() and not each.is_symlink()
         }
 
+    def ours(self) -> dict[str, tuple[bytes, int]]:
+        found = self.content()
+        return {path[len(str(self.root)) :]: each for path, each in found.items()
+                if "wharfinger" in path[len(str(self.root)) :]}  # fmt: skip
+
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
@@ -86,6 +94,18 @@ async def test_all_of_it_and_again_and_out(host: Host, capsys: pytest.CaptureFix
     capsys.readouterr()
     assert await host.uninstall() == Exit.OK
     assert capsys.readouterr().out == "nothing to do\n"
+
+
+async def test_a_runtime_that_stays_is_told(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    await host.install("host,edge", runtime=True)
+    drop_in = host.path("/etc/systemd/system/wharfinger-registrar.service.d/60-runtime.conf")
+    assert "CAP_KILL" in drop_in.read_text()
+    await host.uninstall("edge", runtime=True)
+    assert "stays in front of runc" not in capsys.readouterr().err
+    await host.install("host")
+    assert not drop_in.parent.exists()
+    await host.uninstall(runtime=True)
+    assert "uninstall --runtime takes it out" in capsys.readouterr().err
 
 
 async def test_roles_come_one_after_the_other_and_go_so(host: Host) -> None:
@@ -156,6 +176,25 @@ async def test_what_was_set_by_hand_stays_and_what_is_said_is_set_beside_it(host
     assert "= 21000-21999\n" in host.text("/etc/sysctl.d/60-wharfinger.conf")
     await host.uninstall()
     assert host.path(CONFIG).exists() is False
+
+
+@pytest.mark.parametrize("way", ["flag", "environment", "file"])
+async def test_a_group_that_is_made_with_the_users_may_be_named(
+    host: Host, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {}
+    if way == "flag":
+        settings = {"host.control_group": "wharfinger"}
+    elif way == "environment":
+        monkeypatch.setenv("WHARFINGER_HOST__CONTROL_GROUP", "wharfinger")
+    else:
+        host.path("/etc/wharfinger").mkdir()
+        host.path(CONFIG).write_text('[host]\ncontrol_group = "wharfinger"\n')
+    for _ in range(2):
+        assert await host.install("host", settings=settings) == Exit.OK
+    assert '\ncontrol_group = "wharfinger"\n' in host.text(CONFIG)
+    with pytest.raises(ConfigError, match="no group 'nonsense'"):
+        await host.install("host", settings={"host.control_group": "nonsense"})
 
 
 def test_the_environment_says_it_too(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,6 +345,37 @@ async def test_a_disk_that_fails_leaves_nothing_half_and_the_next_run_ends_it(
     assert host.content() == whole
 
 
+def killed_at(host: Host, path: str) -> None:
+    """Installs until a file is there, and kills what installs."""
+    command = (
+        "from wharfinger.operator.install import installing, shipped\n"
+        "import asyncio, pathlib\n"
+        "shipped.pages.shared = lambda: {'man/x.8': 'x'}\n"
+        f"asked = installing.Request(pathlib.Path({str(host.root)!r}), 'host,edge',"
+        " programs='/usr/bin')\n"
+        "asyncio.run(installing.install(asked))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", command]) as process:
+        while not host.path(path).exists() and process.poll() is None:
+            time.sleep(0.001)
+        process.kill()
+
+
+async def test_killed_by_the_system_at_any_point_the_next_run_makes_it_whole(
+    host: Host, tmp_path: Path
+) -> None:
+    clean = Host(tmp_path / "clean")
+    await clean.install("host,edge")
+    expected = {path: each for path, each in clean.ours().items() if not path.endswith(RECORD)}
+    for seen in ("/etc/group", "/etc/tmpfiles.d/wharfinger.conf", CONFIG):
+        killed_at(host, seen)
+    assert await host.install("host,edge") == Exit.OK
+    assert {
+        path: each for path, each in host.ours().items() if not path.endswith(RECORD)
+    } == expected
+    assert host.text(RECORD) == clean.text(RECORD)
+
+
 async def test_what_a_killed_run_has_left_beside_a_file_goes(host: Host) -> None:
     host.path("/etc/wharfinger").mkdir()
     torn = host.path("/etc/wharfinger/.wharfinger.toml.abcd1234")
@@ -384,8 +454,16 @@ async def test_purged_the_data_goes_as_well(host: Host) -> None:
     (data / "day").touch()
     await host.uninstall("store")
     assert (data / "day").exists()
+    nginx = host.path("/etc/nginx/conf.d/wharfinger.conf")
+    nginx.parent.mkdir(parents=True)
+    nginx.touch()
+    await host.uninstall()
+    assert nginx.exists()
+    assert (data / "day").exists()
     await host.uninstall(purge=True)
-    assert not host.path("/var/lib/wharfinger/registrar").exists()
+    assert not nginx.exists()
+    assert not host.path("/var/lib/wharfinger").exists()
+    assert nginx.parent.exists()
 
 
 def test_at_a_terminal_few_questions_are_asked() -> None:

@@ -181,6 +181,19 @@ def test_a_file_of_an_older_version_goes_unless_it_was_edited() -> None:
     assert [each.where for each in planned.remarks] == ["/etc/mine"]
 
 
+def test_a_drop_in_that_is_needed_no_more_goes_and_the_daemon_starts_without_it() -> None:
+    path = f"/etc/systemd/system/{unit('registrar')}.d/60-runtime.conf"
+    host = done()
+    assert host.record
+    record = replace(
+        host.record, files={**host.record.files, path: Kept((digest(b"x"),), role="host")}
+    )
+    planned = plan(WISH, replace(host, files={**host.files, path: Present(b"x")}, record=record))
+    assert [type(step) for step in planned.steps] == [Remove, Run, Start]
+    assert isinstance(planned.steps[-1], Start)
+    assert planned.steps[-1].restart == {"registrar"}
+
+
 def test_the_configuration_is_changed_in_place_and_its_daemons_hear_of_it() -> None:
     host = done()
     mine = Present(b'# mine\n[etcd]\nprefix = "/old" # why\n', 0o600)
@@ -227,7 +240,9 @@ def test_a_masked_unit_is_told_and_not_started() -> None:
 def test_what_does_not_run_is_started_and_waited_for(state: str, starts: bool) -> None:
     units = {**ENABLED, unit("logshipper"): Unit(state, "enabled")}
     planned = plan(WISH, replace(done(), units=units))
-    expected = [Start(("logshipper",), frozenset(), "starts them, and waits until they are ready")]
+    # What is not ready may wait by a configuration that was mended since.
+    again = frozenset({"logshipper"} if state == "activating" else ())
+    expected = [Start(("logshipper",), again, "starts them, and waits until they are ready")]
     assert list(planned.steps) == (expected if starts else [])
     assert plan(replace(WISH, start=False), replace(done(), units=units)).steps == ()
 
@@ -289,4 +304,7 @@ def test_what_was_edited_stays_until_it_is_purged() -> None:
 
 
 def test_where_nothing_is_installed_nothing_is_done() -> None:
-    assert removal(frozenset({"host"}), Found(), purge=True, data={"registrar": ("/x",)}) == Plan()
+    data = {"registrar": ("/x",)}
+    assert removal(frozenset({"host"}), Found(), purge=False, data=data) == Plan()
+    # But data that an uninstall has kept can still be purged.
+    assert taken(removal(frozenset({"host"}), Found(), purge=True, data=data)) == ["/x"]

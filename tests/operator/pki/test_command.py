@@ -15,6 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from logshipper.store.access import tokens as store_tokens
 from wharfinger.errors import Exit
 from wharfinger.operator.cli import main
+from wharfinger.operator.parts.process import free_port
 from wharfinger.operator.pki.passphrase import VARIABLE
 
 SECRET = "correct horse"
@@ -263,6 +264,17 @@ def test_nothing_lives_longer_than_the_authority(
     pki("issue", "box", "--role", "host")
     ca = x509.load_pem_x509_certificate((pki.folder / "ca.crt").read_bytes())
     assert pki.certificate("box").not_valid_after_utc == ca.not_valid_after_utc
+
+
+def test_users_are_made_by_an_administrator(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = f"127.0.0.1:{free_port()}"
+    assert "--role admin" in pki("users", "--endpoints", nowhere, code=Exit.CONFIG)
+    pki("issue", "ops", "--role", "admin")
+    assert "nothing listens" in pki("users", "--endpoints", nowhere, code=Exit.UNAVAILABLE)
+    monkeypatch.setenv("WHARFINGER_ETCD__ENDPOINTS", nowhere)
+    assert nowhere in pki("users", code=Exit.UNAVAILABLE)
+    said = pki("users", "--endpoints", f"https://{nowhere}", code=Exit.CONFIG)
+    assert "write it without a scheme" in said
 
 
 @pytest.mark.parametrize("words", [(), ("frob",), ("issue", "box"), ("issue", "--role", "host")])

@@ -92,6 +92,9 @@ class Box:
             host=host.ip,
             ports=ETCD,
             cluster={each.name: f"http://{each.ip}:{ETCD.peer}" for each in hosts},
+            # As from etcd 3.5 on by itself: else a member that was cut off and returns, with a
+            # term that nobody has heard of, has the others elect a leader anew.
+            arguments=["--pre-vote"],
             process=host.process,
             client=host.session,
         )

@@ -51,14 +51,18 @@ class Host(Namespaces):
         await self._network.plug(self, self.ip)
         await asyncio.gather(*(start() for start in self.boot))
 
+    async def unplug(self) -> None:
+        """Pulls its cable, until it is switched on again."""
+        if self.running:
+            await self._network.unplug(self)
+
     async def power_off(self) -> None:
         """Everything at once, containers too, and nobody hears of it; what is on disk stays.
 
+        The cable goes first: the kernel would say goodbye for each process that it kills.
         Nothing of what the page cache holds is lost: the machine below lives on.
         """
-        if self.running:
-            # The cable first: the kernel would say goodbye for each process that it kills.
-            await self._network.unplug(self)
+        await self.unplug()
         await self.close()
         volatile = (self.docker.containerd_state, self.docker.folder / "exec", self.run_dir)
         for folder in volatile:

@@ -69,15 +69,13 @@ async def raised(count: int = 3) -> AsyncIterator[Lab]:
     Raises:
         Unavailable: the kernel refuses, or a program is missing.
     """
-    await asyncio.to_thread(remove_left)
-    with _folder() as folder:
+    with folder_of_a_lab() as folder:
         lab = Lab(folder, count)
         try:
             await lab.network.open()
             yield lab
         finally:
             await lab.close()
-            await asyncio.to_thread(_remove, folder)
 
 
 def remove_left() -> None:
@@ -93,11 +91,21 @@ def remove_left() -> None:
 
 
 @contextlib.contextmanager
-def _folder() -> Iterator[Path]:
+def folder_of_a_lab() -> Iterator[Path]:
+    """A folder for a lab, which must be closed when the block ends: then it is removed.
+
+    Raises:
+        Unavailable: what a lab that was killed left cannot be got rid of, or this folder.
+    """
+    remove_left()
     made = Path(tempfile.mkdtemp(prefix=UNOWNED, dir=PARENT))
     with _owned(made):
         # Leftovers are known by their name, which it has only now that it is held.
-        yield made.rename(PARENT / made.name.replace(UNOWNED, MARK, 1))
+        folder = made.rename(PARENT / made.name.replace(UNOWNED, MARK, 1))
+        try:
+            yield folder
+        finally:
+            _remove(folder)
 
 
 @contextlib.contextmanager

@@ -66,9 +66,10 @@ class Network:
         await self._apply("--append", [each for each in self._deaf if each.hearer is host])
 
     async def unplug(self, host: Namespaces) -> None:
-        """Pulls the cable."""
+        """Pulls the cable, if it is in."""
         number = int(self._addresses[host].rpartition(".")[2])
-        await self.switch.run("ip", "link", "delete", f"port{number}")
+        delete = f"! ip link show port{number} 2>/dev/null || ip link delete port{number}"
+        await self.switch.run("sh", "-ec", delete)
 
     def without(self, host: Namespaces) -> tuple[Namespaces, ...]:
         """All others, the switch among them."""

@@ -1,13 +1,14 @@
 """The platform on three hosts: two edges, one log store, and what must be equal everywhere."""
 
 import asyncio
+import itertools
 import json
 import re
 import shutil
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Collection
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Collection
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,9 @@ from wharfinger.errors import Unavailable
 from wharfinger.operator.parts.images import build_shop
 from wharfinger.operator.parts.process import Condition, until
 
+INSTANCES: Final = 2  # on each host
 PATIENCE_SECONDS: Final = 60.0
+SOON_SECONDS: Final = 20.0
 # Twice round for each worker of an Nginx that has two.
 ASKED_PER_INSTANCE: Final = 5
 ORDER: Final = re.compile(r"POST /order\?n=(\d+) 200")
@@ -57,10 +60,13 @@ class Platform:
         lab: the hosts.
         boxes: what runs on each: box1 is an edge whose Nginx takes pushes, box2 one that is
             reloaded, box3 has the store.
+        spent: a test has changed what no other test may find.
     """
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
+        self.spent = False
+        self._numbers = itertools.count(1)
         lua = (True, False, None)
         self.boxes = [
             Box(host, lab.hosts, lua=lua[n], store=lab.hosts[2]) for n, host in enumerate(lab.hosts)
@@ -78,14 +84,15 @@ class Platform:
 
     def load(self) -> AbstractAsyncContextManager[Load]:
         """Orders through all edges."""
-        return posting(self.lab.client, [edge.host.ip for edge in self.edges], SITE)
+        edges = [edge.host.ip for edge in self.edges]
+        return posting(self.lab.client, edges, SITE, self._numbers)
 
-    async def start(self, instances: int = 2) -> None:
-        """Switches all hosts on and starts so many instances on each; returns when all is equal."""
+    async def start(self) -> None:
+        """Switches all hosts on and starts the instances; returns when all is equal."""
         await self.lab.power_on()
         await self._load_image()
         await asyncio.gather(*(box.until_ready() for box in self.boxes))
-        names = [(box, f"shop-{n}") for box in self.boxes for n in range(instances)]
+        names = [(box, f"shop-{n}") for box in self.boxes for n in range(INSTANCES)]
         await asyncio.gather(*(box.run_shop(name) for box, name in names))
         await self.until_equal(len(names))
 
@@ -177,6 +184,27 @@ class Platform:
         lines = [line for box in self.boxes for line in box.written()]
         return {int(match[1]) for line in lines if (match := ORDER.match(line))}
 
+    async def is_as_new(self) -> bool:
+        """Whether a test finds what it would find after a start, at once or soon."""
+        wanted = {f"shop-{n}" for n in range(INSTANCES)}
+        try:
+            for box in self.boxes:
+                there = await box.host.docker.run("ps", "--all", "--format={{.Names}}")
+                if set(there.split()) != wanted:
+                    return False
+            await self.until_equal(len(self.boxes) * INSTANCES, SOON_SECONDS)
+            await self.until_healthy(SOON_SECONDS)
+        except Unavailable:
+            return False
+        return not self.spent
+
+    def keep_logs(self, folder: Path) -> None:
+        """Copies what everything has printed."""
+        for log in (*self.lab.folder.glob("*/*.log"), *self.lab.folder.glob("*/*/*.log")):
+            copy = folder / log.relative_to(self.lab.folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(log, copy)
+
     async def _load_image(self) -> None:
         first, *others = self.boxes
         await build_shop(first.host.docker, first.host.folder / "image")
@@ -220,21 +248,3 @@ async def _kept(edge: Box) -> float:
         return await edge.metric("discovery", "kept_instances")
     except (aiohttp.ClientError, TimeoutError):
         return float("nan")
-
-
-@asynccontextmanager
-async def running(lab: Lab, kept: Path) -> AsyncIterator[Platform]:
-    """All of it, started; what everything has printed is in `kept` afterwards."""
-    platform = Platform(lab)
-    try:
-        await platform.start()
-        yield platform
-    finally:
-        await asyncio.to_thread(_keep_logs, lab.folder, kept)
-
-
-def _keep_logs(folder: Path, kept: Path) -> None:
-    for log in (*folder.glob("*/*.log"), *folder.glob("*/*/*.log")):
-        copy = kept / log.relative_to(folder)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(log, copy)

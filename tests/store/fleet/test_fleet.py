@@ -2,12 +2,21 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.store.fleet.conftest import BEARS_ADMIN, BEARS_READS, Stream, key_of, pair, record
-from tests.store.running import Store
+from tests.store.fleet.conftest import (
+    BEARS_ADMIN,
+    BEARS_READS,
+    Stream,
+    key_of,
+    pair,
+    record,
+    store_of,
+)
+from tests.store.running import Store, ended
 from wharfinger.etcd import Etcd
 from wharfinger.keys import ORDERS
 from wharfinger.operator.parts.etcd import EtcdServer
@@ -301,3 +310,24 @@ async def test_a_slow_reader_begins_anew(
     assert b"10.0.0.5:29" in again
     assert live._ring._bytes <= 2_000
     await reader.aclose()
+
+
+async def test_a_store_that_anybody_reads_wants_a_token_for_orders(
+    tmp_path: Path, etcd: Etcd, etcd_server: EtcdServer, token_files: dict[str, Path]
+) -> None:
+    await put(etcd, record())
+    for files, status in (({}, 403), ({"admin_token_file": token_files["admin_token_file"]}, 202)):
+        store = await store_of(tmp_path, etcd_server, **files)
+        try:
+            await until_there(store, "hosts", "box1")
+            order = {"verb": "drain", "host": "box1"}
+            answer = await store.client.post("/api/fleet/orders", json=order)
+            assert answer.status in (401, 403)
+            answer = await store.client.post("/api/fleet/orders", json=order, headers=BEARS_ADMIN)
+            assert answer.status == status
+            # Who may read without a token signs in with one to drain.
+            answer = await store.client.post("/api/login", json={"token": "admin-token-1"})
+            assert ("drain" in (await answer.json())["may"]) is (status == 202)
+            assert bool(answer.cookies) is (status == 202)
+        finally:
+            await ended(store.daemon, store.scope, store.client)

@@ -9,6 +9,7 @@ from wharfinger.cli import Parser
 from wharfinger.errors import Exit, Rejected
 from wharfinger.operator.install import installing, runtime
 from wharfinger.operator.install.installing import Request
+from wharfinger.operator.install.programs import PROGRAM
 from wharfinger.operator.install.runtime import DAEMON_JSON, LIB_DIR, Order
 from wharfinger.operator.install.units import SECONDS
 from wharfinger.operator.verbs import Verbs, add_config
@@ -127,15 +128,26 @@ async def _into(parsed: argparse.Namespace) -> Exit:
     if parsed.runtime and code in (Exit.OK, Exit.TRY_LATER):
         # Its own verdict is the worse one: it changes Docker's file, or says why not.
         done = await runtime.install(_order(parsed, default=parsed.default))
-        return code if done is Exit.OK else done
+        if done is not Exit.OK:
+            return done
+        return code if role else await _beside_runtime(parsed)
     return code
+
+
+async def _beside_runtime(parsed: argparse.Namespace) -> Exit:
+    """Has the registrar's unit follow a runtime that came or went alone."""
+    if not installing.has_role("host"):
+        return Exit.OK
+    return await installing.install(_request(parsed, None))
 
 
 async def _out(parsed: argparse.Namespace) -> Exit:
     if parsed.runtime:
         done = await runtime.uninstall(_order(parsed, force=parsed.force))
-        if parsed.role is None or done is not Exit.OK:
+        if done is not Exit.OK:
             return done
+        if parsed.role is None:
+            return await _beside_runtime(parsed)
     _refuse_mixed(parsed)
     return await installing.uninstall(_request(parsed, parsed.role))
 
@@ -165,6 +177,7 @@ def _request(parsed: argparse.Namespace, role: str | None) -> Request:
         store=getattr(parsed, "store", None) or os.environ.get("WHARFINGER_STORE"),
         pki=Path(pki) if pki else None,
         programs=parsed.programs,
+        runtime=_has_runtime(parsed),
         nginx=not getattr(parsed, "no_nginx", False),
         force=parsed.force,
         start=not getattr(parsed, "no_start", False),
@@ -174,6 +187,14 @@ def _request(parsed: argparse.Namespace, role: str | None) -> Request:
         as_json=parsed.json,
         asks=not (getattr(parsed, "no_input", True) or parsed.json),
     )
+
+
+def _has_runtime(parsed: argparse.Namespace) -> bool:
+    """Whether the runtime in front of runc is there, or will be when this has ended well."""
+    if parsed.root != Path("/"):
+        return False
+    wanted = parsed.verb == "install" and parsed.runtime
+    return bool(wanted or (parsed.lib_dir / PROGRAM).exists())
 
 
 def _order(parsed: argparse.Namespace, *, default: bool = False, force: bool = False) -> Order:

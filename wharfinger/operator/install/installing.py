@@ -1,17 +1,19 @@
 """An installation from its request to its result: look, check, plan, show, do, wait."""
 
 import os
-from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
-from wharfinger.errors import Exit, Finding, Rejected
+from wharfinger.errors import Exit, Finding, Rejected, Unavailable
 from wharfinger.operator import terminal
 from wharfinger.operator.install import (
     applying,
     asking,
     checks,
+    configuration,
     credentials,
     looking,
     showing,
@@ -19,11 +21,15 @@ from wharfinger.operator.install import (
     surroundings,
     wishing,
 )
-from wharfinger.operator.install.model import CONFIG, Plan, Record, Start, Step, roles_of
+from wharfinger.operator.install.model import CONFIG, ROLES, Plan, Record, Start, Step, roles_of
 from wharfinger.operator.install.plan import plan
 from wharfinger.operator.install.removal import removal
 from wharfinger.operator.install.root import Root
 from wharfinger.operator.install.wishing import Answers
+
+RUNTIME_STAYS: Final = Finding(
+    "runtime", "stays in front of runc", "wharfinger uninstall --runtime takes it out"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,7 @@ class Request:
         pki: folder or archive of certificates and secrets.
         programs: the folder that the units shall call.
         nginx: discovery writes for Nginx.
+        runtime: the runtime in front of runc is there, or will be.
         force: files that others have changed are written anew.
         start: units are started.
         wait_seconds: for them to be ready.
@@ -54,6 +61,7 @@ class Request:
     pki: Path | None = None
     programs: str | None = None
     nginx: bool = True
+    runtime: bool = False
     force: bool = False
     start: bool = True
     wait_seconds: float = 60.0
@@ -80,13 +88,9 @@ async def install(request: Request) -> Exit:
         record = applying.read_record(root)
         answers = _answers(request, record)
         wanted, asked, config = wishing.wish(answers, root, record)
-        around = await surroundings.look(
-            root,
-            asked,
-            config.docker,
-            credentials.where_they_are(config.etcd, request.pki),
-            looking.processes(root),
-        )
+        with credentials.staged(config.etcd, answers.credentials) as etcd:
+            ours = looking.processes(root)
+            around = await surroundings.look(root, asked, config.docker, etcd, ours)
         refused = list(checks.refusals(asked, around))
         warned = list(checks.warnings(asked, around))
         if refused and not request.dry_run:
@@ -96,7 +100,7 @@ async def install(request: Request) -> Exit:
         if request.dry_run:
             _show(request, root, planned, warned, refused)
             return Exit.UNAVAILABLE if refused else Exit.OK
-        return await _carry_out(request, root, planned, warned)
+        return await _carry_out(request, root, planned, warned, record)
 
 
 async def uninstall(request: Request) -> Exit:
@@ -111,14 +115,24 @@ async def uninstall(request: Request) -> Exit:
         record = applying.read_record(root)
         roles = _going(request, record)
         found = looking.found(root, record, None)
-        data = looking.data(root, wishing.configured(root))
+        data = looking.data(root, configuration.configured(root))
         planned = removal(roles, found, purge=request.purge, data=data)
+        if request.runtime and not (planned.after and planned.after.roles):
+            planned = replace(planned, remarks=(*planned.remarks, RUNTIME_STAYS))
         if request.dry_run:
             _show(request, root, planned, [], [])
             return Exit.OK
         if planned.steps and os.geteuid() != 0:
             return _refuse([checks.NOT_ROOT], [], as_json=request.as_json)
-        return await _carry_out(request, root, planned, [])
+        return await _carry_out(request, root, planned, [], record)
+
+
+def has_role(role: str) -> bool:
+    """Whether this host has a role; somebody who may not read that does not install either."""
+    with closing(Root(Path("/"))) as root, suppress(Unavailable, Rejected):
+        record = applying.read_record(root)
+        return record is not None and role in record.roles
+    return False
 
 
 def _root(request: Request) -> Root:
@@ -149,6 +163,7 @@ def _answers(request: Request, record: Record | None) -> Answers:
         credentials=credentials.given(request.pki) if request.pki else {},
         programs=request.programs,
         nginx=request.nginx,
+        runtime=request.runtime,
         force=request.force,
         start=request.start,
     )
@@ -156,7 +171,8 @@ def _answers(request: Request, record: Record | None) -> Answers:
 
 def _going(request: Request, record: Record | None) -> frozenset[str]:
     if request.role is None:
-        return record.roles if record else frozenset()
+        had = record.roles if record else frozenset()
+        return had or frozenset(ROLES if request.purge else ())
     try:
         return roles_of(request.role)
     except ValueError as error:
@@ -194,16 +210,18 @@ def _show(
 
 
 async def _carry_out(
-    request: Request, root: Root, planned: Plan, warned: Sequence[Finding]
+    request: Request,
+    root: Root,
+    planned: Plan,
+    warned: Sequence[Finding],
+    record: Record | None,
 ) -> Exit:
-    def told(step: Step) -> None:
-        if not request.as_json:
-            terminal.write(f"{showing.headline(step, root)}\n")
-
+    told = _teller(root) if not request.as_json else lambda _step: None
     if not request.as_json:
         for each in (*warned, *planned.remarks):
             terminal.complain(str(each))
-    applying.apply(planned, root, told, starting.begin)
+    if planned.steps or planned.after != record:
+        applying.apply(planned, root, told, starting.begin)
     started = [name for step in planned.steps if isinstance(step, Start) for name in step.daemons]
     outcomes = await starting.awaited(started, request.wait_seconds, as_json=request.as_json)
     if request.as_json:
@@ -212,3 +230,18 @@ async def _carry_out(
     elif not planned.steps:
         terminal.write("nothing to do\n")
     return starting.verdict(outcomes)
+
+
+def _teller(root: Root) -> Callable[[Step], None]:
+    """Tells each step on a line, and the many files of the manual on one."""
+    shared = []
+
+    def told(step: Step) -> None:
+        if showing.is_shared(step):
+            shared.append(step)
+            if len(shared) > 1:
+                return
+        line = showing.SHARED if showing.is_shared(step) else showing.headline(step, root)
+        terminal.write(f"{line}\n")
+
+    return told

@@ -8,7 +8,15 @@ import psutil
 
 from wharfinger.errors import Rejected, Unavailable
 from wharfinger.operator.install import reservation, surroundings, units
-from wharfinger.operator.install.model import CONFIG, RESERVED, ROLES, Found, Record, Wish
+from wharfinger.operator.install.model import (
+    CONFIG,
+    NGINX_FILE,
+    RESERVED,
+    ROLES,
+    Found,
+    Record,
+    Wish,
+)
 from wharfinger.operator.install.root import Root
 
 PROC_SYS: Final = Path("/proc/sys")
@@ -54,7 +62,7 @@ def _reserved() -> str | None:
 
 
 def data(root: Root, config: Any) -> Mapping[str, Sequence[str]]:
-    """The folders of each daemon's data that are there.
+    """What each daemon has written that is there: the folders of its data, Nginx's file.
 
     Args:
         root: of the host.
@@ -65,6 +73,10 @@ def data(root: Root, config: Any) -> Mapping[str, Sequence[str]]:
         own = [str(config.host.state_dir / name)]
         if name == "logstore" and config.logstore.data_dir:
             own.append(str(config.logstore.data_dir))
+        if name == "discovery":
+            # The configuration may be gone already; at its usual place the file is ours.
+            nginx = config.discovery.nginx
+            own.append(str(nginx.dest) if nginx else NGINX_FILE)
         places[name] = [each for each in dict.fromkeys(own) if root.has(each)]
     return places
 

@@ -21,6 +21,7 @@ SECRETS: Final = "/etc/wharfinger"
 PKI: Final = "/etc/wharfinger/pki"
 RECORD: Final = "/var/lib/wharfinger/install.json"
 GROUP: Final = "_wharfinger"
+NGINX_FILE: Final = "/etc/nginx/conf.d/wharfinger.conf"
 RESERVED: Final = "net/ipv4/ip_local_reserved_ports"
 
 # shipped: as it came with this version; written: made for this host; config: merged with what

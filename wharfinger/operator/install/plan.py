@@ -53,7 +53,7 @@ def plan(wish: Wish, found: Found) -> Plan:
         if kept := _kept(file, step, record.files.get(file.path), found.files.get(file.path)):
             held[file.path] = kept
     writing += _outdated(record, found, {file.path for file in wanted}, held, remarks)
-    written = {step.file.path for step in writing if isinstance(step, Write)}
+    written = {_path(step) for step in writing if isinstance(step, Write | Remove)}
     remarks += _left(wish, record)
     if wish.port_range:
         remarks += reservation.later(wish.port_range, found.reserving)
@@ -238,7 +238,8 @@ def _starting(
         new = any(_concerns(path, name) for path in written) or name in record.unfinished
         if seen.state != "active" or new:
             names.append(name)
-            if new and seen.state in ("active", "activating"):
+            # One that is not ready may wait by a configuration that was mended since.
+            if seen.state == "activating" or (new and seen.state == "active"):
                 restart.add(name)
     why = "starts them, and waits until they are ready"
     return [Start(tuple(names), frozenset(restart), why)] if names else []

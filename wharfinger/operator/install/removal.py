@@ -9,6 +9,7 @@ from wharfinger.operator.install.model import (
     Found,
     Kept,
     Plan,
+    Record,
     Remove,
     Run,
     Step,
@@ -34,7 +35,10 @@ def removal(
     """
     record = found.record
     if record is None:
-        return Plan()
+        if not purge:
+            return Plan()
+        # An uninstall before it has kept the data, or a package has put the rest there.
+        record = Record("", roles)
     going, left = record.roles & roles, record.roles - roles
     whole = not left
     steps: list[Step] = [*_stopping(daemons(going), found, whole=whole)]
@@ -53,7 +57,7 @@ def removal(
     ):
         steps.append(Run(("systemctl", "daemon-reload"), "has systemd forget its units"))
     after = replace(record, roles=left, files=held, unfinished=()) if left or held else None
-    return Plan(tuple(steps), tuple(remarks), record, after)
+    return Plan(tuple(steps), tuple(remarks), found.record, after)
 
 
 def _stopping(names: Sequence[str], found: Found, *, whole: bool) -> Iterator[Step]:
@@ -92,6 +96,7 @@ def _data(
     for name in names:
         for folder in data.get(name, ()):
             if purge:
-                yield Remove(folder, f"holds the data of the {name}")
+                yield Remove(folder, f"is what {name} has written")
             else:
-                remarks.append(Finding(folder, "is kept: it holds data", "--purge removes it"))
+                what = "Nginx serves by it" if folder.endswith(".conf") else "it holds data"
+                remarks.append(Finding(folder, f"is kept: {what}", "--purge removes it"))

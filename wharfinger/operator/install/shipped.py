@@ -17,7 +17,9 @@ PROGRAMS: Final = "/usr/bin"
 SYSUSERS: Final = "sysusers.conf"
 TMPFILES: Final = "tmpfiles.conf"
 UNIT: Final = re.compile(r"wharfinger[a-z-]*\.(service|target|socket|slice|timer|path)")
-SHARE: Final = "/usr/share"
+RUNTIME: Final = "runtime.conf"
+RUNTIME_DROP_IN: Final = f"/etc/systemd/system/{unit('registrar')}.d/60-runtime.conf"
+PACKAGED_MANUAL: Final = "/usr/share/man/man8/wharfinger.8"
 LOCAL_SHARE: Final = "/usr/local/share"
 # Behind what systemd takes before a path (systemd.service(5), special executable prefixes).
 CALL: Final = re.compile(
@@ -69,10 +71,17 @@ def wanted(roles: frozenset[str], folder: str, root: Root) -> list[File]:
 
 def _shared(root: Root) -> Iterator[File]:
     """The manual and what completes commands, where no package has them."""
+    if any(root.has(f"{PACKAGED_MANUAL}{packed}") for packed in ("", ".gz")):
+        return
     for name, told in pages.shared().items():
-        if not any(root.has(f"{SHARE}/{name}{packed}") for packed in ("", ".gz")):
-            why = "the manual" if name.startswith("man/") else "completes commands in a shell"
-            yield File(f"{LOCAL_SHARE}/{name}", told.encode(), why)
+        why = "the manual" if name.startswith("man/") else "completes commands in a shell"
+        yield File(f"{LOCAL_SHARE}/{name}", told.encode(), why)
+
+
+def beside_runtime() -> Iterator[File]:
+    """What gives the registrar's unit the rights that its part of the runtime needs."""
+    if files("deploy").joinpath("systemd").joinpath(RUNTIME).is_file():
+        yield File(RUNTIME_DROP_IN, text(RUNTIME).encode(), "serves the runtime", role="host")
 
 
 def _units(roles: frozenset[str], folder: str) -> Iterator[File]:

@@ -9,8 +9,10 @@ from wharfinger.logtext import harmless
 from wharfinger.operator.install.applying import words
 from wharfinger.operator.install.model import Kernel, Plan, Remove, Rights, Run, Start, Step, Write
 from wharfinger.operator.install.root import Root
+from wharfinger.operator.install.shipped import LOCAL_SHARE
 
 SECRET = ("secret", "token")
+SHARED = "manual pages and completion of commands below /usr/local/share"
 # Of a file that is new as a whole, so much is shown; --json has all of it.
 SHOWN_LINES = 40
 
@@ -20,6 +22,17 @@ def lines(plan: Plan, root: Root) -> Iterator[str]:
     for step in plan.steps:
         yield f"{headline(step, root)}"
         yield from _difference(step) if isinstance(step, Write) else ()
+
+
+def is_shared(step: Step) -> bool:
+    """Whether it is about one of the many files of manual and completion."""
+    match step:
+        case Write(file):
+            return file.path.startswith(LOCAL_SHARE)
+        case Remove() | Rights():
+            return step.path.startswith(LOCAL_SHARE)
+        case _:
+            return False
 
 
 def headline(step: Step, root: Root) -> str:
