@@ -9,7 +9,7 @@ from typing import Any, Final, Never
 
 import aiohttp
 
-from logshipper.daemonevents.documents import Place, fields, message, read
+from logshipper.daemonevents.documents import Place, began, fields, message, missed, read
 from logshipper.daemonevents.places import Places
 from logshipper.delivery import Delivery
 from logshipper.encoding import Encoding
@@ -98,11 +98,11 @@ class Follower:
                 await self._ship_from(queue)
 
     def _started(self, response: aiohttp.ClientResponse) -> int:
-        start = response.headers.get(START_HEADER, "")
+        start = began(response.headers.get(START_HEADER, ""))
         named = response.headers.get(DAEMON_HEADER)
-        if response.status != _OK or named != self._daemon or not start.isdecimal():
+        if response.status != _OK or named != self._daemon or start is None:
             raise Ended
-        return int(start)
+        return start
 
     async def _ship_from(self, queue: "asyncio.Queue[_Event | None]") -> None:
         while True:
@@ -121,8 +121,8 @@ class Follower:
         documents = [self._encoder.message(each) for each in messages if each is not None]
         await self._delivery.deliver(documents)
         self._metrics.shipped_events.labels(self._delivery.name, self._daemon).inc(len(documents))
-        missed = sum(int(event.get("missed") or 0) for _, event in batch if _is_gap(event))
-        self._metrics.missed_events.labels(self._delivery.name, self._daemon).inc(missed)
+        gone = sum(missed(event) for _, event in batch)
+        self._metrics.missed_events.labels(self._delivery.name, self._daemon).inc(gone)
         self._places.move(self._daemon, batch[-1][0])
 
 
@@ -151,10 +151,6 @@ def following(
             daemon, url, host, delivery=delivery, encoding=encoding, places=places, metrics=metrics
         )
         yield f"{delivery.name} events of {daemon}", follower.run()
-
-
-def _is_gap(event: dict[str, Any]) -> bool:
-    return event["event"] == "gap" and isinstance(event.get("missed"), int)
 
 
 async def _read_into(

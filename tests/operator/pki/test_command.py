@@ -1,5 +1,6 @@
 """`wharfinger pki`: what it makes, what it refuses, and what it never writes over."""
 
+import errno
 import io
 import json
 import ssl
@@ -14,8 +15,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from logshipper.store.access import tokens as store_tokens
 from wharfinger.errors import Exit
+from wharfinger.files import write_atomically
 from wharfinger.operator.cli import main
 from wharfinger.operator.parts.process import free_port
+from wharfinger.operator.pki import folder
 from wharfinger.operator.pki.passphrase import VARIABLE
 
 SECRET = "correct horse"
@@ -78,6 +81,30 @@ def test_a_certificate_is_for_what_it_was_asked_for(pki: Pki) -> None:
     ca = x509.load_pem_x509_certificate((pki.folder / "ca.crt").read_bytes())
     constraints = ca.extensions.get_extension_for_class(x509.BasicConstraints).value
     assert (constraints.ca, constraints.path_length) == (True, 0)
+
+
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_an_authority_that_was_broken_off_is_begun_again(
+    written: int,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pki, left = Pki(tmp_path / "authority", capsys), iter(range(written))
+
+    def breaking(path: Path, content: bytes, *, mode: int) -> None:
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, "No space left on device", path)
+        write_atomically(path, content, mode=mode)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(folder, "write_atomically", breaking)
+        assert "No space left" in pki("init", code=Exit.CONFIG)
+    assert "Wharfinger CA" in pki("init")
+    assert "a certificate as host" in pki("issue", "box", "--role", "host")
+    (pki.folder / "ca.crt").unlink()
+    assert "ca.crt: is missing" in pki("issue", "new", "--role", "host", code=Exit.CONFIG)
+    assert "it stays" in pki("init")  # somebody has its certificates
 
 
 def test_what_is_there_is_never_written_over(pki: Pki, tmp_path: Path) -> None:
