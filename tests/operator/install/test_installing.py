@@ -358,6 +358,7 @@ def killed_at(host: Host, path: str) -> None:
     with subprocess.Popen([sys.executable, "-c", command]) as process:
         while not host.path(path).exists() and process.poll() is None:
             time.sleep(0.001)
+        assert host.path(path).exists(), "it ended by itself, before it came so far"
         process.kill()
 
 
