@@ -21,10 +21,10 @@ from wharfinger.control import socket_path
 from wharfinger.drainsteps import described
 from wharfinger.errors import Exit, Rejected, Unavailable, WharfingerError
 from wharfinger.etcd import Etcd
-from wharfinger.keys import HOSTS, INSTANCES, HostKey, InstanceKey
+from wharfinger.keys import HOSTS, INSTANCES, HostKey
 from wharfinger.kv import KeyValue, ranges_of
 from wharfinger.operator import remote, settings, terminal
-from wharfinger.operator.services import Entry, entries
+from wharfinger.operator.services import entries, named
 from wharfinger.operator.verbs import Verbs, add_shown
 from wharfinger.sections import EtcdConfig, HostConfig
 from wharfinger.text import printable, shortened
@@ -34,7 +34,6 @@ ANSWER_SECONDS: Final = 20.0
 LOOK_UP_SECONDS: Final = 5.0
 # A step of a whole host names thousands of instances.
 MAX_STEP_BYTES: Final = 2**24
-MIN_ID_DIGITS: Final = 4
 MAX_TIMEOUT_SECONDS: Final = 86_400
 INTERRUPTED: Final = "interrupted; what was drained stays so: ask again, or undrain it"
 # In flight nothing may come for as long as a drain lasts; a dead registrar closes the connection.
@@ -182,17 +181,8 @@ def hosts_of(name: str, items: Mapping[str, KeyValue]) -> list[str]:
                     found.add(name)
             except Rejected:
                 continue
-    try:
-        endpoint = InstanceKey.parse(name).endpoint.value
-    except Rejected:
-        endpoint = name
-    found.update(one.host for one in entries(items) if one.host and _is(one, name, endpoint))
+    found.update(one.host for one in named(name, entries(items)) if one.host)
     return sorted(found)
-
-
-def _is(entry: Entry, name: str, endpoint: str) -> bool:
-    by_id = len(name) >= MIN_ID_DIGITS and entry.container_id.startswith(name)
-    return entry.container == name or entry.endpoint == endpoint or by_id
 
 
 class _NotHere(Exception):

@@ -13,13 +13,12 @@ from wharfinger.etcd import Etcd
 from wharfinger.hostrecord import parse as parse_record
 from wharfinger.keys import HOSTS, INSTANCES, HostKey, InstanceKey, OrderKey
 from wharfinger.kv import Changed, KeyValue, Listed, Put, Snapshot, absent, ranges_of
-from wharfinger.operator.services import entries
+from wharfinger.operator.services import entries, named
 from wharfinger.orders import MAX_BY_LENGTH, REGISTRAR, Order, Verb, encode, parse
 from wharfinger.text import printable
 from wharfinger.watch import Watch
 
 WAIT_SECONDS: Final = 30
-MIN_ID_DIGITS: Final = 4
 _ID_BYTES: Final = 8
 
 
@@ -75,8 +74,8 @@ def meant(name: str, snapshot: Snapshot) -> tuple[str, str]:
         return name, name
     found = {
         (entry.host, InstanceKey.parse(f"/{entry.service}/{_as_key(entry.endpoint)}").address)
-        for entry in entries(snapshot.items)
-        if entry.host in records and _is(name, entry.container, entry.endpoint, entry.container_id)
+        for entry in named(name, entries(snapshot.items))
+        if entry.host in records
     }
     for host, kv in records.items():
         for each in _drained(kv):
@@ -111,13 +110,6 @@ def _drained(kv: KeyValue) -> list[tuple[str, str, str]]:
             with suppress(Rejected):
                 found.append((InstanceKey.parse(each.key).address, each.endpoint, each.name))
     return found
-
-
-def _is(name: str, container: str, endpoint: str, container_id: str) -> bool:
-    with suppress(Rejected):
-        name = InstanceKey.parse(name).endpoint.value
-    by_id = len(name) >= MIN_ID_DIGITS and container_id.startswith(name)
-    return name in (container, endpoint) or by_id
 
 
 def _as_key(endpoint: str) -> str:

@@ -1,7 +1,7 @@
 """`wharfinger services`: every instance that stands in etcd, and what is wrong with it."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,7 @@ from wharfinger.sections import EtcdConfig
 
 TITLES: Final = ("SERVICE", "ENDPOINT", "HOST", "CONTAINER", "IMAGE", "STATE")
 SHOWN_CHARACTERS: Final = 200
+MIN_ID_DIGITS: Final = 4
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +65,18 @@ class Chosen:
 
 
 EVERYTHING: Final = Chosen()
+
+
+def named(name: str, found: Iterable[Entry]) -> Iterator[Entry]:
+    """Those that somebody may mean: by container, by four digits of its id, IP:PORT, or key."""
+    try:
+        endpoint = InstanceKey.parse(name).endpoint.value
+    except Rejected:
+        endpoint = name
+    for each in found:
+        by_id = len(name) >= MIN_ID_DIGITS and each.container_id.startswith(name)
+        if name and (each.container == name or each.endpoint == endpoint or by_id):
+            yield each
 
 
 def add_to(verbs: Verbs) -> None:
