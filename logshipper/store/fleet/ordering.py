@@ -23,8 +23,10 @@ _BODY_BYTES: Final = 4_096
 _READ_SECONDS: Final = 10.0
 _JSON: Final = "application/json"
 _ID_BYTES: Final = 8
-# Somebody who drains by hand gives a few; a program that runs wild must not fill etcd.
-MAX_WAITING: Final = 64
+# Somebody who drains by hand gives a few; a program that runs wild must not fill etcd. Those that
+# are over stand there for minutes, too, for whoever looks.
+MAX_GIVING: Final = 64
+MAX_STANDING: Final = 400
 
 Give = Callable[[OrderKey, Order], Awaitable[None]]
 
@@ -87,8 +89,11 @@ class Ordering:
         return web.Response(body=body, status=202, content_type=_JSON, headers=headers)
 
     async def _given(self, key: OrderKey, order: Order) -> None:
-        if self._giving >= MAX_WAITING:
+        if self._giving >= MAX_GIVING:
             raise Denied(429, "orders", "too many orders at once", "wait for those")
+        if self._live.snapshot.orders >= MAX_STANDING:
+            fix = "wait until those that are over have gone, which takes ten minutes"
+            raise Denied(429, "orders", f"{MAX_STANDING} orders stand in etcd", fix)
         self._giving += 1
         try:
             await self._give(key, order)

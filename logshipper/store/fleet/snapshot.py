@@ -93,6 +93,11 @@ class Snapshot:
         """How many tell of themselves."""
         return len(self._hosts)
 
+    @property
+    def orders(self) -> int:
+        """How many stand there, over or not; no more than are told of."""
+        return len(self._orders)
+
     def left(self, now: float) -> "Inheritance":
         """What a snapshot that replaces this one cannot know from etcd."""
         unfinished = [pair for pair in self._orders.values() if not pair[1].is_over]

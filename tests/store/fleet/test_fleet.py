@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from logshipper.store.fleet import ordering
 from tests.store.fleet.conftest import (
     BEARS_ADMIN,
     BEARS_READS,
@@ -273,6 +274,22 @@ async def test_events_of_daemons_come_out_of_the_lines(fleet: Store) -> None:
     assert [each["fields"]["seq"] for each in rest["events"]] == [0]
     assert not (await fleet.get("/api/fleet/events?level=error", headers=BEARS_READS))["events"]
     await fleet.get("/api/fleet/events?limit=x", status=400, headers=BEARS_READS)
+
+
+async def test_a_program_that_gives_orders_for_ever_does_not_fill_etcd(
+    fleet: Store, etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ordering, "MAX_STANDING", 5)
+    await put(etcd, record())
+    await until_there(fleet, "hosts", "box1")
+    order = {"verb": "drain", "host": "box1"}
+    for _ in range(100):
+        answer = await fleet.client.post("/api/fleet/orders", json=order, headers=BEARS_ADMIN)
+        if answer.status != 202:
+            break
+    assert answer.status == 429
+    assert "5 orders stand in etcd" in (await answer.json())["error"]
+    assert len((await etcd.list(ORDERS)).items) < 50
 
 
 async def test_only_the_default_tenant_is_told_of_the_fleet(
