@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, Never
+from typing import Annotated, Final, Never
 
 import aiohttp
 import msgspec
@@ -14,7 +14,11 @@ from wharfinger.hostrecord import Beside, text, troubles
 ASK_SECONDS: Final = 5.0
 TIMEOUT: Final = aiohttp.ClientTimeout(total=3.0)
 UNREACHABLE: Final = "unreachable"
-_MAX_BYTES: Final = 2**20
+# Any process of this host may listen in a daemon's place, and the registrar must outlive what it
+# says: no more than this is read, nothing is unpacked, and nobody is followed elsewhere.
+MAX_BYTES: Final = 2**20
+_PLAIN: Final = {"Accept-Encoding": "identity"}
+_LONGEST_LIFE_SECONDS: Final = 1e9
 
 
 class _Check(msgspec.Struct, frozen=True):
@@ -31,7 +35,7 @@ class _Healthz(msgspec.Struct, frozen=True):
 
 class _Status(msgspec.Struct, frozen=True):
     version: str
-    since_seconds: float
+    since_seconds: Annotated[float, msgspec.Meta(ge=0, le=_LONGEST_LIFE_SECONDS)]
 
 
 class Neighbours:
@@ -56,7 +60,9 @@ class Neighbours:
         while True:
             # Their certificate is for others: what is asked here goes no farther than this host.
             connector = aiohttp.TCPConnector(ssl=False)
-            async with aiohttp.ClientSession(timeout=TIMEOUT, connector=connector) as session:
+            async with aiohttp.ClientSession(
+                timeout=TIMEOUT, connector=connector, headers=_PLAIN, auto_decompress=False
+            ) as session:
                 await asyncio.gather(*(self._ask(session, name) for name in self._urls))
             await asyncio.sleep(ASK_SECONDS)
 
@@ -67,7 +73,7 @@ class Neighbours:
             if health.daemon != name:
                 return  # somebody else's port
             status = msgspec.json.decode(await _body(session, f"{url}/status"), type=_Status)
-        except (aiohttp.ClientError, OSError, ValueError, msgspec.MsgspecError) as error:
+        except (aiohttp.ClientError, OSError, ValueError, RecursionError) as error:
             if (before := self.told.get(name)) is not None:
                 why = text(f"does not answer: {type(error).__name__}")
                 gone = msgspec.structs.replace(before, health=UNREACHABLE, troubles=(why,))
@@ -92,9 +98,11 @@ def _began(since_seconds: float, before: Beside | None) -> str:
     return began.isoformat(timespec="seconds")
 
 
-async def _body(session: aiohttp.ClientSession, url: str) -> Any:
-    async with session.get(url) as response:
-        body = await response.content.read(_MAX_BYTES)
-        if not response.content.at_eof():
-            body += await response.read()
-        return body
+async def _body(session: aiohttp.ClientSession, url: str) -> bytes:
+    async with session.get(url, allow_redirects=False) as response:
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > MAX_BYTES:
+                raise ValueError(f"an answer of more than {MAX_BYTES} bytes")
+        return bytes(body)
