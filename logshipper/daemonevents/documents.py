@@ -13,6 +13,7 @@ APP: Final = "wharfinger"
 STREAM: Final = "events"
 # Each question to a store is an event of its own at this level: shipped, looking would make lines.
 UNSHIPPED: Final = "debug"
+MAX_NUMBER: Final = 2**53  # no ring counts so far, and each reader of JSON knows it exactly
 _OWN: Final = frozenset({"seq", "time", "level", "event"})
 
 
@@ -44,8 +45,10 @@ def read(line: bytes) -> tuple[int, dict[str, Any]]:
         seq, kind = event["seq"], event["event"]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError) as error:
         raise Rejected(f"this is no event: {error}") from None
-    if not isinstance(seq, int) or isinstance(seq, bool) or seq < 0 or not isinstance(kind, str):
+    if not isinstance(seq, int) or isinstance(seq, bool) or not isinstance(kind, str):
         raise Rejected("this is no event: it has no number, or no name")
+    if not 0 <= seq <= MAX_NUMBER:
+        raise Rejected("this is no event: nothing has so many")
     return seq, event
 
 

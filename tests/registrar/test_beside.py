@@ -58,7 +58,10 @@ async def asked_once(url: str) -> Neighbours:
 
 
 async def test_a_neighbour_is_told_of() -> None:
-    bodies = {"/healthz": json.dumps(HEALTHZ).encode(), "/status": json.dumps(STATUS).encode()}
+    bodies: dict[str, bytes | None] = {
+        "/healthz": json.dumps(HEALTHZ).encode(),
+        "/status": json.dumps(STATUS).encode(),
+    }
     async with Impostor(bodies).listening() as url:
         told = (await asked_once(url)).told["logshipper"]
     assert (told.health, told.version) == ("healthy", "1.2.3")
