@@ -64,7 +64,7 @@ async def followed(head: str, lines: list[bytes], folder: Path, seconds: float =
             {"registrar": url},
             "box1",
             folder,
-            delivery=cast(Delivery, sink),
+            delivery=cast("Delivery", sink),
             encoding=BulkEncoding(),
             metrics=metrics,
         )
