@@ -1,101 +1,97 @@
-"""What a neighbour says, and whoever listens in its place: any process of the host may."""
+"""How the daemons beside a registrar are, asked at their own endpoints."""
 
 import asyncio
-import json
+import contextlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import pytest
+from aiohttp import web
+from prometheus_client import CollectorRegistry
 
-from registrar.beside import MAX_BYTES, Neighbours
-
-HEALTHZ = {"daemon": "logshipper", "healthy": True, "checks": []}
-STATUS = {"version": "1.2.3", "since_seconds": 5.0}
-NESTED = b"[" * 200_000
-
-
-class Impostor:
-    """Answers as it is told; a body that is None never ends."""
-
-    def __init__(self, bodies: dict[str, bytes | None], head: str = "HTTP/1.1 200 OK") -> None:
-        self._bodies = bodies
-        self._head = head
-        self.sent = 0
-        self.asked: list[str] = []
-
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
-            self.asked.append(path)
-            writer.write(f"{self._head}\r\nConnection: close\r\n\r\n".encode())
-            body = self._bodies.get(path, b"")
-            while body is None:
-                writer.write(b" " * 2**16)
-                await writer.drain()
-                self.sent += 2**16
-            writer.write(body)
-            await writer.drain()
-        writer.close()
-
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator[str]:
-        server = await asyncio.start_server(self.answer, "127.0.0.1", 0)
-        async with server:
-            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+from registrar import beside
+from registrar.beside import Neighbours
+from wharfinger.endpoints import Endpoints, serving
+from wharfinger.events import Events
+from wharfinger.health import Health
+from wharfinger.hostrecord import Beside
+from wharfinger.operator.parts.process import free_port, until
 
 
-async def asked_once(url: str) -> Neighbours:
-    """Neighbours that have asked, and are still there to ask again."""
-    neighbours = Neighbours({"logshipper": url})
+@contextlib.asynccontextmanager
+async def daemon(name: str, port: int, status: Any = None) -> AsyncIterator[Health]:
+    events = Events()
+    health = Health(events)
+    endpoints = Endpoints(
+        name,
+        health=health,
+        events=events,
+        metrics=CollectorRegistry(),
+        status=lambda: status or {"version": "1.2", "since_seconds": 100.0},
+        ready=lambda: True,
+    )
+    application = web.Application()
+    application.add_routes(endpoints.routes())
+    async with serving(f"127.0.0.1:{port}", application):
+        yield health
+
+
+@contextlib.asynccontextmanager
+async def asking(port: int) -> AsyncIterator[Neighbours]:
+    neighbours = Neighbours({"logshipper": f"http://127.0.0.1:{port}"})
     task = asyncio.create_task(neighbours.run())
-    done, _ = await asyncio.wait([task], timeout=0.4)
+    yield neighbours
     task.cancel()
-    for each in done:
-        each.result()  # it asks for ever
-    with suppress(asyncio.CancelledError):
-        await task
-    return neighbours
+    await asyncio.wait([task])
 
 
-async def test_a_neighbour_is_told_of() -> None:
-    bodies: dict[str, bytes | None] = {
-        "/healthz": json.dumps(HEALTHZ).encode(),
-        "/status": json.dumps(STATUS).encode(),
-    }
-    async with Impostor(bodies).listening() as url:
-        told = (await asked_once(url)).told["logshipper"]
-    assert (told.health, told.version) == ("healthy", "1.2.3")
+async def until_told(neighbours: Neighbours, health: str) -> Beside:
+    async def told() -> bool:
+        each = neighbours.told.get("logshipper")
+        return each is not None and each.health == health
+
+    await until(told, timeout_seconds=10, what=f"it is {health}")
+    return neighbours.told["logshipper"]
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beside, "ASK_SECONDS", 0.05)
+
+
+async def test_what_it_says_is_told_and_that_it_is_gone() -> None:
+    port = free_port()
+    async with asking(port) as neighbours:
+        async with daemon("logshipper", port) as health:
+            check = health.check("sink store")
+            check.ok()
+            first = await until_told(neighbours, "healthy")
+            assert (first.version, first.troubles) == ("1.2", ())
+            check.fail("does not answer \x1b[2J" + "x" * 5_000)
+            red = await until_told(neighbours, "unhealthy")
+            assert red.troubles[0].startswith("sink store: does not answer \\u001b[2J")
+            assert len(red.troubles[0]) < 500
+            assert red.since == first.since
+        gone = await until_told(neighbours, "unreachable")
+        assert gone.version == "1.2"
+        assert "does not answer" in gone.troubles[0]
+        async with daemon("logshipper", port) as health:
+            health.check("sink store").ok()
+            await until_told(neighbours, "healthy")
 
 
 @pytest.mark.parametrize(
-    ("healthz", "status"),
-    [
-        (json.dumps(HEALTHZ).encode(), b'{"version":"1","since_seconds":1e30}'),
-        (json.dumps(HEALTHZ).encode(), b'{"version":"1","since_seconds":-1e30}'),
-        (json.dumps(HEALTHZ).encode(), b'{"version":"1","since_seconds":63e9}'),
-        (b'{"more":' + NESTED, b""),
-        (json.dumps(HEALTHZ).encode(), b'{"more":' + NESTED),
-        (b"\xff", b""),
-        (b'{"daemon":"logshipper","healthy":1,"checks":[]}', b""),
-    ],
+    ("name", "status"), [("somebody", None), ("logshipper", {"version": 5}), ("logshipper", ["?"])]
 )
-async def test_whoever_answers_in_its_place_ends_nothing(healthz: bytes, status: bytes) -> None:
-    async with Impostor({"/healthz": healthz, "/status": status}).listening() as url:
-        assert (await asked_once(url)).told == {}
+async def test_what_is_no_neighbour_is_not_told(name: str, status: Any) -> None:
+    port = free_port()
+    async with daemon(name, port, status) as health, asking(port) as neighbours:
+        health.check("a").ok()
+        await asyncio.sleep(0.3)
+        assert not neighbours.told
 
 
-async def test_an_answer_without_an_end_is_not_held() -> None:
-    impostor = Impostor({"/healthz": None})
-    async with impostor.listening() as url:
-        assert (await asked_once(url)).told == {}
-    # What the kernel held on the way, beside what was read.
-    assert 0 < impostor.sent < MAX_BYTES + 2**24
-
-
-async def test_nobody_is_followed_elsewhere() -> None:
-    other = Impostor({"/healthz": json.dumps(HEALTHZ).encode()})
-    async with other.listening() as there:
-        head = f"HTTP/1.1 302 Found\r\nLocation: {there}/healthz"
-        async with Impostor({}, head).listening() as url:
-            await asked_once(url)
-    assert other.asked == []
+async def test_who_never_answered_is_not_missed() -> None:
+    async with asking(free_port()) as neighbours:
+        await asyncio.sleep(0.2)
+        assert not neighbours.told

@@ -21,7 +21,7 @@ from wharfinger.operator.parts.etcd import EtcdServer
 from wharfinger.operator.parts.process import free_port, until
 from wharfinger.sections import EtcdConfig
 
-pytestmark = [pytest.mark.real, pytest.mark.scenario, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.scenario, pytest.mark.timeout(900)]
 
 HOST_NAME = "shop.example"
 CONFIG = """\
@@ -35,6 +35,8 @@ endpoints = ["{etcd}"]
 [registrar]
 listen = "127.0.0.1:{registrar}"
 port_range = "{pool}"
+# On a machine that other tests keep busy an interpreter may take longer to start than the default.
+lease_ttl_seconds = 120
 
 [discovery]
 listen = "127.0.0.1:{discovery}"
@@ -145,7 +147,7 @@ class Host:
 
     async def until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
         try:
-            await until(condition, timeout_seconds=90, what=what)
+            await until(condition, timeout_seconds=180, what=what)
         except Exception as error:
             for name in NAMES:
                 with suppress(Exception):

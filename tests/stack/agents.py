@@ -81,14 +81,14 @@ class Agents:
         for capability in self.without:
             at = words.index(capability)
             del words[at - 1 : at + 1]
-        return [words[0], "--health-interval=1s", "--health-start-period=1s", *words[1:]]
+        if "--no-healthcheck" in words:
+            return words
+        often = ("--health-interval=4s", "--health-start-period=4s", "--health-timeout=60s")
+        return [words[0], *often, *words[1:]]
 
     async def start(self, name: str) -> None:
         """Starts one, in the place of one that was removed or never was."""
-        words = self.words(name)
-        if name == "nginx":
-            words = [word for word in words if not word.startswith("--health")]
-        await self.docker.run("run", *words)
+        await self.docker.run("run", *self.words(name))
 
     async def replace(self, name: str) -> None:
         """Stops it as an operator does, removes it, and starts it anew."""
@@ -113,12 +113,14 @@ class Agents:
             return bool(health["Status"] == wanted)
 
         try:
-            await until(reached, timeout_seconds=90, what=f"{name} is {wanted}")
+            await until(reached, timeout_seconds=180, what=f"{name} is {wanted}")
         except Exception as error:
             error.add_note(f"{said}\n{await self.logs(name)}")
             raise
         return said
 
     async def logs(self, name: str) -> str:
-        """The end of what it wrote."""
-        return await self.docker.run("logs", "--tail=40", f"wharfinger-{name}")
+        """The end of what it wrote, from Docker's own file: it is on stderr."""
+        told = await self.docker.run("inspect", "--format={{.LogPath}}", f"wharfinger-{name}")
+        text = await asyncio.to_thread(Path(told.strip()).read_bytes)
+        return text.decode(errors="replace")[-4000:]

@@ -96,6 +96,18 @@ async def test_all_of_it_and_again_and_out(host: Host, capsys: pytest.CaptureFix
     assert capsys.readouterr().out == "nothing to do\n"
 
 
+async def test_a_runtime_that_stays_is_told(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    await host.install("host,edge", runtime=True)
+    drop_in = host.path("/etc/systemd/system/wharfinger-registrar.service.d/60-runtime.conf")
+    assert "CAP_KILL" in drop_in.read_text()
+    await host.uninstall("edge", runtime=True)
+    assert "stays in front of runc" not in capsys.readouterr().err
+    await host.install("host")
+    assert not drop_in.parent.exists()
+    await host.uninstall(runtime=True)
+    assert "uninstall --runtime takes it out" in capsys.readouterr().err
+
+
 async def test_roles_come_one_after_the_other_and_go_so(host: Host) -> None:
     units = host.path("/etc/systemd/system")
     await host.install("store")
@@ -164,6 +176,25 @@ async def test_what_was_set_by_hand_stays_and_what_is_said_is_set_beside_it(host
     assert "= 21000-21999\n" in host.text("/etc/sysctl.d/60-wharfinger.conf")
     await host.uninstall()
     assert host.path(CONFIG).exists() is False
+
+
+@pytest.mark.parametrize("way", ["flag", "environment", "file"])
+async def test_a_group_that_is_made_with_the_users_may_be_named(
+    host: Host, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {}
+    if way == "flag":
+        settings = {"host.control_group": "wharfinger"}
+    elif way == "environment":
+        monkeypatch.setenv("WHARFINGER_HOST__CONTROL_GROUP", "wharfinger")
+    else:
+        host.path("/etc/wharfinger").mkdir()
+        host.path(CONFIG).write_text('[host]\ncontrol_group = "wharfinger"\n')
+    for _ in range(2):
+        assert await host.install("host", settings=settings) == Exit.OK
+    assert '\ncontrol_group = "wharfinger"\n' in host.text(CONFIG)
+    with pytest.raises(ConfigError, match="no group 'nonsense'"):
+        await host.install("host", settings={"host.control_group": "nonsense"})
 
 
 def test_the_environment_says_it_too(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

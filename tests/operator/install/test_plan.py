@@ -259,7 +259,9 @@ def test_a_masked_unit_is_told_and_not_started() -> None:
 def test_what_does_not_run_is_started_and_waited_for(state: str, starts: bool) -> None:
     units = {**ENABLED, unit("logshipper"): Unit(state, "enabled")}
     planned = plan(WISH, replace(done(), units=units))
-    expected = [Start(("logshipper",), frozenset(), "starts them, and waits until they are ready")]
+    # What is not ready may wait by a configuration that was mended since.
+    again = frozenset({"logshipper"} if state == "activating" else ())
+    expected = [Start(("logshipper",), again, "starts them, and waits until they are ready")]
     assert list(planned.steps) == (expected if starts else [])
     assert plan(replace(WISH, start=False), replace(done(), units=units)).steps == ()
 

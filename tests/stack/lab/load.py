@@ -1,6 +1,7 @@
 """Numbered POSTs through all edges, none tried twice, and what became of each."""
 
 import asyncio
+import itertools
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -74,14 +75,21 @@ class Load:
 
 @asynccontextmanager
 async def posting(
-    client: Namespaces, edges: Sequence[str], site: str, numbers: Iterator[int]
+    client: Namespaces, edges: Sequence[str], site: str, numbers: Iterator[int] | None = None
 ) -> AsyncIterator[Load]:
     """Posts from several workers for each edge until the block ends; the last are waited for.
 
     A worker whose edge is no longer among `Load.edges` goes on with another, as with an address
     that moves. Each request has a connection of its own.
+
+    Args:
+        client: where they come from.
+        edges: addresses of those asked.
+        site: the host name asked for.
+        numbers: of the requests, from one on unless given.
     """
     load, stop = Load(list(edges)), asyncio.Event()
+    numbers = itertools.count(1) if numbers is None else numbers
 
     async def work(session: aiohttp.ClientSession, turn: int) -> None:
         while not stop.is_set():

@@ -2,13 +2,16 @@
 
 import secrets
 import tarfile
+import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from wharfinger.errors import ConfigError, Finding
+from wharfinger.files import write_atomically
 from wharfinger.operator.install.model import GROUP, PKI, SECRETS, File, Kind
 from wharfinger.sections import EtcdConfig
 
@@ -21,6 +24,7 @@ KNOWN: Final = (*CERTIFICATES, "etcd.password", *TOKENS, *LISTS)
 MAX_BYTES: Final = 2**20
 TOKEN_BYTES: Final = 32
 PRIVATE_MODE: Final = 0o640
+STAGED_MODE: Final = 0o600
 WHAT: Final = {
     "ca.crt": "the certificate of the site's authority",
     "host.crt": "this host's certificate",
@@ -89,21 +93,22 @@ def settings(found: Mapping[str, bytes], host: str) -> dict[str, str]:
     return told
 
 
-def where_they_are(config: EtcdConfig, pki: Path | None) -> EtcdConfig:
+@contextmanager
+def staged(config: EtcdConfig, found: Mapping[str, bytes]) -> Iterator[EtcdConfig]:
     """How etcd is reached before the files are in their places.
 
     Args:
         config: as it will be.
-        pki: the folder that they come from; from an archive they cannot be used.
+        found: the files by name.
     """
-    if pki is None or not pki.is_dir():
-        return config
-    moved = {}
-    for key in ("ca_file", "cert_file", "key_file", "password_file"):
-        path: Path | None = getattr(config, key)
-        if path is not None and (pki / path.name).is_file():
-            moved[key] = pki / path.name
-    return msgspec.structs.replace(config, **moved)
+    with tempfile.TemporaryDirectory() as folder:
+        moved = {}
+        for key in ("ca_file", "cert_file", "key_file", "password_file"):
+            path: Path | None = getattr(config, key)
+            if path is not None and path.name in found and str(path) == place(path.name):
+                moved[key] = Path(folder) / path.name
+                write_atomically(moved[key], found[path.name], mode=STAGED_MODE)
+        yield msgspec.structs.replace(config, **moved)
 
 
 def _lacking(found: Mapping[str, bytes], where: str) -> Iterator[Finding]:

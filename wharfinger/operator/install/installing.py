@@ -3,8 +3,9 @@
 import os
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 from wharfinger.errors import Exit, Finding, Rejected, Unavailable
 from wharfinger.operator import terminal
@@ -12,6 +13,7 @@ from wharfinger.operator.install import (
     applying,
     asking,
     checks,
+    configuration,
     credentials,
     looking,
     showing,
@@ -24,6 +26,10 @@ from wharfinger.operator.install.plan import plan
 from wharfinger.operator.install.removal import removal
 from wharfinger.operator.install.root import Root
 from wharfinger.operator.install.wishing import Answers
+
+RUNTIME_STAYS: Final = Finding(
+    "runtime", "stays in front of runc", "wharfinger uninstall --runtime takes it out"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +88,9 @@ async def install(request: Request) -> Exit:
         record = applying.read_record(root)
         answers = _answers(request, record)
         wanted, asked, config = wishing.wish(answers, root, record)
-        around = await surroundings.look(
-            root,
-            asked,
-            config.docker,
-            credentials.where_they_are(config.etcd, request.pki),
-            looking.processes(root),
-        )
+        with credentials.staged(config.etcd, answers.credentials) as etcd:
+            ours = looking.processes(root)
+            around = await surroundings.look(root, asked, config.docker, etcd, ours)
         refused = list(checks.refusals(asked, around))
         warned = list(checks.warnings(asked, around))
         if refused and not request.dry_run:
@@ -113,8 +115,10 @@ async def uninstall(request: Request) -> Exit:
         record = applying.read_record(root)
         roles = _going(request, record)
         found = looking.found(root, record, None)
-        data = looking.data(root, wishing.configured(root))
+        data = looking.data(root, configuration.configured(root))
         planned = removal(roles, found, purge=request.purge, data=data)
+        if request.runtime and not (planned.after and planned.after.roles):
+            planned = replace(planned, remarks=(*planned.remarks, RUNTIME_STAYS))
         if request.dry_run:
             _show(request, root, planned, [], [])
             return Exit.OK

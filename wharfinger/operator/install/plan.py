@@ -245,7 +245,8 @@ def _starting(
         new = any(_concerns(path, name) for path in written) or name in record.unfinished
         if seen.state != "active" or new:
             names.append(name)
-            if new and seen.state in ("active", "activating"):
+            # One that is not ready may wait by a configuration that was mended since.
+            if seen.state == "activating" or (new and seen.state == "active"):
                 restart.add(name)
     why = "starts them, and waits until they are ready"
     return [Start(tuple(names), frozenset(restart), why)] if names else []

@@ -129,6 +129,8 @@ def remove(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
     with suppress(OSError):  # not empty: what is left is not ours
         folder.rmdir()
+        if folder.parent.name == "wharfinger":
+            folder.parent.rmdir()
 
 
 def read_record(folder: Path) -> Record | None:
