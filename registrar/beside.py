@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final, Never
+from typing import Annotated, Final, Never
 
 import aiohttp
 import msgspec
@@ -16,7 +16,11 @@ ASK_SECONDS: Final = 5.0
 SAME_LIFE_SECONDS: Final = 5.0
 TIMEOUT: Final = aiohttp.ClientTimeout(total=3.0)
 UNREACHABLE: Final = "unreachable"
-_MAX_BYTES: Final = 2**20
+# Any process of this host may listen in a daemon's place, and the registrar must outlive what it
+# says: no more than this is read, nothing is unpacked, and nobody is followed elsewhere.
+MAX_BYTES: Final = 2**20
+_PLAIN: Final = {"Accept-Encoding": "identity"}
+_LONGEST_LIFE_SECONDS: Final = 1e9
 # What is no JSON, or no such JSON, is a ValueError; a time that no calendar has may overflow.
 _NO_ANSWER: Final = (aiohttp.ClientError, OSError, ValueError, OverflowError, RecursionError)
 
@@ -35,7 +39,7 @@ class _Healthz(msgspec.Struct, frozen=True):
 
 class _Status(msgspec.Struct, frozen=True):
     version: str
-    since_seconds: float
+    since_seconds: Annotated[float, msgspec.Meta(ge=0, le=_LONGEST_LIFE_SECONDS)]
 
 
 class Neighbours:
@@ -60,7 +64,9 @@ class Neighbours:
         while True:
             # Their certificate is for others: what is asked here goes no farther than this host.
             connector = aiohttp.TCPConnector(ssl=False)
-            async with aiohttp.ClientSession(timeout=TIMEOUT, connector=connector) as session:
+            async with aiohttp.ClientSession(
+                timeout=TIMEOUT, connector=connector, headers=_PLAIN, auto_decompress=False
+            ) as session:
                 await asyncio.gather(*(self._ask(session, name) for name in self._urls))
             await asyncio.sleep(ASK_SECONDS)
 
@@ -109,9 +115,9 @@ async def _health(session: aiohttp.ClientSession, url: str, name: str) -> _Healt
 
 async def _body(session: aiohttp.ClientSession, url: str) -> bytes:
     body = b""
-    async with session.get(url) as response:
+    async with session.get(url, allow_redirects=False) as response:
         async for chunk in response.content.iter_any():
             body += chunk
-            if len(body) > _MAX_BYTES:
-                raise Rejected(f"it answers more than {_MAX_BYTES} bytes")
+            if len(body) > MAX_BYTES:
+                raise Rejected(f"it answers more than {MAX_BYTES} bytes")
     return body

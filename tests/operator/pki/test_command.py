@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import io
 import json
 import ssl
@@ -326,3 +327,39 @@ def test_wrong_use(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit) as left:
         main(["pki", *words])
     assert left.value.code == Exit.USAGE
+
+
+def digest(token: Path) -> str:
+    return hashlib.sha256(token.read_text().strip().encode()).hexdigest()
+
+
+def test_tokens_go_with_the_role_that_they_were_for(pki: Pki) -> None:
+    pki("issue", "box", "--role", "store,admin")
+    folder, lists = pki.folder / "hosts" / "box", pki.folder / "tokens"
+    admin = folder / "admin.token"
+    assert digest(admin) in (lists / "admin.tokens").read_text()
+    pki("issue", "box", "--role", "store", "--renew")
+    assert digest(admin) not in (lists / "admin.tokens").read_text()
+    assert digest(folder / "read.token") in (lists / "read.tokens").read_text()
+    # Nor does the store learn of it from what is left in its own bundle.
+    known = (folder / "admin.tokens").read_text()
+    assert digest(admin) not in known
+    assert admin.read_text().strip() not in known
+
+
+def test_the_last_that_is_revoked_is_known_no_more(pki: Pki) -> None:
+    pki("issue", "ops", "--role", "admin")
+    pki("issue", "store", "--role", "store")
+    hosts = pki.folder / "hosts"
+    admin, theirs = digest(hosts / "ops" / "admin.token"), hosts / "store" / "admin.tokens"
+    assert admin in theirs.read_text()
+    pki("revoke", "ops")
+    pki("issue", "store", "--role", "store")
+    for path in (theirs, pki.folder / "tokens" / "admin.tokens"):
+        # A list of nobody is what the store would not take in the place of the one before.
+        known, findings = store_tokens.parse(path.read_text(), "x")
+        assert (admin in path.read_text(), findings) == (False, ())
+        assert known.known
+    pki("issue", "ops", "--role", "admin")
+    assert digest(hosts / "ops" / "admin.token") in (pki.folder / "tokens/admin.tokens").read_text()
+    assert "nobody" not in (pki.folder / "tokens" / "admin.tokens").read_text()

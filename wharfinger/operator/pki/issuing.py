@@ -79,8 +79,9 @@ class Office:
                     self.folder.save(register.with_services(wish.name, order.services))
                     self.told.append(f"{wish.name}: may register {', '.join(order.services)}")
             had = {} if order.renew else held
-            lists, fresh = tokens.provided(self.folder.token_lists(), had, wish, _token)
-            if fresh:
+            known = self.folder.token_lists()
+            lists, fresh = tokens.provided(known, had, wish, _token)
+            if lists != known:
                 self.folder.save_token_lists(lists)
             self._deliver(wish, out, {**files, **fresh}, held)
 
