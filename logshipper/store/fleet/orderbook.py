@@ -75,6 +75,10 @@ class OrderBook:
         yield from self._standing
         yield from self._lapsed
 
+    def standing_of(self, host: str) -> int:
+        """How many of a host stand in etcd, over or not; no more than are held."""
+        return sum(key.host == host for key, _ in self._standing.values())
+
     def _lapse(self, key: OrderKey, order: Order, now: float) -> None:
         self._lapsed[key.id] = (key, order, now)
         self._bound(self._lapsed, key.host)

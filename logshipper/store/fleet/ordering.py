@@ -11,6 +11,7 @@ from aiohttp import web
 from logshipper.store.access.audit import Audit
 from logshipper.store.access.callers import Caller, Denied
 from logshipper.store.fleet.live import Live
+from logshipper.store.fleet.orderbook import MAX_OF_HOST
 from logshipper.store.http import shortbody
 from logshipper.store.http.guard import Guard, refusal
 from logshipper.store.model import TooLarge
@@ -24,9 +25,9 @@ _READ_SECONDS: Final = 10.0
 _JSON: Final = "application/json"
 _ID_BYTES: Final = 8
 # Somebody who drains by hand gives a few; a program that runs wild must not fill etcd. Those that
-# are over stand there for minutes, too, for whoever looks.
+# are over stand there for minutes, too; more of a host than are shown would be of no use.
 MAX_GIVING: Final = 64
-MAX_STANDING: Final = 400
+MAX_STANDING: Final = MAX_OF_HOST
 
 Give = Callable[[OrderKey, Order], Awaitable[None]]
 
@@ -91,9 +92,9 @@ class Ordering:
     async def _given(self, key: OrderKey, order: Order) -> None:
         if self._giving >= MAX_GIVING:
             raise Denied(429, "orders", "too many orders at once", "wait for those")
-        if self._live.snapshot.orders >= MAX_STANDING:
-            fix = "wait until those that are over have gone, which takes ten minutes"
-            raise Denied(429, "orders", f"{MAX_STANDING} orders stand in etcd", fix)
+        if self._live.snapshot.orders_of(key.host) >= MAX_STANDING:
+            fix = "drain the host whole, or wait: ten minutes after their end they go"
+            raise Denied(429, "orders", f"{MAX_STANDING} orders to it stand in etcd", fix)
         self._giving += 1
         try:
             await self._give(key, order)

@@ -87,10 +87,9 @@ class Snapshot:
         """How many tell of themselves."""
         return len(self._hosts)
 
-    @property
-    def orders(self) -> int:
-        """How many stand there, over or not; no more than are told of."""
-        return len(self._orders)
+    def orders_of(self, host: str) -> int:
+        """How many orders to a host stand there, over or not; no more than are told of."""
+        return self._orders.standing_of(host)
 
     def left(self, now: float) -> "Inheritance":
         """What a snapshot that replaces this one cannot know from etcd."""

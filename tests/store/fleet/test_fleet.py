@@ -292,7 +292,7 @@ async def test_a_program_that_gives_orders_for_ever_does_not_fill_etcd(
         if answer.status != 202:
             break
     assert answer.status == 429
-    assert "5 orders stand in etcd" in (await answer.json())["error"]
+    assert "5 orders to it stand in etcd" in (await answer.json())["error"]
     assert len((await etcd.list(ORDERS)).items) < 50
 
 
