@@ -15,6 +15,8 @@ from wharfinger.openat2 import RESOLVE_IN_ROOT, openat2
 from wharfinger.operator.install.model import File, Present
 
 FOLDER_MODE: Final = 0o755
+LOCK: Final = ".installing"
+LOCK_MODE: Final = 0o700
 MODE_BITS: Final = 0o7777
 MAX_BYTES: Final = 16 * 2**20
 
@@ -61,21 +63,42 @@ class Root:
 
     @contextmanager
     def alone(self, path: str) -> Iterator[None]:
-        """Keeps other installations away meanwhile, by a lock on a folder.
+        """Keeps other installations away meanwhile, by a lock in a folder.
+
+        It is on a folder of its own, which is there as long: whoever can open a folder can lock it
+        (flock(2)), and all users can open the one that it is in.
 
         Raises:
             Conflict: one is under way.
             OSError: the folder cannot be made.
         """
-        with self.folder(path, make=True) as folder:
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                yield
-            except BlockingIOError as error:
-                raise Conflict(f"another installation holds {path}: wait for it") from error
-            finally:
-                os.close(descriptor)
+        descriptor = self._locked(path)
+        try:
+            yield
+        finally:
+            with suppress(OSError), self.folder(path) as folder:
+                (folder / LOCK).rmdir()
+            os.close(descriptor)
+            self._remove_empty(path)
+
+    def _locked(self, path: str) -> int:
+        while True:
+            with self.folder(path, make=True) as folder:
+                place = folder / LOCK
+                try:
+                    place.mkdir(mode=LOCK_MODE, exist_ok=True)
+                    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                except FileNotFoundError:
+                    continue  # as below
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    with suppress(FileNotFoundError):
+                        if os.path.samestat(os.fstat(descriptor), place.lstat()):
+                            return descriptor
+                except BlockingIOError as error:
+                    os.close(descriptor)
+                    raise Conflict(f"another installation holds {path}: wait for it") from error
+                os.close(descriptor)  # who had it has just ended, and removed it
 
     def present(self, path: str) -> Present | None:
         """What is at a place; None where nothing is.
