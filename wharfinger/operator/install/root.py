@@ -17,6 +17,7 @@ from wharfinger.operator.install.model import File, Present
 FOLDER_MODE: Final = 0o755
 LOCK: Final = ".installing"
 LOCK_MODE: Final = 0o700
+LOCK_ATTEMPTS: Final = 100
 MODE_BITS: Final = 0o7777
 MAX_BYTES: Final = 16 * 2**20
 
@@ -82,23 +83,29 @@ class Root:
             self._remove_empty(path)
 
     def _locked(self, path: str) -> int:
-        while True:
-            with self.folder(path, make=True) as folder:
-                place = folder / LOCK
-                try:
-                    place.mkdir(mode=LOCK_MODE, exist_ok=True)
-                    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-                except FileNotFoundError:
-                    continue  # as below
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    with suppress(FileNotFoundError):
-                        if os.path.samestat(os.fstat(descriptor), place.lstat()):
-                            return descriptor
-                except BlockingIOError as error:
-                    os.close(descriptor)
-                    raise Conflict(f"another installation holds {path}: wait for it") from error
-                os.close(descriptor)  # who had it has just ended, and removed it
+        for left in reversed(range(LOCK_ATTEMPTS)):
+            try:
+                descriptor = self._to_lock(path)
+            except FileNotFoundError:
+                if left:
+                    continue  # who has just ended has removed it
+                raise
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with suppress(FileNotFoundError), self.folder(path) as folder:
+                    if os.path.samestat(os.fstat(descriptor), (folder / LOCK).lstat()):
+                        return descriptor
+            except BlockingIOError:
+                os.close(descriptor)
+                break
+            os.close(descriptor)
+        raise Conflict(f"another installation holds {path}: wait for it")
+
+    def _to_lock(self, path: str) -> int:
+        with self.folder(path, make=True) as folder:
+            place = folder / LOCK
+            place.mkdir(mode=LOCK_MODE, exist_ok=True)
+            return os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
 
     def present(self, path: str) -> Present | None:
         """What is at a place; None where nothing is.
