@@ -104,7 +104,8 @@ class Root:
     def _to_lock(self, path: str) -> int:
         with self.folder(path, make=True) as folder:
             place = folder / LOCK
-            place.mkdir(mode=LOCK_MODE, exist_ok=True)
+            with suppress(FileExistsError):
+                place.mkdir(mode=LOCK_MODE)
             return os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
 
     def present(self, path: str) -> Present | None:
