@@ -27,8 +27,7 @@ def held(path: Path, who: str) -> Iterator[None]:
         Unavailable: another process holds it, and which. A second start is no fault of the
             configuration: the first may be just about to end.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(path, flags, MODE)
+    descriptor = _opened(path)
     try:
         os.fchmod(descriptor, MODE)
         try:
@@ -41,6 +40,20 @@ def held(path: Path, who: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _opened(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        descriptor = os.open(path, flags | os.O_EXCL, MODE)
+    except FileExistsError:
+        return os.open(path, flags, MODE)
+    # Root's commands work in a daemon's folder, too, and the daemon need not be root. A file that
+    # was there before keeps its owner: it might be a second name of another one.
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    return descriptor
 
 
 @asynccontextmanager

@@ -1,7 +1,6 @@
 """Follows the events of one daemon for one sink, over both of their lives and deaths."""
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
 from contextlib import aclosing, suppress
@@ -10,7 +9,7 @@ from typing import Any, Final, Never
 
 import aiohttp
 
-from logshipper.daemonevents.documents import MAX_NUMBER, Place, fields, message, read
+from logshipper.daemonevents.documents import Place, began, fields, message, missed, read
 from logshipper.daemonevents.places import Places
 from logshipper.delivery import Delivery
 from logshipper.encoding import Encoding
@@ -32,7 +31,6 @@ MAX_LINE_BYTES: Final = 2**20
 TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=3.0)
 _PLAIN: Final = {"Accept-Encoding": "identity"}
 _OK: Final = 200
-_START: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 _Event = tuple[Place, dict[str, Any]]
 _Line = tuple[_Event, int]  # and its length in bytes
@@ -109,11 +107,11 @@ class Follower:
                 await self._ship_from(queue)
 
     def _started(self, response: aiohttp.ClientResponse) -> int:
-        start = response.headers.get(START_HEADER, "")
+        start = began(response.headers.get(START_HEADER, ""))
         named = response.headers.get(DAEMON_HEADER)
-        if response.status != _OK or named != self._daemon or not _START.fullmatch(start):
+        if response.status != _OK or named != self._daemon or start is None:
             raise Ended
-        return int(start)
+        return start
 
     async def _ship_from(self, queue: "asyncio.Queue[_Line | None]") -> None:
         while True:
@@ -132,8 +130,8 @@ class Follower:
         documents = [self._encoder.message(each) for each in messages if each is not None]
         await self._delivery.deliver(documents)
         self._metrics.shipped_events.labels(self._delivery.name, self._daemon).inc(len(documents))
-        missed = sum(map(_missed, (event for _, event in batch)))
-        self._metrics.missed_events.labels(self._delivery.name, self._daemon).inc(missed)
+        gone = sum(missed(event) for _, event in batch)
+        self._metrics.missed_events.labels(self._delivery.name, self._daemon).inc(gone)
         self._places.move(self._daemon, batch[-1][0])
 
 
@@ -162,15 +160,6 @@ def following(
             daemon, url, host, delivery=delivery, encoding=encoding, places=places, metrics=metrics
         )
         yield f"{delivery.name} events of {daemon}", follower.run()
-
-
-def _missed(event: Mapping[str, Any]) -> int:
-    """How many events a gap is of; 0 for what is none."""
-    match event:
-        case {"event": "gap", "missed": int(count)} if 0 < count <= MAX_NUMBER:
-            return count
-        case _:
-            return 0
 
 
 async def _read_into(

@@ -1,6 +1,7 @@
 """What the doctor makes of what was seen."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from wharfinger.container import Container
 from wharfinger.errors import Finding
 from wharfinger.keys import InstanceKey
 from wharfinger.kv import EndpointStatus, KeyValue
+from wharfinger.operator.doctor.daemons import of_answers
 from wharfinger.operator.doctor.diagnosis import (
     Clock,
     Pace,
@@ -21,7 +23,9 @@ from wharfinger.operator.doctor.diagnosis import (
     of_reservation,
     of_start_script,
 )
+from wharfinger.operator.status import Answer
 
+UNITS = Path(__file__).parents[2] / "deploy/systemd"
 ID = "c0ffee" + "0" * 58
 
 
@@ -186,3 +190,10 @@ def test_each_problem_once_and_the_one_with_a_fix() -> None:
         Finding("docker.url", "denied", "another fix"),
     ]
     assert deduplicated(several) == [several[1], several[2], several[3]]
+
+
+def test_the_fix_for_a_daemon_that_is_away_names_its_unit() -> None:
+    away = Answer(daemon="registrar", listen="127.0.0.1:7201", state="unreachable", why="refused")
+    (found,) = of_answers([away])
+    unit = found.fix.split("systemctl start ")[1].split(")")[0]
+    assert (UNITS / f"{unit}.service").is_file()

@@ -63,6 +63,7 @@ def test_what_is_in_it(package: Path, record_property: Callable[[str, object], N
     assert {f"./usr/share/man/man8/{program}.8.gz" for program in PROGRAMS} <= names
     assert "./usr/share/man/man5/wharfinger.toml.5.gz" in names
     assert "./usr/share/bash-completion/completions/registrar" in names
+    assert "./usr/share/zsh/vendor-completions/_registrar" in names
     for kind in ("sysusers", "tmpfiles"):
         assert f"./usr/lib/{kind}.d/wharfinger.conf" in names
     for daemon in PROGRAMS[:4]:

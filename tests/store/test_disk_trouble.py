@@ -68,3 +68,10 @@ def test_only_what_nobody_can_mend_below_a_folder_is_a_fault_of_the_configuratio
     number = errno.ENOTDIR
     with pytest.raises(ConfigError, match="name another"), Folder(tmp_path).locked():
         pass
+
+
+def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
+    lock_file = tmp_path / "lock"
+    lock_file.mkdir()  # as good as one that is somebody else's: that would not stop root
+    with pytest.raises(ConfigError, match=f"{lock_file} cannot be written"):
+        Folder(tmp_path).locked().__enter__()

@@ -55,6 +55,18 @@ def test_nobody_else_may_hold_it(tmp_path: Path) -> None:
         assert path.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone gives files away")
+def test_one_that_root_makes_is_of_the_folder_s_owner(tmp_path: Path) -> None:
+    os.chown(tmp_path, 1234, 1235)
+    with held(tmp_path / "lock", "logstore"):
+        made = (tmp_path / "lock").stat()
+        assert (made.st_uid, made.st_gid) == (1234, 1235)
+    # One that is there may be another file's second name: it is given to nobody.
+    (tmp_path / "other").touch()
+    with held(tmp_path / "other", "logstore"):
+        assert (tmp_path / "other").stat().st_uid == 0
+
+
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     path = tmp_path / "none" / "lock"
     with pytest.raises(FileNotFoundError, match=str(path)), held(path, "x"):

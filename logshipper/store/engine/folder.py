@@ -157,10 +157,11 @@ class Folder:
                 make_folder(self.root, _MODE)
                 stack.enter_context(lock.held(self.root / "lock", "logstore"))
             except OSError as error:
-                why = f"{self.root} cannot be written: {error.strerror}"
+                why = f"{error.filename or self.root} cannot be written: {error.strerror}"
                 if error.errno in _MENDED:
                     raise DiskTrouble(f"{why}; {_MENDED[error.errno]}") from None
-                raise ConfigError([Finding("logstore.data_dir", why, "name another")]) from None
+                fix = "name another, or let the user of the store write there"
+                raise ConfigError([Finding("logstore.data_dir", why, fix)]) from None
             yield
 
     def _size(self, path: Path) -> int:

@@ -45,7 +45,7 @@ def of_answers(answers: Sequence[Answer]) -> list[Finding]:
     found = []
     for answer in answers:
         if answer.state == "unreachable":
-            fix = f"start it (systemctl start {answer.daemon}), or mend {answer.daemon}.listen"
+            fix = f"start it (systemctl start wharfinger-{answer.daemon}), or mend {answer.daemon}.listen"
             problem = f"does not answer at {answer.listen}: {answer.why}"
             found.append(Finding(answer.daemon, problem, fix))
         elif answer.state not in (HEALTHY, MISCONFIGURED):
