@@ -1,5 +1,6 @@
 """Whole installations into a root folder: their files, twice, broken off, edited, and out again."""
 
+import fcntl
 import json
 import os
 import stat
@@ -500,3 +501,21 @@ def test_the_record_passes_over_what_a_later_version_adds(host: Host) -> None:
     root.close()
     assert record
     assert record.roles == {"edge"}
+
+
+async def test_a_local_user_keeps_no_installation_away(host: Host) -> None:
+    await host.install("store")
+    state = host.path("/var/lib/wharfinger")
+    assert state.stat().st_mode & 0o777 == 0o755
+    before = sorted(state.iterdir())
+    # What any user may do: open the folder, and lock it.
+    descriptor = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    assert await host.install("host") == Exit.OK
+    assert sorted(state.iterdir()) == before
+    root = Root(host.root)
+    with root.alone("/var/lib/wharfinger"):
+        assert (state / ".installing").stat().st_mode & 0o777 == 0o700
+    root.close()
+    assert await host.uninstall() == Exit.OK
+    os.close(descriptor)
