@@ -9,6 +9,9 @@ _ADDRESS: Final = re.compile(
     r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]{1,253})):(?P<port>[1-9][0-9]{0,4})"
 )
 
+# What listens on every address is asked on the host's own.
+_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
+
 
 def parse_address(text: str) -> tuple[str, int]:
     """Splits HOST:PORT or [IPv6]:PORT.
@@ -27,6 +30,26 @@ def parse_address(text: str) -> tuple[str, int]:
             message = f"{text[:80]!r} is not [IPv6]:PORT"
             raise ValueError(message) from None
     return match["ipv6"] or match["host"], int(match["port"])
+
+
+def own_address(text: str) -> tuple[str, int]:
+    """Host and port by which whoever is on the same host asks what listens there.
+
+    Raises:
+        ValueError: it is not HOST:PORT.
+    """
+    host, port = parse_address(text)
+    return _EVERYWHERE.get(host, host), port
+
+
+def own_url(text: str, *, tls: bool) -> str:
+    """The same as a URL.
+
+    Raises:
+        ValueError: it is not HOST:PORT.
+    """
+    host, port = own_address(text)
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def address_problem(text: str) -> str:

@@ -10,13 +10,11 @@ from typing import Final
 import msgspec
 
 from wharfinger import servertls
-from wharfinger.address import parse_address
+from wharfinger.address import own_address
 from wharfinger.errors import Exit
 from wharfinger.servertls import TlsFiles
 from wharfinger.text import printable, shortened
 
-# Where a daemon listens on every address, it is asked on the host's own.
-_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
 _LONGEST_REPORT_BYTES: Final = 2**20
 # What Docker keeps of a check's output (moby, daemon/health, maxOutputLen).
 _SHOWN: Final = 4_096
@@ -82,8 +80,7 @@ def asked(
         timeout_seconds: for the connection and for each piece of the answer.
     """
     try:
-        host, port = parse_address(listen)
-        body = _body(_EVERYWHERE.get(host, host), port, trusted, timeout_seconds)
+        body = _body(*own_address(listen), trusted, timeout_seconds)
         report = msgspec.json.decode(body, type=_Report)
     except TimeoutError:
         return _dead(f"{listen} does not answer within {timeout_seconds:g} s")

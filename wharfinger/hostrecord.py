@@ -1,6 +1,7 @@
 """What the registrar tells of its host in etcd, within bounds, and how strictly it is read."""
 
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 from typing import Annotated, Final
 
 import msgspec
@@ -15,6 +16,8 @@ MAX_READ_BYTES: Final = 65_536
 MAX_DRAINS: Final = 200
 MAX_UNREGISTERED: Final = 50
 MAX_TROUBLES: Final = 20
+# Of one daemon, as JSON: a host tells of three, and of more than that.
+_MAX_TROUBLES_BYTES: Final = 4_000
 MAX_BESIDE: Final = 8
 MAX_TEXT_LENGTH: Final = 160
 _MAX_READ_LENGTH: Final = 512
@@ -117,9 +120,12 @@ def text(said: str) -> str:
 def troubles(checks: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """Red checks, by name and reason, as a record has them."""
     found = [text(f"{name}: {why}") for name, why in checks]
-    if len(found) <= MAX_TROUBLES:
+    sizes = accumulate(len(msgspec.json.encode(each)) for each in found)
+    fit = sum(size <= _MAX_TROUBLES_BYTES for size in sizes)
+    if len(found) <= min(fit, MAX_TROUBLES):
         return tuple(found)
-    return (*found[: MAX_TROUBLES - 1], f"and {len(found) - MAX_TROUBLES + 1} more")
+    kept = found[: min(fit, MAX_TROUBLES - 1)]
+    return (*kept, f"and {len(found) - len(kept)} more")
 
 
 def encode(record: RegistrarRecord) -> bytes:

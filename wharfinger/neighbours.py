@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from wharfinger import sources
-from wharfinger.address import parse_address
+from wharfinger.address import own_url
 from wharfinger.sources import Given, Table
 
 LISTEN: Final = {
@@ -15,7 +15,6 @@ LISTEN: Final = {
     "logshipper": "127.0.0.1:7203",
     "logstore": "127.0.0.1:7280",
 }
-_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - looked for
 
 
 def urls(path: Path | None, environment: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -39,9 +38,6 @@ def _url(section: object, listen: str) -> str:
         case Given(value=str(text)):
             listen = text
     try:
-        host, port = parse_address(listen)
+        return own_url(listen, tls="cert_file" in entries)
     except ValueError:
         return ""
-    host = _ANY.get(host, host)
-    scheme = "https" if "cert_file" in entries else "http"
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

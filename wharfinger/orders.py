@@ -61,6 +61,15 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
             steps = (steps[0], *steps[2:])
         return msgspec.structs.replace(self, state=state, steps=steps)
 
+    def news(self, before: tuple[str, ...]) -> tuple[str, ...]:
+        """The steps that were told since these stood there, though older ones may have gone."""
+        for count in range(len(self.steps)):
+            held = self.steps[: len(self.steps) - count]
+            # The first stays; of the others those that are left are the latest of before.
+            if held[:1] == before[:1] and held[1:] == before[len(before) - len(held) + 1 :]:
+                return self.steps[len(held) :]
+        return self.steps
+
 
 _DECODER: Final = msgspec.json.Decoder(Order)
 

@@ -14,6 +14,9 @@ STREAM: Final = "events"
 # Each question to a store is an event of its own at this level: shipped, looking would make lines.
 UNSHIPPED: Final = "debug"
 _OWN: Final = frozenset({"seq", "time", "level", "event"})
+# No clock and no ring comes as far; any process of the host may answer in a daemon's place.
+_MAX_NUMBER: Final = 2**53
+_MAX_DIGITS: Final = 16
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -33,6 +36,19 @@ def fields(daemon: str, host: str) -> dict[str, str]:
     return {"app": APP, "env": daemon, "host": host, "container": daemon}
 
 
+def began(header: str) -> int | None:
+    """When a daemon says that its life began; None where it says nothing of the kind."""
+    if not (header.isascii() and header.isdecimal() and len(header) <= _MAX_DIGITS):
+        return None
+    return int(header)
+
+
+def missed(event: Mapping[str, Any]) -> int:
+    """How many events an event says were gone before they were read."""
+    told = event.get("missed") if event["event"] == "gap" else None
+    return told if type(told) is int and 0 <= told <= _MAX_NUMBER else 0
+
+
 def read(line: bytes) -> tuple[int, dict[str, Any]]:
     """An event and its number.
 
@@ -44,7 +60,7 @@ def read(line: bytes) -> tuple[int, dict[str, Any]]:
         seq, kind = event["seq"], event["event"]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError) as error:
         raise Rejected(f"this is no event: {error}") from None
-    if not isinstance(seq, int) or isinstance(seq, bool) or seq < 0 or not isinstance(kind, str):
+    if type(seq) is not int or not 0 <= seq <= _MAX_NUMBER or not isinstance(kind, str):
         raise Rejected("this is no event: it has no number, or no name")
     return seq, event
 

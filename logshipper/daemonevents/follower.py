@@ -9,7 +9,7 @@ from typing import Any, Final, Never
 
 import aiohttp
 
-from logshipper.daemonevents.documents import Place, fields, message, read
+from logshipper.daemonevents.documents import Place, began, fields, message, missed, read
 from logshipper.daemonevents.places import Places
 from logshipper.delivery import Delivery
 from logshipper.encoding import Encoding
@@ -20,14 +20,20 @@ from wharfinger.errors import Rejected
 
 BATCH_EVENTS: Final = 500
 BATCH_SECONDS: Final = 0.5
+# Any process of this host may listen in a daemon's place: however much it says, no more is held
+# than this and a few lines.
+BATCH_BYTES: Final = 4 * 2**20
+QUEUED_EVENTS: Final = 4
 # Of one daemon. Who says more is read later, and what its ring has lost by then is told of: a
 # daemon that is beside itself must not take the sink for itself.
 EVENTS_PER_SECOND: Final = 200.0
 MAX_LINE_BYTES: Final = 2**20
 TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=3.0)
+_PLAIN: Final = {"Accept-Encoding": "identity"}
 _OK: Final = 200
 
 _Event = tuple[Place, dict[str, Any]]
+_Line = tuple[_Event, int]  # and its length in bytes
 
 
 class Ended(Exception):
@@ -73,7 +79,9 @@ class Follower:
     async def run(self) -> Never:
         """Follows for ever; a daemon that is not there may come."""
         connector = aiohttp.TCPConnector(ssl=False)  # this host's own, whatever its name is
-        async with aiohttp.ClientSession(timeout=TIMEOUT, connector=connector) as session:
+        async with aiohttp.ClientSession(
+            timeout=TIMEOUT, connector=connector, headers=_PLAIN, auto_decompress=False
+        ) as session:
             while True:
                 with suppress(Ended, aiohttp.ClientError, OSError):
                     await self._follow(session)
@@ -83,7 +91,8 @@ class Follower:
     async def _follow(self, session: aiohttp.ClientSession) -> None:
         place = self._places.of(self._daemon)
         since = place.seq if place is not None else 0
-        async with session.get(f"{self._url}/events", params={"since": since}) as response:
+        asked = session.get(f"{self._url}/events", params={"since": since}, allow_redirects=False)
+        async with asked as response:
             start = self._started(response)
             if place is None or place.start != start:
                 # Another life counts from one again: asked with a number of this one, it would
@@ -92,19 +101,19 @@ class Follower:
                 if since:
                     self._backoff.reset()
                     return
-            queue: asyncio.Queue[_Event | None] = asyncio.Queue(BATCH_EVENTS)
+            queue: asyncio.Queue[_Line | None] = asyncio.Queue(QUEUED_EVENTS)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_read_into(queue, response, place), name="read events")
                 await self._ship_from(queue)
 
     def _started(self, response: aiohttp.ClientResponse) -> int:
-        start = response.headers.get(START_HEADER, "")
+        start = began(response.headers.get(START_HEADER, ""))
         named = response.headers.get(DAEMON_HEADER)
-        if response.status != _OK or named != self._daemon or not start.isdecimal():
+        if response.status != _OK or named != self._daemon or start is None:
             raise Ended
-        return int(start)
+        return start
 
-    async def _ship_from(self, queue: "asyncio.Queue[_Event | None]") -> None:
+    async def _ship_from(self, queue: "asyncio.Queue[_Line | None]") -> None:
         while True:
             batch, ended = await _batch(queue)
             if batch:
@@ -121,8 +130,8 @@ class Follower:
         documents = [self._encoder.message(each) for each in messages if each is not None]
         await self._delivery.deliver(documents)
         self._metrics.shipped_events.labels(self._delivery.name, self._daemon).inc(len(documents))
-        missed = sum(int(event.get("missed") or 0) for _, event in batch if _is_gap(event))
-        self._metrics.missed_events.labels(self._delivery.name, self._daemon).inc(missed)
+        gone = sum(missed(event) for _, event in batch)
+        self._metrics.missed_events.labels(self._delivery.name, self._daemon).inc(gone)
         self._places.move(self._daemon, batch[-1][0])
 
 
@@ -153,12 +162,8 @@ def following(
         yield f"{delivery.name} events of {daemon}", follower.run()
 
 
-def _is_gap(event: dict[str, Any]) -> bool:
-    return event["event"] == "gap" and isinstance(event.get("missed"), int)
-
-
 async def _read_into(
-    queue: "asyncio.Queue[_Event | None]", response: aiohttp.ClientResponse, place: Place
+    queue: "asyncio.Queue[_Line | None]", response: aiohttp.ClientResponse, place: Place
 ) -> None:
     try:
         async with aclosing(_lines(response)) as lines:
@@ -167,7 +172,7 @@ async def _read_into(
                     seq, event = read(line)
                 except Rejected:
                     continue
-                await queue.put((Place(place.start, seq), event))
+                await queue.put(((Place(place.start, seq), event), len(line)))
     except (aiohttp.ClientError, OSError):
         pass
     await queue.put(None)
@@ -186,19 +191,22 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None
             held, skipping = b"", True
 
 
-async def _batch(queue: "asyncio.Queue[_Event | None]") -> tuple[list[_Event], bool]:
+async def _batch(queue: "asyncio.Queue[_Line | None]") -> tuple[list[_Event], bool]:
     """What has come within a moment, and whether nothing more will."""
     first = await queue.get()
     if first is None:
         return [], True
-    batch = [first]
+    event, held = first
+    batch = [event]
     try:
         async with asyncio.timeout(BATCH_SECONDS):
-            while len(batch) < BATCH_EVENTS:
+            while len(batch) < BATCH_EVENTS and held < BATCH_BYTES:
                 more = await queue.get()
                 if more is None:
                     return batch, True
-                batch.append(more)
+                event, length = more
+                batch.append(event)
+                held += length
     except TimeoutError:
         pass
     return batch, False

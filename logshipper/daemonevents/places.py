@@ -27,6 +27,7 @@ class Places:
         self._clock = clock
         self._written_at = 0.0
         self._held = self._read()
+        self._on_disk = dict(self._held)
 
     def of(self, daemon: str) -> Place | None:
         """How far a daemon's are; None where nothing is known."""
@@ -39,12 +40,16 @@ class Places:
             self.write()
 
     def write(self) -> None:
-        """Puts all on disk; a disk that does not take it is complained of by the checkpoint."""
+        """Puts what is new on disk; the checkpoint complains of a disk that does not take it."""
         self._written_at = self._clock()
+        # A daemon that is not there is looked for over and over, and moves nothing.
+        if self._held == self._on_disk:
+            return
         try:
             write_atomically(self._path, msgspec.json.encode(self._held))
         except OSError:
             return
+        self._on_disk = dict(self._held)
 
     def _read(self) -> dict[str, Place]:
         try:

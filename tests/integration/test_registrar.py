@@ -216,7 +216,9 @@ async def test_metrics_and_health_tell_it(registrar_stack: RegistrarStack) -> No
     await stack.until_keys(1)
     await until(stack.is_healthy, timeout_seconds=30, what="it is healthy")
     checks = {check["name"] for check in (await stack.ask("/healthz"))["checks"]}
-    watched = {"control socket", "docker", "etcd lease", "mass loss", "ports", "registry"}
+    watched = {
+        "control socket", "docker", "etcd lease", "mass loss", "orders", "ports", "registry",
+    }  # fmt: skip
     assert checks == {"address", "configuration", *watched}
 
     async def counted() -> bool:

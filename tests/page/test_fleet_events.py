@@ -7,6 +7,7 @@ from playwright.async_api import expect
 
 from tests.page.fleet import Fleet, FleetVisit
 from tests.page.fleets import State, ago
+from tests.page.test_pure import call
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.real]
 
@@ -87,6 +88,26 @@ async def test_new_ones_come_by_themselves(timed_tab: FleetVisit, fleet: Fleet) 
     fleet.events = newest_first(301)
     await timed_tab.page.clock.run_for(10_000)
     await expect(timed_tab.status).to_have_text("200 events")
+
+
+async def test_a_page_that_is_open_for_weeks_holds_no_more_than_it_can(
+    tab: FleetVisit, fleet: Fleet
+) -> None:
+    await tab.open("/fleet")
+    kept = await call(
+        tab,
+        "work/recent.js",
+        """(() => {
+          const recent = new m.Recent(() => {});
+          const told = (n) => ({ id: `${n}`, time: new Date(1.7e12 + n * 1000).toISOString() });
+          for (let from = 0; from < x; from += 1000) {
+            recent.add(Array.from({ length: 1000 }, (_, n) => told(from + n)));
+          }
+          return [recent.events.length, recent.known.size, recent.more, recent.events[0].id];
+        })()""",
+        25_000,
+    )
+    assert kept == [20_000, 20_000, True, "24999"]
 
 
 async def test_a_store_that_fails_is_told_of_and_asked_again(tab: FleetVisit, fleet: Fleet) -> None:

@@ -160,7 +160,8 @@ async def test_an_etcd_that_goes_is_not_live(real: Real) -> None:
 
 async def test_events_are_the_lines_that_shippers_bring(real: Real) -> None:
     tab = real.tab
-    fields = {"app": "wharfinger", "host": "box1", "event": "registered", "service": "shop_prod"}
+    fields = {"app": "wharfinger", "stream": "events", "host": "box1", "event": "registered",
+              "service": "shop_prod"}  # fmt: skip
     await real.store.say(
         *(json.dumps({"n": n}) for n in range(250)), env="registrar", level="info", **fields
     )

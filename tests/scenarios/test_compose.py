@@ -14,7 +14,7 @@ from wharfinger.operator.parts.command import output
 from wharfinger.operator.parts.images import build_shop
 from wharfinger.operator.parts.process import until
 
-pytestmark = [pytest.mark.real, pytest.mark.scenario, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.scenario, pytest.mark.timeout(600)]
 
 FILE = TREE / "deploy" / "compose" / "docker-compose.yml"
 SITE = "shop.test"

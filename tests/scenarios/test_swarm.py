@@ -10,7 +10,7 @@ from tests.stack.lab.load import posting
 from tests.stack.swarm import SITE, Swarm, swarm
 from wharfinger.operator.parts.process import until
 
-pytestmark = [pytest.mark.real, pytest.mark.scenario, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.scenario, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

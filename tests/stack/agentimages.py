@@ -18,8 +18,8 @@ KEPT: Final = TREE / "build" / "images"
 EDGE: Final = f"wharfinger-edge:{__version__}"
 # What ends up in the images, or decides what does.
 SOURCES: Final = (
-    *("wharfinger", "registrar", "discovery", "logshipper"),
-    *("deploy/debian", "deploy/images", "deploy/systemd", "requirements.lock"),
+    *("wharfinger", "registrar", "discovery", "logshipper", "deploy"),
+    *("pyproject.toml", "requirements.lock", "tests/stack/debian.py"),
 )
 
 
@@ -62,6 +62,8 @@ async def _build(place: Path, folder: Path) -> None:
         with tempfile.TemporaryDirectory(dir=KEPT) as made:
             archived = Path(made) / "images.tar"
             await docker.run("save", "--output", archived, EDGE, timeout_seconds=300)
+            for former in KEPT.glob("*.tar"):
+                former.unlink()  # of hundreds of megabytes each, and of another tree
             archived.rename(place)
     finally:
         await docker.stop()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wharfinger.address import address_problem, loopback, parse_address
+from wharfinger.address import address_problem, loopback, own_url, parse_address
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,17 @@ def test_bad_ones(text: str) -> None:
 )
 def test_loopback(text: str, expected: bool) -> None:
     assert loopback(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("listen", "tls", "url"),
+    [
+        ("10.0.0.5:9", False, "http://10.0.0.5:9"),
+        ("0.0.0.0:9", True, "https://127.0.0.1:9"),
+        ("[::]:9", False, "http://[::1]:9"),
+        ("[fd00::5]:9", True, "https://[fd00::5]:9"),
+        ("box:9", False, "http://box:9"),
+    ],
+)
+def test_what_listens_everywhere_is_asked_on_its_own_host(listen: str, tls: bool, url: str) -> None:
+    assert own_url(listen, tls=tls) == url

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("wharfinger", "registrar", "discovery", "logshipper")
+PACKAGES = ("wharfinger", "registrar", "discovery", "logshipper", "deploy")
 MAX_LINES = 400
 VAGUE = re.compile(r"util|helper|manager|handler|common|misc|base|tools")
 

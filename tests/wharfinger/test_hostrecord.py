@@ -1,5 +1,6 @@
 """What a host tells stays small, comes back as it went, and is read as hostile."""
 
+import msgspec
 import pytest
 
 from wharfinger.errors import Rejected
@@ -53,6 +54,20 @@ def test_it_stays_small_and_says_what_it_leaves_out(
     assert len(told.unregistered) + told.unregistered_more == unregistered
     assert bool(told.drains) == bool(drains)
     assert bool(told.unregistered) == bool(unregistered)
+
+
+@pytest.mark.parametrize("said", ["\U0001f6a2" * 300, '"' * 300, "\x1b" * 300])
+def test_it_stays_small_when_all_daemons_have_much_to_say(said: str) -> None:
+    red = troubles([(f"check {n}", said) for n in range(MAX_TROUBLES)])
+    assert red[0].startswith("check 0: ")
+    assert red[-1] == f"and {MAX_TROUBLES + 1 - len(red)} more"
+    beside = Beside(health="unhealthy", version=text(said), troubles=red)
+    record = msgspec.structs.replace(
+        made(1, 1, said), troubles=red, beside={"logshipper": beside, "logstore": beside}
+    )
+    value = encode(record)
+    assert len(value) <= MAX_BYTES
+    assert parse(value).drains
 
 
 def test_of_many_troubles_the_last_word_is_how_many_more() -> None:

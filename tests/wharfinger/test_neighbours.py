@@ -5,10 +5,16 @@ from pathlib import Path
 import pytest
 
 from wharfinger.neighbours import LISTEN, urls
+from wharfinger.sample import sections
 
 
 def test_without_a_file_they_are_where_they_are_by_default() -> None:
     assert urls(None, {}) == {name: f"http://{listen}" for name, listen in LISTEN.items()}
+
+
+def test_the_defaults_are_those_of_the_daemons() -> None:
+    models = sections()
+    assert {name: models[name]().listen for name in LISTEN} == dict(LISTEN)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,30 @@ def test_steps_stay_few_short_and_printable() -> None:
     assert parse(encode(order), "box") == order
 
 
+def test_whoever_follows_hears_each_step_once_though_the_oldest_go() -> None:
+    order = Order(verb="drain", target=KEY)
+    held: tuple[str, ...] = ()
+    heard: list[str] = []
+    for number in range(3 * MAX_STEPS):
+        order = order.told("running", f"step {number}")
+        if number % 3 == 0:  # it is written to etcd now and then, with some steps at once
+            heard += order.news(held)
+            held = order.steps
+    heard += order.news(held)
+    assert heard == [f"step {number}" for number in range(3 * MAX_STEPS)]
+    assert not order.news(order.steps)
+
+
+def test_after_a_long_silence_the_steps_that_are_left_are_news() -> None:
+    first = Order(verb="drain", target=KEY).told("running", "taken")
+    later = first
+    for number in range(2 * MAX_STEPS):
+        later = later.told("running", f"step {number}")
+    assert later.news(first.steps) == later.steps[1:]
+    assert first.news(()) == ("taken",)
+    assert first.news(("another's",)) == ("taken",)
+
+
 def value(**more: Any) -> bytes:
     return json.dumps({"verb": "drain", "target": KEY, **more}).encode()
 

@@ -104,11 +104,13 @@ def _registrars(snapshot: Snapshot) -> dict[str, KeyValue]:
 
 
 def _drained(kv: KeyValue) -> list[tuple[str, str, str]]:
-    try:
-        told = parse_record(kv.value)
-        return [(e.key, e.endpoint, e.name) for e in told.drains if InstanceKey.parse(e.key)]
-    except Rejected:
-        return []
+    found = []
+    with suppress(Rejected):
+        for each in parse_record(kv.value).drains:
+            # One that had no key yet cannot be named in an order; the others can.
+            with suppress(Rejected):
+                found.append((InstanceKey.parse(each.key).address, each.endpoint, each.name))
+    return found
 
 
 def _is(name: str, container: str, endpoint: str, container_id: str) -> bool:
@@ -124,7 +126,7 @@ def _as_key(endpoint: str) -> str:
 
 
 async def _followed(etcd: Etcd, key: OrderKey, show: Callable[[str], None]) -> Exit:
-    shown = 0
+    shown: tuple[str, ...] = ()
     began = time.monotonic()
     async with aclosing(Watch(etcd, [key.key]).updates()) as updates:
         async for update in updates:
@@ -135,9 +137,9 @@ async def _followed(etcd: Etcd, key: OrderKey, show: Callable[[str], None]) -> E
                         f"the registrar of {key.host} did not take the order within {waited:.0f} s"
                     )
                 order = parse(kv.value, key.host)
-                for step in order.steps[shown:]:
+                for step in order.news(shown):
                     show(printable(step))
-                shown = max(shown, len(order.steps))
+                shown = order.steps
                 if order.state == "done":
                     return Exit.OK
                 if order.state == "failed":

@@ -12,6 +12,8 @@ from logshipper.store.query.backend import Backend, Paging
 from logshipper.store.query.language import Query
 
 APP: Final = "wharfinger"
+# Any container may be labelled as that app; Docker alone says what its streams are called.
+STREAM: Final = "events"
 MAX_LIMIT: Final = 1_000
 _DEFAULT_LIMIT: Final = 100
 _LEVELS: Final = {"warn": "warning"}  # as the daemons call it
@@ -35,7 +37,7 @@ async def answer(backend: Backend, request: web.Request) -> dict[str, Any]:
 
 
 def _query(request: web.Request) -> Query:
-    streams: dict[str, tuple[str, ...]] = {"app": (APP,)}
+    streams: dict[str, tuple[str, ...]] = {"app": (APP,), "stream": (STREAM,)}
     for name, field in (("host", "host"), ("daemon", "env")):
         if values := tuple(value for value in request.query.getall(name, []) if value):
             streams[field] = values

@@ -1,24 +1,20 @@
 """The whole fleet as etcd holds it, kept event by event, and what of it has changed since; pure."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from logshipper.store.fleet import shown
+from logshipper.store.fleet.orderbook import Lapsed, OrderBook
 from logshipper.store.fleet.rejections import OWN, Rejections
 from logshipper.store.fleet.shown import Release
 from wharfinger.errors import Rejected
 from wharfinger.hostrecord import Told
 from wharfinger.keys import DEPLOY, HOSTS, INSTANCES, ORDERS, HostKey, InstanceKey, OrderKey
 from wharfinger.kv import Event, KeyValue
-from wharfinger.orders import Order
-
-SHOWN_SECONDS: Final = 600.0
-"""For how long an order that lapsed is told of."""
-MAX_ORDERS: Final = 500
 
 Part = dict[str, Any]
 T = TypeVar("T")
@@ -44,7 +40,7 @@ class Inheritance:
     """
 
     own: tuple[str, str, Told] | None
-    lapsed: Mapping[str, tuple[OrderKey, Order, float]]
+    lapsed: Lapsed
 
 
 @dataclass(slots=True)
@@ -53,7 +49,6 @@ class _Dirty:
 
     instances: dict[str, set[str]] = field(default_factory=dict)
     hosts: set[str] = field(default_factory=set)
-    orders: set[str] = field(default_factory=set)
     releases: set[str] = field(default_factory=set)
 
 
@@ -69,8 +64,7 @@ class Snapshot:
         self._services: dict[str, dict[str, _Entry]] = {}
         self._hosts: dict[str, dict[str, Told]] = {}
         self._own: tuple[str, str, Told] | None = None
-        self._orders: dict[str, tuple[OrderKey, Order]] = {}
-        self._lapsed: dict[str, tuple[OrderKey, Order, float]] = {}
+        self._orders = OrderBook()
         self._releases: dict[str, dict[int, Release]] = {}
         self._rejections = Rejections()
         self._dirty = _Dirty()
@@ -95,16 +89,12 @@ class Snapshot:
 
     def left(self, now: float) -> "Inheritance":
         """What a snapshot that replaces this one cannot know from etcd."""
-        unfinished = [pair for pair in self._orders.values() if not pair[1].is_over]
-        lapsed = {key.id: (key, order, now) for key, order in unfinished}
-        return Inheritance(self._own, {**self._lapsed, **lapsed})
+        return Inheritance(self._own, self._orders.left(now))
 
     def inherit(self, left: "Inheritance") -> None:
         """Takes over what etcd does not hold: the store's own record, orders that lapsed."""
         self._own = left.own
-        for order_id, gone in left.lapsed.items():
-            if order_id not in self._orders:
-                self._lapse(*gone)
+        self._orders.inherit(left.lapsed)
 
     def apply(self, revision: int, events: Iterable[Event], now: float) -> None:
         """Takes what has changed.
@@ -131,10 +121,7 @@ class Snapshot:
 
     def expire(self, now: float) -> None:
         """Forgets orders that lapsed long ago."""
-        for order_id, (*_, at) in list(self._lapsed.items()):
-            if now - at > SHOWN_SECONDS:
-                del self._lapsed[order_id]
-                self._dirty.orders.add(order_id)
+        self._orders.expire(now)
 
     def set_own(self, host: str, daemon: str, told: Told) -> None:
         """Says how the daemon fares that holds this."""
@@ -152,7 +139,7 @@ class Snapshot:
             },
             "hosts": {name: self._host(name) for name in names},
             "releases": {name: self._released(name) for name in sorted(self._releases)},
-            "orders": {order_id: self._order(order_id) for order_id in self._order_ids()},
+            "orders": {order_id: self._orders.told(order_id) for order_id in self._orders.ids()},
             "rejected": self._rejections.told(self._services),
         }
 
@@ -167,8 +154,9 @@ class Snapshot:
             }
         if dirty.hosts:
             change["hosts"] = {name: self._host(name) for name in dirty.hosts}
-        if dirty.orders:
-            change["orders"] = {order_id: self._order(order_id) for order_id in dirty.orders}
+        if orders := self._orders.dirty:
+            self._orders.dirty = set()
+            change["orders"] = {order_id: self._orders.told(order_id) for order_id in orders}
         if dirty.releases:
             change["releases"] = {name: self._released(name) for name in dirty.releases}
         if self._rejections.changed:
@@ -239,25 +227,10 @@ class Snapshot:
     def _take_order(self, key: str, kv: KeyValue | None, now: float) -> None:
         if (at := self._key(OrderKey.parse, key, kv)) is None:
             return
-        order = self._read(partial(shown.read_order, at), key, kv)
-        before = self._orders.pop(at.id, None)
-        if order is not None:
-            self._lapsed.pop(at.id, None)
-            self._orders[at.id] = (at, order)
-            while len(self._orders) > MAX_ORDERS:
-                oldest = next(iter(self._orders))
-                del self._orders[oldest]
-                self._dirty.orders.add(oldest)
-        elif before is not None and not before[1].is_over:
-            self._lapse(*before, now)
-        self._dirty.orders.add(at.id)
-
-    def _lapse(self, key: OrderKey, order: Order, now: float) -> None:
-        self._lapsed[key.id] = (key, order, now)
-        while len(self._lapsed) > MAX_ORDERS:
-            oldest = next(iter(self._lapsed))
-            del self._lapsed[oldest]
-            self._dirty.orders.add(oldest)
+        if self._orders.is_of_another(at):
+            self._rejections.note(key, "another host's order has this id" if kv else "")
+            return
+        self._orders.take(at, self._read(partial(shown.read_order, at), key, kv), now)
 
     def _take_release(self, key: str, kv: KeyValue | None) -> None:
         if (found := self._key(shown.release_key, key, kv)) is None:
@@ -312,17 +285,6 @@ class Snapshot:
         if self._own is not None and self._own[0] == name:
             records = {**records, self._own[1]: self._own[2]}
         return shown.host(records) if records else None
-
-    def _order_ids(self) -> Iterator[str]:
-        yield from self._orders
-        yield from self._lapsed
-
-    def _order(self, order_id: str) -> Part | None:
-        if (found := self._orders.get(order_id)) is not None:
-            return shown.order(*found)
-        if (gone := self._lapsed.get(order_id)) is not None:
-            return shown.order(gone[0], gone[1], lapsed=True)
-        return None
 
     def _released(self, name: str) -> list[Release] | None:
         known = self._releases.get(name)

@@ -18,12 +18,10 @@ from logshipper.store.keeping.importing import Outcome, Target
 from logshipper.store.keeping.progress import Progress
 from logshipper.store.model import DEFAULT_TENANT, TENANT
 from wharfinger import cli, servertls
-from wharfinger.endpoints import parse_address
+from wharfinger.address import own_url
 from wharfinger.errors import Conflict, Exit, Rejected, Unavailable
 from wharfinger.jsontext import encode_line
 from wharfinger.text import printable
-
-_EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - recognised, not bound
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -127,17 +125,10 @@ async def _target(parsed: argparse.Namespace, config: Config, form: str) -> Asyn
                 return
         if parsed.tenant != DEFAULT_TENANT:
             raise Rejected("the store runs: there a token says whose lines they are, not --tenant")
-        url = parsed.url or _own_url(config.logstore)
+        url = parsed.url or own_url(config.logstore.listen, tls=config.logstore.tls is not None)
         token = _token(parsed.token_file or config.logstore.ingest_token_file)
         tls = _tls(parsed, config.logstore)
         yield await stack.enter_async_context(importing.over_http(url, token, form, tls=tls))
-
-
-def _own_url(section: LogstoreConfig) -> str:
-    host, port = parse_address(section.listen)
-    host = "127.0.0.1" if host in _EVERYWHERE else host
-    scheme = "http" if section.tls is None else "https"
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _tls(parsed: argparse.Namespace, section: LogstoreConfig) -> ssl.SSLContext | bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from logshipper.daemonevents.documents import Place, fields, message, read
+from logshipper.daemonevents.documents import Place, began, fields, message, missed, read
 from logshipper.daemonevents.places import Places
 from logshipper.sinks.encoding.bulk import BulkEncoding
 from wharfinger.errors import Rejected
@@ -38,11 +38,30 @@ def test_looking_makes_no_lines() -> None:
 @pytest.mark.parametrize(
     "line",
     [b"", b"[]", b"{", b'{"seq":1}', b'{"seq":"1","event":"a"}', b'{"seq":true,"event":"a"}',
-     b'{"seq":-1,"event":"a"}', b'{"seq":1,"event":[]}', b"[" * 5_000, b"\xff"],
+     b'{"seq":-1,"event":"a"}', b'{"seq":%d,"event":"a"}' % 10**30,
+     b'{"seq":1,"event":[]}', b"[" * 5_000, b"\xff"],
 )  # fmt: skip
 def test_what_is_no_event_is_refused(line: bytes) -> None:
     with pytest.raises(Rejected):
         read(line)
+
+
+@pytest.mark.parametrize(
+    ("header", "start"),
+    [("1700000000000", 1_700_000_000_000), ("", None), ("-1", None), ("x", None), ("٣", None),
+     ("9" * 17, None), ("9" * 5_000, None)],
+)  # fmt: skip
+def test_when_a_life_began_is_a_number_within_bounds(header: str, start: int | None) -> None:
+    assert began(header) == start
+
+
+@pytest.mark.parametrize(
+    ("said", "count"),
+    [({"missed": 40}, 40), ({}, 0), ({"missed": -1}, 0), ({"missed": True}, 0),
+     ({"missed": 10**400}, 0), ({"missed": "4"}, 0), ({"missed": 4, "event": "other"}, 0)],
+)  # fmt: skip
+def test_only_a_gap_that_can_be_has_missed_some(said: dict[str, object], count: int) -> None:
+    assert missed({"event": "gap", **said}) == count
 
 
 def test_places_are_there_again(tmp_path: Path) -> None:
@@ -53,6 +72,9 @@ def test_places_are_there_again(tmp_path: Path) -> None:
     assert Places(tmp_path).of("registrar") == Place(5, 7)
     (tmp_path / "events.json").write_text("{")
     assert Places(tmp_path).of("registrar") is None
+    (tmp_path / "events.json").unlink()
+    places.write()
+    assert not (tmp_path / "events.json").exists()  # nothing is new: no disk is asked for it
     gone = Places(tmp_path / "none")
     gone.move("registrar", Place(5, 8))  # no such folder: nothing ends for it
     assert gone.of("registrar") == Place(5, 8)

@@ -1,5 +1,7 @@
 """What stands in the way of an installation: each fault by itself, and all of them at once."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ from wharfinger.errors import Rejected
 from wharfinger.operator.install import reservation
 from wharfinger.operator.install.checks import Asked, Nginx, Surroundings, refusals, warnings
 from wharfinger.operator.install.root import Root
-from wharfinger.operator.install.surroundings import reserving
+from wharfinger.operator.install.surroundings import changeable, reserving
 
 ALL = Asked(frozenset({"host", "edge", "store"}), ports={7201: "registrar", 7280: "logstore"})
 GOOD: dict[str, Any] = {
@@ -21,6 +23,7 @@ REFUSED = {
     "systemd": {"systemd": 0},
     "Python": {"python": (3, 9)},
     "/home/me/venv": {"places": ("/opt/w", "/home/me/venv")},
+    "/opt/w": {"open": {"/opt/w": "user alice"}},
     "port 7280": {"taken": {7280: "nginx (process 7)"}},
     "/var/lib/wharfinger": {"free_bytes": 1000},
     "net.ipv4.ip_local_reserved_ports": {"reserving": {"/etc/sysctl.d/1.conf": "a-b"}},
@@ -75,6 +78,39 @@ def test_all_of_it_is_told_at_once() -> None:
 )  # fmt: skip
 def test_what_the_units_cannot_see(place: str, hidden: bool) -> None:
     assert bool([*refusals(ALL, Surroundings(**GOOD, places=(place,)))]) == hidden
+
+
+@pytest.mark.parametrize(
+    ("owner", "mode", "who"),
+    [
+        ((0, 0), 0o755, ""),
+        ((0, 0), 0o775, ""),
+        ((1, 0), 0o700, "user daemon"),
+        ((54321, 0), 0o755, "user 54321"),
+        ((0, 1), 0o775, "group daemon"),
+        ((0, 54321), 0o775, "group 54321"),
+        ((0, 0), 0o777, "everybody"),
+        ((0, 0), 0o1777, ""),
+    ],
+)
+def test_programs_that_others_can_change_would_make_them_root(
+    owner: tuple[int, int], mode: int, who: str, tmp_path: Path
+) -> None:
+    program = tmp_path / "venv" / "bin" / "registrar"
+    program.parent.mkdir(parents=True)
+    program.touch(0o755)
+    link = tmp_path / "link"
+    link.symlink_to(program)
+    for path in (tmp_path / "venv", program):
+        os.chown(path, *owner)
+        path.chmod(mode)
+        # A sticky bit keeps nobody from writing into a file.
+        told = who or ("everybody" if path == program and mode & 0o002 else "")
+        assert changeable([str(link), str(tmp_path / "none")]) == (
+            {str(path): told} if told else {}
+        )
+        os.chown(path, 0, 0)
+        path.chmod(0o755)
 
 
 def test_an_nginx_without_lua_or_include_is_told() -> None:

@@ -448,6 +448,14 @@ async def test_state_elsewhere_can_be_written_by_the_units(host: Host) -> None:
     assert host.path("/data/lines").is_dir()
 
 
+async def test_state_may_be_where_a_name_has_blanks_and_percent_signs(host: Host) -> None:
+    settings = {"host.state_dir": "/srv/my %s state", "logstore.data_dir": "/data/100%"}
+    assert await host.install("store", settings=settings) == Exit.OK
+    assert host.path("/srv/my %s state/logstore").stat().st_uid != 0
+    assert host.path("/data/100%").is_dir()
+    assert not host.path("/srv/my").exists()
+
+
 async def test_purged_the_data_goes_as_well(host: Host) -> None:
     await host.install()
     data = host.path("/var/lib/wharfinger/logstore")

@@ -204,6 +204,25 @@ def test_the_configuration_is_changed_in_place_and_its_daemons_hear_of_it() -> N
     assert planned.steps[-1].restart == {"registrar", "logshipper"}
 
 
+@pytest.mark.parametrize(
+    ("mode", "group", "after"),
+    [
+        (0o600, "root", (0o640, "_wharfinger")),
+        (0o640, "ops", (0o640, "_wharfinger")),
+        (0o660, "_wharfinger", (0o640, "_wharfinger")),
+        (0o644, "ops", (0o644, "root")),
+        (0o666, "root", (0o644, "root")),
+    ],
+)
+def test_a_configuration_that_was_closed_to_others_stays_so(
+    mode: int, group: str, after: tuple[int, str]
+) -> None:
+    mine = Present(b'[etcd]\nprefix = "/old"\n', mode, group)
+    planned = plan(WISH, Found(files={CONFIG: mine}, reserved=""))
+    [file] = [s.file for s in planned.steps if isinstance(s, Write) and s.file.path == CONFIG]
+    assert (file.mode, file.group) == after
+
+
 @pytest.mark.parametrize("data", [b"[etcd", b"\xff\xfe", b"etcd = 1"])
 def test_a_configuration_that_cannot_be_understood_stops_all(data: bytes) -> None:
     with pytest.raises(Rejected, match=f"{CONFIG}.*nothing was changed"):

@@ -1,5 +1,8 @@
 """`wharfinger pki`: what it makes, what it refuses, and what it never writes over."""
 
+import contextlib
+import errno
+import hashlib
 import io
 import json
 import ssl
@@ -14,8 +17,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from logshipper.store.access import tokens as store_tokens
 from wharfinger.errors import Exit
+from wharfinger.files import write_atomically
 from wharfinger.operator.cli import main
 from wharfinger.operator.parts.process import free_port
+from wharfinger.operator.pki import folder
 from wharfinger.operator.pki.passphrase import VARIABLE
 
 SECRET = "correct horse"
@@ -78,6 +83,35 @@ def test_a_certificate_is_for_what_it_was_asked_for(pki: Pki) -> None:
     ca = x509.load_pem_x509_certificate((pki.folder / "ca.crt").read_bytes())
     constraints = ca.extensions.get_extension_for_class(x509.BasicConstraints).value
     assert (constraints.ca, constraints.path_length) == (True, 0)
+
+
+@contextlib.contextmanager
+def full_disk(after_writes: int) -> Iterator[None]:
+    """The authority's folder takes so many files, and then no more."""
+    left = iter(range(after_writes))
+
+    def breaking(path: Path, content: bytes, *, mode: int) -> None:
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, "No space left on device", path)
+        write_atomically(path, content, mode=mode)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(folder, "write_atomically", breaking)
+        yield
+
+
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_an_authority_that_was_broken_off_is_begun_again(
+    written: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pki = Pki(tmp_path / "authority", capsys)
+    with full_disk(written):
+        assert "No space left" in pki("init", code=Exit.CONFIG)
+    assert "Wharfinger CA" in pki("init")
+    assert "a certificate as host" in pki("issue", "box", "--role", "host")
+    (pki.folder / "ca.crt").unlink()
+    assert "ca.crt: is missing" in pki("issue", "new", "--role", "host", code=Exit.CONFIG)
+    assert "it stays" in pki("init")  # somebody has its certificates
 
 
 def test_what_is_there_is_never_written_over(pki: Pki, tmp_path: Path) -> None:
@@ -201,6 +235,17 @@ def test_revoked(pki: Pki) -> None:
     assert "revoked" not in pki("list")
 
 
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_a_revocation_that_was_broken_off_is_done_again(written: int, pki: Pki) -> None:
+    pki("issue", "box", "--role", "host")
+    with full_disk(written):
+        assert "No space left" in pki("revoke", "box", code=Exit.CONFIG)
+    assert "revoked" in pki("revoke", "box")
+    crl = x509.load_pem_x509_crl((pki.folder / "ca.crl").read_bytes())
+    assert [each.serial_number for each in crl] == [pki.certificate("box").serial_number]
+    assert "box" not in (pki.folder / "tokens/ingest.tokens").read_text()
+
+
 def test_a_key_with_a_passphrase(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,3 +327,39 @@ def test_wrong_use(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit) as left:
         main(["pki", *words])
     assert left.value.code == Exit.USAGE
+
+
+def digest(token: Path) -> str:
+    return hashlib.sha256(token.read_text().strip().encode()).hexdigest()
+
+
+def test_tokens_go_with_the_role_that_they_were_for(pki: Pki) -> None:
+    pki("issue", "box", "--role", "store,admin")
+    folder, lists = pki.folder / "hosts" / "box", pki.folder / "tokens"
+    admin = folder / "admin.token"
+    assert digest(admin) in (lists / "admin.tokens").read_text()
+    pki("issue", "box", "--role", "store", "--renew")
+    assert digest(admin) not in (lists / "admin.tokens").read_text()
+    assert digest(folder / "read.token") in (lists / "read.tokens").read_text()
+    # Nor does the store learn of it from what is left in its own bundle.
+    known = (folder / "admin.tokens").read_text()
+    assert digest(admin) not in known
+    assert admin.read_text().strip() not in known
+
+
+def test_the_last_that_is_revoked_is_known_no_more(pki: Pki) -> None:
+    pki("issue", "ops", "--role", "admin")
+    pki("issue", "store", "--role", "store")
+    hosts = pki.folder / "hosts"
+    admin, theirs = digest(hosts / "ops" / "admin.token"), hosts / "store" / "admin.tokens"
+    assert admin in theirs.read_text()
+    pki("revoke", "ops")
+    pki("issue", "store", "--role", "store")
+    for path in (theirs, pki.folder / "tokens" / "admin.tokens"):
+        # A list of nobody is what the store would not take in the place of the one before.
+        known, findings = store_tokens.parse(path.read_text(), "x")
+        assert (admin in path.read_text(), findings) == (False, ())
+        assert known.known
+    pki("issue", "ops", "--role", "admin")
+    assert digest(hosts / "ops" / "admin.token") in (pki.folder / "tokens/admin.tokens").read_text()
+    assert "nobody" not in (pki.folder / "tokens" / "admin.tokens").read_text()

@@ -18,7 +18,7 @@ from wharfinger.operator.pki.difference import (
     steps,
 )
 from wharfinger.operator.pki.model import Issued, wish
-from wharfinger.operator.pki.rights import Standing
+from wharfinger.operator.pki.rights import Ours, Standing
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 NOTHING = Standing({}, {})
@@ -93,7 +93,7 @@ def test_from_nothing_users_come_before_they_are_asked_for() -> None:
     found = steps(NOTHING, want, rights.ours([issued("box", "host")]), enabled=False)
     assert found[-1] == Enable()
     assert AddUser("box") in found
-    assert steps(want, want, frozenset({"box"}), enabled=True) == ()
+    assert steps(want, want, Ours(frozenset({"box"})), enabled=True) == ()
 
 
 def test_what_is_revoked_goes_and_what_is_anothers_stays() -> None:
@@ -108,11 +108,21 @@ def test_what_is_revoked_goes_and_what_is_anothers_stays() -> None:
     assert found == {DeleteUser("gone"), DeleteRole("discovery-gone"), Take("box", "root")}
 
 
+def test_a_role_named_as_a_user_of_ours_stays_and_a_user_named_as_a_role() -> None:
+    current = [issued("box", "host"), issued("backup", "admin")]
+    want = rights.wanted(current, "")
+    have = rights.wanted(current, "")
+    have.roles["backup"] = frozenset({Permission("read", KeyRange("/", "0"))})
+    have.users["registrar-box"] = frozenset({"backup"})
+    have.users["box"] |= {"backup"}
+    assert steps(have, want, rights.ours(current), enabled=True) == ()
+
+
 def test_a_right_that_became_smaller_is_replaced_not_withdrawn() -> None:
     keys = KeyRange("/a/", "/a0")
     more, less = Permission("readwrite", keys), Permission("read", keys)
     other = Permission("read", KeyRange("/b/", "/b0"))
     have = Standing({}, {"registrar-box": frozenset({more, other})})
     want = Standing({}, {"registrar-box": frozenset({less})})
-    found = steps(have, want, frozenset({"registrar-box"}), enabled=True)
+    found = steps(have, want, Ours(roles=frozenset({"registrar-box"})), enabled=True)
     assert found == (Grant("registrar-box", less), Withdraw("registrar-box", other))

@@ -257,12 +257,16 @@ async def test_events_of_daemons_come_out_of_the_lines(fleet: Store) -> None:
     for number in range(3):
         line = {
             "app": "wharfinger", "env": "registrar", "host": "box1", "level": "info",
-            "message": "instance registered key=/a_b/1.1.1.1-1", "event": "instance registered",
-            "key": "/a_b/1.1.1.1-1", "seq": number,
+            "stream": "events", "message": "instance registered key=/a_b/1.1.1.1-1",
+            "event": "instance registered", "key": "/a_b/1.1.1.1-1", "seq": number,
         }  # fmt: skip
         await fleet.bulk('{"create":{}}', json.dumps(line), headers=sends)
-    other = {"app": "shop", "env": "registrar", "message": "no event"}
-    await fleet.bulk('{"create":{}}', json.dumps(other), headers=sends)
+    other = {"app": "shop", "env": "registrar", "stream": "events", "message": "no event"}
+    # A container may have any labels and write any line: only its stream is not for it to say.
+    forged = {"app": "wharfinger", "env": "registrar", "host": "box1", "stream": "stdout",
+              "message": "order done", "event": "order done"}  # fmt: skip
+    for each in (other, forged, {**forged, "stream": "stderr"}):
+        await fleet.bulk('{"create":{}}', json.dumps(each), headers=sends)
     found = await fleet.get("/api/fleet/events?limit=2&daemon=registrar", headers=BEARS_READS)
     assert found["more"]
     assert [each["fields"]["seq"] for each in found["events"]] == [2, 1]

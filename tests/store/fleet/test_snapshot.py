@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logshipper.store.fleet.frames import Frame, Ring
-from logshipper.store.fleet.snapshot import MAX_ORDERS, SHOWN_SECONDS, Snapshot
+from logshipper.store.fleet.orderbook import MAX_ORDERS, SHOWN_SECONDS
+from logshipper.store.fleet.snapshot import Snapshot
 from tests.store.fleet.conftest import key_of, pair, record
 from wharfinger.keys import OrderKey
 from wharfinger.kv import Event, KeyValue
@@ -159,3 +160,27 @@ def test_a_store_without_a_fleet_carries_no_etcd_client() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_host_speaks_for_no_order_of_another() -> None:
+    snapshot = Snapshot.of(1, [KeyValue(ORDER, order(), 1, 1, 1, 0)])
+    forged = OrderKey("box2", "abcdefgh").key
+    done = encode(Order(verb="drain", target="box2", state="done"))
+    for value in (done, None):
+        snapshot.apply(2, [event(forged, value, 2)], 0.0)
+        shown = seen(snapshot.whole())["orders"]["abcdefgh"]
+        assert (shown["host"], shown["state"]) == ("box1", "waiting")
+    # Not when the one that it is has lapsed, either.
+    snapshot.apply(3, [event(ORDER, None, 3), event(forged, done, 3)], 0.0)
+    shown = seen(snapshot.whole())["orders"]["abcdefgh"]
+    assert (shown["host"], shown["state"]) == ("box1", "lapsed")
+
+
+def test_a_host_with_many_orders_hides_none_of_another() -> None:
+    snapshot = Snapshot.of(1, [KeyValue(ORDER, order(), 1, 1, 1, 0)])
+    value = encode(Order(verb="drain", target="box2"))
+    keys = [OrderKey("box2", f"{number:08d}").key for number in range(2 * MAX_ORDERS)]
+    snapshot.apply(2, [event(key, value, 2) for key in keys], 0.0)
+    assert "abcdefgh" in seen(snapshot.whole())["orders"]
+    snapshot.apply(3, [event(ORDER, None, 3), *(event(key, None, 3) for key in keys)], 0.0)
+    assert seen(snapshot.whole())["orders"]["abcdefgh"]["state"] == "lapsed"

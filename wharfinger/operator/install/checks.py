@@ -42,6 +42,7 @@ class Surroundings:
         systemd: its version; 0 where it does not run.
         python: the version of the interpreter that the daemons run by.
         places: the folders that hold the programs, and what they import.
+        open: files and folders of the programs that others than root may change, and who.
         missing: programs that are not where the units call them.
         taken: ports of ours on which something else listens, and what.
         docker: why the engine does not answer; empty where it does.
@@ -60,6 +61,7 @@ class Surroundings:
     systemd: int = 252
     python: tuple[int, int] = OLDEST_PYTHON
     places: tuple[str, ...] = ()
+    open: Mapping[str, str] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     taken: Mapping[int, str] = field(default_factory=dict)
     docker: str = ""
@@ -111,6 +113,13 @@ def refusals(asked: Asked, around: Surroundings) -> Iterator[Finding]:
                 f"lies below {hidden}, which systemd hides from the daemons",
                 "make the environment elsewhere: python3 -m venv /opt/wharfinger",
             )
+    # Units run them as root, if only for a moment, and with rights that are as good.
+    for path, who in around.open.items():
+        yield Finding(
+            path,
+            f"can be changed by {who}, who would be root by it",
+            "make the environment as root: python3 -m venv /opt/wharfinger",
+        )
     if around.package and asked.programs != PACKAGED_PROGRAMS:
         yield Finding(
             asked.programs,

@@ -32,14 +32,14 @@ def files(roles: frozenset[str], places: Places) -> Iterator[File]:
     lines = []
     if places.runtime_dir != RUNTIME:
         # As in deploy/systemd/tmpfiles.conf: sockets that are made there have its group.
-        lines.append(f"d {places.runtime_dir} 2755 root wharfinger")
-        lines.append(f"d {places.runtime_dir}/nginx 0700 root root")
+        lines.append(f"d {_quoted(places.runtime_dir)} 2755 root wharfinger")
+        lines.append(f"d {_quoted(f'{places.runtime_dir}/nginx')} 0700 root root")
     for role, names in ROLES.items():
         if role not in roles:
             continue
         for name in names:
             own, written = _of(name, places)
-            lines += [f"d {each} 0750 _wharfinger-{name} {GROUP}" for each in own]
+            lines += [f"d {_quoted(each)} 0750 _wharfinger-{name} {GROUP}" for each in own]
             if written:
                 yield _drop_in(name, role, written)
     if lines:
@@ -69,6 +69,6 @@ def _drop_in(name: str, role: str, written: Sequence[str]) -> File:
 
 
 def _quoted(path: str) -> str:
-    """A path as a unit has it (systemd.unit(5)): `%` begins a specifier."""
+    """A path as units and tmpfiles.d(5) have it (systemd.unit(5)): `%` begins a specifier."""
     told = path.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{told}"' if " " in path else told

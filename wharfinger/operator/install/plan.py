@@ -1,5 +1,6 @@
 """From what is on a host and what is wanted to the steps between."""
 
+import stat
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ from wharfinger.operator.install import reservation
 from wharfinger.operator.install.merging import merged
 from wharfinger.operator.install.model import (
     CONFIG,
+    GROUP,
     RESERVED,
     TARGET,
     File,
@@ -30,6 +32,7 @@ from wharfinger.operator.install.model import (
     unit,
 )
 
+CLOSED_MODE = 0o640
 MASKED = "masked"
 UNIT_FOLDER = "/etc/systemd/system/"
 FOLDERS_FOLDER = "/etc/tmpfiles.d/"
@@ -84,7 +87,11 @@ def _config(wish: Wish, found: Found) -> File:
         text = merged(before, wish.settings)
     except Rejected as error:
         raise Rejected(f"{CONFIG}: {error}; nothing was changed") from error
-    return File(CONFIG, text.encode(), "what the daemons are to do", "config")
+    file = File(CONFIG, text.encode(), "what the daemons are to do", "config")
+    if present and not present.mode & stat.S_IROTH:
+        # Somebody has closed it to others; the daemons, which are in the group, must read it.
+        return replace(file, mode=CLOSED_MODE, group=GROUP)
+    return file
 
 
 def _placed(

@@ -1,13 +1,16 @@
 """Looks around on a host before anything is installed on it."""
 
 import asyncio
+import grp
 import os
+import pwd
 import re
 import shutil
 import socket
+import stat
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -59,6 +62,7 @@ async def look(
         live=root.live,
         python=sys.version_info[:2],
         places=places() if root.live else (),
+        open=changeable([asked.programs, *places()]) if root.live else {},
         missing=tuple(missing),
         reserving=reserving(root),
         free_bytes=_free(root),
@@ -90,6 +94,45 @@ def places() -> tuple[str, ...]:
         str(Path(wharfinger.__file__).resolve().parent),
     )
     return tuple(dict.fromkeys(found))
+
+
+def changeable(paths: Iterable[str]) -> dict[str, str]:
+    """What of these paths, links followed, somebody else than root may change or replace; and who.
+
+    Args:
+        paths: of programs, or of folders of them; what is not there is passed over.
+    """
+    found = {}
+    for path in map(os.path.realpath, paths):
+        # The nearest to the root alone: what is below it is in the same hands.
+        for each in (*reversed(Path(path).parents), Path(path)):
+            if who := _changes(each):
+                found[str(each)] = who
+                break
+    return found
+
+
+def _changes(path: Path) -> str:
+    try:
+        told = path.stat()
+    except OSError:
+        return ""
+    if told.st_uid != 0:
+        return f"user {_name(lambda: pwd.getpwuid(told.st_uid).pw_name, told.st_uid)}"
+    if told.st_mode & stat.S_ISVTX and stat.S_ISDIR(told.st_mode):
+        return ""  # what root has there, others cannot replace
+    if told.st_mode & stat.S_IWOTH:
+        return "everybody"
+    if told.st_mode & stat.S_IWGRP and told.st_gid != 0:
+        return f"group {_name(lambda: grp.getgrgid(told.st_gid).gr_name, told.st_gid)}"
+    return ""
+
+
+def _name(look_up: Callable[[], str], number: int) -> str:
+    try:
+        return look_up()
+    except KeyError:
+        return str(number)
 
 
 def systemd() -> int:

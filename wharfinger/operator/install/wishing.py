@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from wharfinger import __version__
-from wharfinger.address import loopback, parse_address
+from wharfinger.address import loopback, own_url, parse_address
 from wharfinger.config import Loaded
 from wharfinger.errors import Rejected
 from wharfinger.operator.install import configuration, credentials, elsewhere, shipped
@@ -18,8 +18,6 @@ from wharfinger.sample import sample, sections
 from wharfinger.schema import TAG
 from wharfinger.tomlfile import Place
 
-CONTROL_GROUP: Final = "host.control_group"
-CONTROL_GROUP_VARIABLE: Final = "WHARFINGER_HOST__CONTROL_GROUP"
 SINKS: Final = ("logshipper", "sinks")
 
 
@@ -163,7 +161,10 @@ def _sink(
     at = (*SINKS, ours[0])
     here = sinks[ours[0]]
     told: dict[Place, object] = {}
-    url = store or (_own_store(loaded.value.logstore) if own_store and is_default else here.url)
+    own = loaded.value.logstore
+    url = store or (
+        own_url(own.listen, tls=bool(own.cert_file)) if own_store and is_default else here.url
+    )
     if url != here.url:
         told[*at, "url"] = url
     if "ingest.token" in secrets:
@@ -171,14 +172,6 @@ def _sink(
     if "ca.crt" in secrets and url.startswith("https:"):
         told[*at, "ca_file"] = credentials.place("ca.crt")
     return {(*at, TAG): "bulk", (*at, "url"): url, **told} if told and is_default else told
-
-
-def _own_store(config: Any) -> str:
-    """Where the store of this host is asked by who is on it as well."""
-    host, port = parse_address(config.listen)
-    scheme = "https" if config.cert_file else "http"
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - it listens there
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _places(config: Any) -> Places:

@@ -8,7 +8,7 @@ from wharfinger.operator.manual import roff
 
 EXITS: Final[Mapping[str, str]] = {
     "0": "all is well",
-    "1": "asked whether there is any, none was",
+    "1": "no: asked whether there is any, none was; asked by healthcheck, it is not well",
     "64": "a wrong use",
     "69": "unavailable, or something was found",
     "70": "a bug",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from wharfinger.kv import KeyRange, Permission
 from wharfinger.operator.pki.model import ROOT
-from wharfinger.operator.pki.rights import Standing
+from wharfinger.operator.pki.rights import Ours, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +103,13 @@ class Enable:
 Step = AddRole | DeleteRole | Grant | Withdraw | AddUser | DeleteUser | Give | Take | Enable
 
 
-def steps(
-    have: Standing, want: Standing, ours: frozenset[str], *, enabled: bool
-) -> tuple[Step, ...]:
+def steps(have: Standing, want: Standing, ours: Ours, *, enabled: bool) -> tuple[Step, ...]:
     """What has to be done: rights come before they are needed, and go when nobody has them.
 
     Args:
         have: what etcd has; what is not ours in it stays.
         want: what it shall have.
-        ours: names of users and roles that may be changed and removed.
+        ours: what may be changed and removed.
         enabled: whether users count already.
     """
     found = [*_granting(have, want), *_withdrawing(have, want, ours)]
@@ -132,18 +130,18 @@ def _granting(have: Standing, want: Standing) -> Iterator[Step]:
             yield Give(user, role)
 
 
-def _withdrawing(have: Standing, want: Standing, ours: frozenset[str]) -> Iterator[Step]:
+def _withdrawing(have: Standing, want: Standing, ours: Ours) -> Iterator[Step]:
     for user, roles in have.users.items():
-        if user not in ours or user == ROOT:
+        if user not in ours.users or user == ROOT:
             continue
         if user not in want.users:
             yield DeleteUser(user)
             continue
         # A role that somebody has made and given by hand is no business of ours, root's is.
-        for role in sorted((roles - want.users[user]) & (ours | {ROOT})):
+        for role in sorted((roles - want.users[user]) & (ours.roles | {ROOT})):
             yield Take(user, role)
     for role, may in have.roles.items():
-        if role not in ours:
+        if role not in ours.roles:
             continue
         if role not in want.roles:
             yield DeleteRole(role)

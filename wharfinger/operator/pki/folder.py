@@ -37,8 +37,16 @@ class Folder:
 
     @property
     def exists(self) -> bool:
-        """Whether there is an authority."""
-        return self._at(CA_KEY).exists() or self._at(CA).exists()
+        """Whether there is an authority, or a part of one that somebody may need."""
+        return self._at(CA).exists() or (self._at(CA_KEY).exists() and not self._is_torn)
+
+    @property
+    def _is_torn(self) -> bool:
+        """Whether `begin` was broken off: the certificate comes last, and nobody has one."""
+        try:
+            return not msgspec.json.decode(self._at(INDEX).read_bytes(), type=Register).issued
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            return False
 
     def bundle(self, name: str) -> Path:
         """Where a bundle goes unless it is said otherwise."""
@@ -57,9 +65,9 @@ class Folder:
         """
         if self.exists:
             raise Rejected(f"{self.path} holds an authority already: name another folder")
+        self.save(Register(name=name))
         self._write(CA_KEY, pair.key, PRIVATE_MODE)
         self._write(CA, pair.certificate, DEFAULT_MODE)
-        self.save(Register(name=name))
 
     def authority(self, passphrase: Passphrase) -> Authority:
         """The authority, unlocked.

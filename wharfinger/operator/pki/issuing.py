@@ -79,8 +79,9 @@ class Office:
                     self.folder.save(register.with_services(wish.name, order.services))
                     self.told.append(f"{wish.name}: may register {', '.join(order.services)}")
             had = {} if order.renew else held
-            lists, fresh = tokens.provided(self.folder.token_lists(), had, wish, _token)
-            if fresh:
+            known = self.folder.token_lists()
+            lists, fresh = tokens.provided(known, had, wish, _token)
+            if lists != known:
                 self.folder.save_token_lists(lists)
             self._deliver(wish, out, {**files, **fresh}, held)
 
@@ -123,9 +124,10 @@ class Office:
             crl = signing.revocations(authority, register.revoked(self.now), self.now)
             lists = self.folder.token_lists()
             shorter = {kind: tokens.without(text, name) for kind, text in lists.items()}
-            self.folder.save(register)
-            self.folder.save_crl(crl)
             self.folder.save_token_lists(shorter)
+            self.folder.save_crl(crl)
+            # Last: what the register says is revoked is not revoked again.
+            self.folder.save(register)
             self.told.append(f"{name}: revoked")
             self.told.append("etcd still knows its user: wharfinger pki users")
             if shorter != lists:

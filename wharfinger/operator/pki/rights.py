@@ -26,6 +26,19 @@ class Standing:
     roles: dict[str, frozenset[Permission]]
 
 
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """What may be changed and removed: a user and a role may have one name, and be somebody else's.
+
+    Attributes:
+        users: names of users.
+        roles: names of roles.
+    """
+
+    users: frozenset[str] = frozenset()
+    roles: frozenset[str] = frozenset()
+
+
 def wanted(current: Iterable[Issued], site: str) -> Standing:
     """What etcd shall have for those that have a certificate.
 
@@ -45,10 +58,15 @@ def wanted(current: Iterable[Issued], site: str) -> Standing:
     return Standing(users, roles)
 
 
-def ours(current: Iterable[Issued]) -> frozenset[str]:
-    """The names of users that are this authority's, and of roles that would be theirs."""
-    names = {one.wish.name for one in current}
-    return frozenset(names | {f"{each}-{name}" for name in names for each in _PREFIXES.values()})
+def ours(current: Iterable[Issued]) -> Ours:
+    """Which users are this authority's, and which roles would be theirs.
+
+    Args:
+        current: the one in force of each name, revoked ones too.
+    """
+    names = frozenset(one.wish.name for one in current)
+    roles = frozenset(f"{each}-{name}" for name in names for each in _PREFIXES.values())
+    return Ours(names, roles)
 
 
 def _roles(one: Issued) -> dict[str, frozenset[Permission]]:

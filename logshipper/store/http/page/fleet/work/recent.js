@@ -109,6 +109,11 @@ export class Recent {
     }
     if (!fresh.length) return;
     this.events = [...fresh, ...this.events].sort((a, b) => (sortKey(a.time) < sortKey(b.time) ? 1 : sortKey(a.time) > sortKey(b.time) ? -1 : 0));
+    // A screen on a wall is looked at for weeks: the oldest go, and are had again by a new search.
+    for (const event of this.events.splice(MAX_EVENTS)) {
+      this.known.delete(event.key);
+      this.more = true;
+    }
   }
 
   close() {
