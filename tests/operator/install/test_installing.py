@@ -282,7 +282,8 @@ async def test_programs_that_are_not_there_are_told_with_all_else(
     before = host.content()
     assert await host.install() == Exit.UNAVAILABLE
     said = capsys.readouterr().err
-    assert "/usr/bin: has no discovery; name the folder" in said
+    # Where they were looked for: the host that installs may well have them.
+    assert "/usr/bin in that root folder: has no discovery; install the package there" in said
     assert "'many' is neither a port nor a range" in said
     assert "nothing was changed" in said
     assert host.content() == before

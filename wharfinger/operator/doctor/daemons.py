@@ -45,7 +45,8 @@ def of_answers(answers: Sequence[Answer]) -> list[Finding]:
     found = []
     for answer in answers:
         if answer.state == "unreachable":
-            fix = f"start it (systemctl start wharfinger-{answer.daemon}), or mend {answer.daemon}.listen"
+            name = answer.daemon
+            fix = f"start it (systemctl start wharfinger-{name}), or mend {name}.listen"
             problem = f"does not answer at {answer.listen}: {answer.why}"
             found.append(Finding(answer.daemon, problem, fix))
         elif answer.state not in (HEALTHY, MISCONFIGURED):
