@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 from wharfinger.errors import ConfigError, Finding
 
 _PEM_END: Final = "-----END CERTIFICATE-----"
+_NO_CHECK_TIME: Final = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, for which Python has no name
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +60,16 @@ def load(files: TlsFiles) -> ssl.SSLContext:
 
 
 def trusting(files: TlsFiles) -> ssl.SSLContext:
-    """For a client on the listener's own host: trusts this very certificate, whatever its names.
+    """For a client on the listener's own host: trusts this very certificate, whatever it says.
+
+    Its names, and its end: a daemon whose certificate has ended tells so by a check of its own.
 
     Raises:
         ConfigError: it cannot be read.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False  # it is asked at 127.0.0.1, which no certificate names
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME
     try:
         # The first is the listener's; to trust those above it would be to trust all that they sign.
         first, end, _ = files.cert_file.read_text().partition(_PEM_END)

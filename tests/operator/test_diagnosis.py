@@ -197,3 +197,11 @@ def test_the_fix_for_a_daemon_that_is_away_names_its_unit() -> None:
     (found,) = of_answers([away])
     unit = found.fix.split("systemctl start ")[1].split(")")[0]
     assert (UNITS / f"{unit}.service").is_file()
+
+
+def test_a_member_that_refuses_is_not_to_be_started() -> None:
+    ended = "it ended the handshake: name a client certificate of its CA in etcd.cert_file"
+    members = [EndpointStatus("a:1", reachable=False, why=why) for why in (ended, "nothing there")]
+    refuses, away = (each.fix for each in of_members(members))
+    assert "start it" not in refuses
+    assert "start it" in away

@@ -1,6 +1,7 @@
 """`wharfinger status`: healthy, red, away, something else there, and a bad configuration."""
 
 import json
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from tests.stack.tls import Authority
 from wharfinger.errors import Exit, Rejected
 from wharfinger.operator.parts.process import free_port
 from wharfinger.operator.status import lasted, status, told
@@ -232,6 +234,27 @@ async def test_something_else_that_listens_there_is_no_daemon(
     path = configured(tmp_path, registrar=daemon[1])
     assert await status(path, ["registrar"], as_json=False) is Exit.UNAVAILABLE
     assert "something else listens there" in capsys.readouterr().out
+
+
+async def test_one_that_serves_by_another_certificate_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours, other = (Authority(tmp_path / name).issue(name) for name in ("ours", "other"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(other.cert_file, other.key_file)
+    server = TestServer(web.Application())
+    await server.start_server(ssl=context)
+    path = tmp_path / "w.toml"
+    path.write_text(
+        f'[logstore]\nlisten = "127.0.0.1:{server.port}"\ncert_file = "{ours.cert_file}"\n'
+        f'key_file = "{ours.key_file}"\n'
+    )
+    assert await status(path, ["logstore"], as_json=False) is Exit.UNAVAILABLE
+    said = capsys.readouterr().out
+    assert "CERTIFICATE_VERIFY_FAILED" in said
+    assert "another certificate" in said
+    assert "not permitted" not in said
+    await server.close()
 
 
 async def test_an_unknown_daemon_is_named(tmp_path: Path) -> None:

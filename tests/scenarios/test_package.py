@@ -144,6 +144,26 @@ def test_its_life_in_a_debian_without_network(
     assert [each for top in tops for each in top.rglob("*wharf*")] == []
 
 
+def test_nginx_serves_on_without_the_package(
+    debian: Path, thin: Path, install: Callable[[Path], subprocess.CompletedProcess[str]]
+) -> None:
+    """What discovery has written listens on a socket, whose folder a boot must make."""
+    install(thin)
+    served = debian / "etc/nginx/conf.d/wharfinger.conf"
+    served.parent.mkdir(parents=True, exist_ok=True)
+    served.write_text("server { listen unix:/run/wharfinger/nginx/push.sock; }\n")
+    for way in ("--remove", "--purge"):
+        told = inside(debian, "dpkg", way, "wharfinger")
+        assert "serves on by /etc/nginx/conf.d/wharfinger.conf" in told.stderr
+        assert (debian / "run/wharfinger/nginx").is_dir()
+        shutil.rmtree(debian / "run/wharfinger")
+        inside(debian, "systemd-tmpfiles", "--create", "wharfinger-nginx.conf")
+        assert (debian / "run/wharfinger/nginx").is_dir()
+    install(thin)
+    assert not (debian / "etc/tmpfiles.d/wharfinger-nginx.conf").exists()
+    served.unlink()
+
+
 def _every_library_is_there(root: Path) -> None:
     packages = next((root / "usr/lib/wharfinger/lib").iterdir()) / "site-packages"
     ours = ("wharfinger", "registrar", "discovery", "logshipper")

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -194,3 +195,22 @@ async def test_over_tls_the_certificate_in_the_configuration_is_trusted_alone(
         assert not refused.alive
         assert "CERTIFICATE_VERIFY_FAILED" in refused.why
         assert not (await asked(None)).alive
+
+
+async def test_one_whose_certificate_has_ended_still_tells_its_own_host_so(
+    tmp_path: Path, listen: str
+) -> None:
+    async def healthz(_request: web.Request) -> web.Response:
+        body = {"daemon": "logstore", "healthy": False, "why": "certificate expiry: ended"}
+        return web.json_response(body, status=503)
+
+    ended = datetime.now(UTC) - timedelta(hours=1)
+    pair = Authority(tmp_path / "ca").issue("box", "192.0.2.1", ends=ended)
+    files = TlsFiles(pair.cert_file, pair.key_file, None, "logstore")
+    application = web.Application()
+    application.add_routes([web.get("/healthz", healthz)])
+    async with serving(listen, application, servertls.load(files)):
+        answer = await asyncio.to_thread(
+            asked_of, "logstore", listen, servertls.trusting(files), timeout_seconds=5
+        )
+    assert (answer.alive, answer.why) == (True, "certificate expiry: ended")

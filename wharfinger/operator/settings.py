@@ -72,6 +72,8 @@ def etcd(path: Path | None) -> EtcdConfig:
 
 def connection_problem(error: aiohttp.ClientConnectorError) -> str:
     """Why nobody answers there, in the system's words (`Connection refused`)."""
+    if isinstance(error.os_error, ssl.SSLError):  # its number is none of the system's
+        return f"no TLS: {error.os_error}"
     # asyncio puts its own words in the place of the system's.
     number = error.os_error.errno or 0
     return os.strerror(number) if number > 0 else str(error.os_error)

@@ -270,6 +270,8 @@ def _why(error: Exception) -> str:
         return f"no answer within {TIMEOUT.total:g} s"
     if isinstance(error, aiohttp.ClientConnectorError):
         why = settings.connection_problem(error)
+        if isinstance(error, aiohttp.ClientSSLError):
+            return f"{why}: something else listens there, or it serves by another certificate"
         return f"{why}: it does not run, or listens elsewhere"
     return f"{type(error).__name__}: {error}"
 

@@ -1,5 +1,6 @@
 """Whole installations into a root folder: their files, twice, broken off, edited, and out again."""
 
+import fcntl
 import json
 import os
 import stat
@@ -281,7 +282,8 @@ async def test_programs_that_are_not_there_are_told_with_all_else(
     before = host.content()
     assert await host.install() == Exit.UNAVAILABLE
     said = capsys.readouterr().err
-    assert "/usr/bin: has no discovery; name the folder" in said
+    # Where they were looked for: the host that installs may well have them.
+    assert "/usr/bin in that root folder: has no discovery; install the package there" in said
     assert "'many' is neither a port nor a range" in said
     assert "nothing was changed" in said
     assert host.content() == before
@@ -500,3 +502,21 @@ def test_the_record_passes_over_what_a_later_version_adds(host: Host) -> None:
     root.close()
     assert record
     assert record.roles == {"edge"}
+
+
+async def test_a_local_user_keeps_no_installation_away(host: Host) -> None:
+    await host.install("store")
+    state = host.path("/var/lib/wharfinger")
+    assert state.stat().st_mode & 0o777 == 0o755
+    before = sorted(state.iterdir())
+    # What any user may do: open the folder, and lock it.
+    descriptor = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    assert await host.install("host") == Exit.OK
+    assert sorted(state.iterdir()) == before
+    root = Root(host.root)
+    with root.alone("/var/lib/wharfinger"):
+        assert (state / ".installing").stat().st_mode & 0o777 == 0o700
+    root.close()
+    assert await host.uninstall() == Exit.OK
+    os.close(descriptor)

@@ -278,6 +278,17 @@ def taken(planned: Plan) -> list[str]:
     return [step.path for step in planned.steps if isinstance(step, Remove)]
 
 
+def test_where_nginx_serves_on_the_folder_of_its_socket_is_made_at_each_boot() -> None:
+    data = {"discovery": ("/var/lib/wharfinger/discovery", "/etc/nginx/conf.d/wharfinger.conf")}
+    planned = removal(frozenset({"host"}), done(), purge=False, data=data)
+    assert TMPFILES.path not in taken(planned)
+    assert TMPFILES.path in {each.where for each in planned.remarks}
+    assert planned.after
+    assert TMPFILES.path in planned.after.files
+    off = Found(files=done().files, record=planned.after, units={each: Unit() for each in ENABLED})
+    assert TMPFILES.path in taken(removal(frozenset(), off, purge=True, data=data))
+
+
 def test_out_again_all_that_was_put_there_goes_but_what_goes_with_the_data() -> None:
     data = {"registrar": ("/var/lib/wharfinger/registrar",)}
     planned = removal(frozenset({"host"}), done(), purge=False, data=data)

@@ -2,7 +2,7 @@
 
 import json
 import ssl
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -343,6 +343,16 @@ async def test_tls(tmp_path: Path, capsys: Captured) -> None:
             with pytest.raises(ConfigError, match=f"{option} .*name a file in PEM"):
                 await logs(option, str(bad))
     assert capsys.readouterr().out == ""
+
+
+async def test_a_certificate_that_has_ended_is_not_mended_by_an_authority(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "tls")
+    pair = authority.issue("store", "127.0.0.1", ends=datetime.now(UTC) - timedelta(hours=1))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pair.cert_file, pair.key_file)
+    async with running(tmp_path, tls=context) as store:
+        with pytest.raises(ConfigError, match=r"has expired.*; put a new pair in its place"):
+            await store.logs("--ca-file", str(authority.ca_file))
 
 
 async def test_a_store_that_wants_certificates(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ LOSSES_AN_HOUR: Final = 2
 PATIENCE_SECONDS: Final = 10.0
 START_SCRIPT: Final = "with-port"
 MAX_TEXT: Final = 300
+START_MEMBER: Final = "start it, or take it out of etcd.endpoints"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ def of_members(members: Sequence[EndpointStatus]) -> Iterator[Finding]:
     newest = max((each.revision for each in members), default=0)
     for each in members:
         if each.why:
-            fix = "start it, or take it out of etcd.endpoints"
+            # One that answers, and refuses, says what to mend.
+            fix = "as the finding says" if ": " in each.why else START_MEMBER
             yield Finding("etcd.endpoints", f"{each.endpoint}: {each.why}", fix)
         elif newest - each.revision > REVISIONS_BEHIND:
             behind = newest - each.revision

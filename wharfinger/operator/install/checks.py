@@ -127,10 +127,11 @@ def refusals(asked: Asked, around: Surroundings) -> Iterator[Finding]:
             f"call {PACKAGED_PROGRAMS}/wharfinger, or remove the package first",
         )
     if around.missing:
+        fix = "name the folder of the programs with --programs"
         yield Finding(
-            asked.programs,
+            asked.programs if around.live else f"{asked.programs} in that root folder",
             f"has no {', '.join(around.missing)}",
-            "name the folder of the programs with --programs",
+            fix if around.live else f"install the package there first, or {fix}",
         )
     yield from _disk(asked, around.free_bytes)
     try:

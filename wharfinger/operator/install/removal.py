@@ -20,6 +20,8 @@ from wharfinger.operator.install.model import (
 
 # What goes with the lines and keys of a site: it opens them when they are installed again.
 WITH_DATA = ("secret", "token")
+# What makes folders at a boot: without that of its socket Nginx would not start by the file it has.
+MADE_AT_BOOT = "/etc/tmpfiles.d/"
 
 
 def removal(
@@ -44,8 +46,14 @@ def removal(
     steps: list[Step] = [*_stopping(daemons(going), found, whole=whole)]
     held: dict[str, Kept] = {}
     remarks: list[Finding] = []
+    serves = any(path.endswith(".conf") for path in data.get("discovery", ()))
     for path, kept in record.files.items():
         goes = whole or kept.role in going
+        if goes and serves and not purge and path in found.files and path.startswith(MADE_AT_BOOT):
+            why = "is kept: Nginx's file needs its folder after a boot"
+            remarks.append(Finding(path, why, "--purge removes both"))
+            held[path] = kept
+            continue
         step, remark = _taken(path, kept, found, goes=goes, purge=purge)
         steps += [step] if step else []
         remarks += [remark] if remark else []

@@ -15,6 +15,9 @@ from wharfinger.openat2 import RESOLVE_IN_ROOT, openat2
 from wharfinger.operator.install.model import File, Present
 
 FOLDER_MODE: Final = 0o755
+LOCK: Final = ".installing"
+LOCK_MODE: Final = 0o700
+LOCK_ATTEMPTS: Final = 100
 MODE_BITS: Final = 0o7777
 MAX_BYTES: Final = 16 * 2**20
 
@@ -61,21 +64,49 @@ class Root:
 
     @contextmanager
     def alone(self, path: str) -> Iterator[None]:
-        """Keeps other installations away meanwhile, by a lock on a folder.
+        """Keeps other installations away meanwhile, by a lock in a folder.
+
+        It is on a folder of its own, which is there as long: whoever can open a folder can lock it
+        (flock(2)), and all users can open the one that it is in.
 
         Raises:
             Conflict: one is under way.
             OSError: the folder cannot be made.
         """
-        with self.folder(path, make=True) as folder:
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = self._locked(path)
+        try:
+            yield
+        finally:
+            with suppress(OSError), self.folder(path) as folder:
+                (folder / LOCK).rmdir()
+            os.close(descriptor)
+            self._remove_empty(path)
+
+    def _locked(self, path: str) -> int:
+        for left in reversed(range(LOCK_ATTEMPTS)):
+            try:
+                descriptor = self._to_lock(path)
+            except FileNotFoundError:
+                if left:
+                    continue  # who has just ended has removed it
+                raise
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                yield
-            except BlockingIOError as error:
-                raise Conflict(f"another installation holds {path}: wait for it") from error
-            finally:
+                with suppress(FileNotFoundError), self.folder(path) as folder:
+                    if os.path.samestat(os.fstat(descriptor), (folder / LOCK).lstat()):
+                        return descriptor
+            except BlockingIOError:
                 os.close(descriptor)
+                break
+            os.close(descriptor)
+        raise Conflict(f"another installation holds {path}: wait for it")
+
+    def _to_lock(self, path: str) -> int:
+        with self.folder(path, make=True) as folder:
+            place = folder / LOCK
+            with suppress(FileExistsError):
+                place.mkdir(mode=LOCK_MODE)
+            return os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
 
     def present(self, path: str) -> Present | None:
         """What is at a place; None where nothing is.

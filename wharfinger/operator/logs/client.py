@@ -217,13 +217,13 @@ class Store:
             raise ConfigError([Finding(f"--url {self.url}", "is no address", fix)]) from error
         except aiohttp.ClientConnectorCertificateError as error:
             why = shortened(str(error.certificate_error), 200)
-            # OpenSSL's words for another name, and for an unknown authority.
-            names = "mismatch" in why
-            fix = (
-                "name the store as its certificate does: --url https://NAME:PORT"
-                if names
-                else "name the CA that signed it: --ca-file FILE"
-            )
+            # OpenSSL's words: for another name, one that has ended; else its authority is unknown.
+            if "mismatch" in why:
+                fix = "name the store as its certificate does: --url https://NAME:PORT"
+            elif "expired" in why:
+                fix = "put a new pair in its place: `wharfinger pki renew`, or whoever signed it"
+            else:
+                fix = "name the CA that signed it: --ca-file FILE"
             raise ConfigError([Finding(self.url, f"its certificate: {why}", fix)]) from error
         except aiohttp.ClientConnectorSSLError as error:
             raise Unavailable(f"log store {self.url}: no TLS: {error.os_error}") from error
