@@ -96,16 +96,20 @@ async def test_a_theme_is_chosen_and_kept(visit: Visit, store: Store) -> None:
     await visit.page.emulate_media(color_scheme="dark")
     await visit.open("/?app=theme")
     ground = "getComputedStyle(document.body).backgroundColor"
-    dark = await visit.page.evaluate(ground)
-    await visit.button("Theme: the system's").click()
-    light = await visit.page.evaluate(ground)
-    assert light == "rgb(255, 255, 255)"
+    dark, light = await visit.page.evaluate(ground), "rgb(255, 255, 255)"
     assert dark != light
+
+    async def becomes(colour: str) -> None:
+        # A theme is taken up with the next painting.
+        await visit.page.wait_for_function(f"colour => {ground} === colour", arg=colour)
+
+    await visit.button("Theme: the system's").click()
+    await becomes(light)
     await visit.page.reload()
-    assert await visit.page.evaluate(ground) == light
+    await becomes(light)
     await visit.button("Theme: light").click()
     await visit.page.emulate_media(color_scheme="light")
-    assert await visit.page.evaluate(ground) == dark
+    await becomes(dark)
 
 
 async def test_the_page_says_what_its_parts_are(visit: Visit, store: Store) -> None:

@@ -2,7 +2,7 @@
 
 import { Scroll } from "../../parts/scroll.js";
 import { Rows } from "../pure/rows.js";
-import { html, useEffect, useMemo, useRef, useState } from "../../view.js";
+import { html, useLayoutEffect, useMemo, useRef, useState } from "../../view.js";
 
 const idOf = (row) => row.id;
 export const ESTIMATE = 35;
@@ -18,20 +18,29 @@ export function Listing({ items, show, label, source, forms = [], keys, onKey, o
   const [selected, setSelected] = useState("");
   const scroll = useRef(null);
   const at = pool.get(selected);
+  // Two keys may come before the first of them is shown.
+  const chosen = useRef("");
+  const choose = (key) => setSelected(chosen.current = key);
   const step = (by) => {
-    const next = rows[at ? Math.max(0, Math.min(rows.length - 1, at.at + by)) : 0];
+    const from = pool.get(chosen.current);
+    const next = rows[from ? Math.max(0, Math.min(rows.length - 1, from.at + by)) : 0];
     if (!next) return;
-    setSelected(next.item.key);
+    choose(next.item.key);
     scroll.current.reveal(next);
   };
+  const press = (name) => {
+    const on = pool.get(chosen.current);
+    if (on) onKey?.(name, on.item);
+  };
   const end = (last) => {
-    setSelected("");
+    choose("");
     scroll.current.jump(last);
   };
-  useEffect(() => {
-    keys.current = { step, end, selected: at?.item ?? null, leave: () => setSelected(""), press: (name) => at && onKey?.(name, at.item) };
+  // Before it is painted: who sees the list may use its keys.
+  useLayoutEffect(() => {
+    keys.current = { step, end, leave: () => choose(""), press };
   });
-  useEffect(() => () => (keys.current = null), []);
+  useLayoutEffect(() => () => (keys.current = null), []);
   const element = (row, position) => {
     const attributes = {
       role: "listitem",
@@ -40,7 +49,7 @@ export function Listing({ items, show, label, source, forms = [], keys, onKey, o
       "aria-setsize": rows.length,
       tabindex: (at ? row === at : position === 0) ? 0 : -1,
     };
-    return show(row.item, { key: row.id, attributes, isSelected: row === at, select: () => setSelected(row.item.key) });
+    return show(row.item, { key: row.id, attributes, isSelected: row === at, select: () => choose(row.item.key) });
   };
   return html`<${Scroll} ref=${scroll} rows=${rows} source=${source} forms=${forms} estimate=${ESTIMATE} idOf=${idOf} show=${element} label=${label} busy=${busy} onEnd=${onEnd} onTop=${onTop} foot=${foot} />`;
 }
