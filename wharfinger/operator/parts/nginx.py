@@ -12,6 +12,7 @@ from typing import Final
 import psutil
 
 from wharfinger.errors import Unavailable
+from wharfinger.files import write_atomically
 from wharfinger.operator.parts.command import output
 from wharfinger.operator.parts.process import Process, free_port, until
 
@@ -139,7 +140,8 @@ class NginxServer:
             user="user root;\n" if os.geteuid() == 0 else "",
             folder=self.folder,
         )
-        (self.folder / "nginx.conf").write_text(config, encoding="utf-8")
+        # At once: a check that somebody makes meanwhile would read half of it.
+        write_atomically(self.folder / "nginx.conf", config.encode())
 
     def _modules(self) -> list[Path]:
         if not self._lua:
