@@ -10,6 +10,7 @@ from typing import Final, assert_never
 import msgspec
 
 from wharfinger.errors import Rejected, Unavailable
+from wharfinger.operator.install.commands import called
 from wharfinger.operator.install.model import (
     RECORD,
     File,
@@ -124,15 +125,7 @@ def _run(step: Run, root: Root) -> None:
     if shutil.which(command[0]) is None:
         raise Unavailable(f"{shown}: there is no {command[0]} here; {AGAIN}")
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            text=True,
-            errors="replace",
-            timeout=COMMAND_SECONDS,
-        )
+        done = called(command, COMMAND_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Unavailable(f"{shown}: {error}; {AGAIN}") from error
     if done.returncode:

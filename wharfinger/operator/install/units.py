@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from wharfinger.errors import Unavailable
+from wharfinger.operator.install.commands import said
 from wharfinger.operator.install.model import ROLES, TARGET, Start, Unit, unit
 from wharfinger.operator.install.root import Root
 
@@ -43,7 +44,7 @@ def seen(root: Root) -> dict[str, Unit]:
     """Each unit of ours as systemd sees it; none where it does not say."""
     if not root.live:
         return {name: Unit(enabled=_enabled(root, name)) for name in NAMES}
-    told = _said("systemctl", "show", f"--property={PROPERTIES}", *NAMES)
+    told = said("systemctl", "show", f"--property={PROPERTIES}", *NAMES)
     found = {}
     for block in told.split("\n\n"):
         fields = dict(line.partition("=")[::2] for line in block.splitlines())
@@ -58,7 +59,7 @@ def seen(root: Root) -> dict[str, Unit]:
 
 def processes() -> list[int]:
     """The main process of each unit that runs."""
-    told = _said("systemctl", "show", "--property=MainPID", *NAMES)
+    told = said("systemctl", "show", "--property=MainPID", *NAMES)
     numbers = (line.partition("=")[2] for line in told.splitlines())
     return [int(each) for each in numbers if each.isdecimal() and each != "0"]
 
@@ -70,14 +71,14 @@ def begin(step: Start) -> None:
         Unavailable: systemd refuses.
     """
     names = [unit(each) for each in step.daemons]
-    _said("systemctl", "reset-failed", *names)
+    said("systemctl", "reset-failed", *names)
     for name in step.daemons:
         verb = "restart" if name in step.restart else "start"
         command = ["systemctl", "--no-block", verb, unit(name)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise Unavailable(f"{' '.join(command)}: {done.stderr.strip()}")
-    _said("systemctl", "--no-block", "start", TARGET)
+    said("systemctl", "--no-block", "start", TARGET)
 
 
 async def ready(
@@ -105,7 +106,7 @@ async def ready(
 
 
 def _looked(name: str, *, late: bool) -> Outcome | None:
-    told = _said("systemctl", "show", f"--property={PROGRESS}", unit(name))
+    told = said("systemctl", "show", f"--property={PROGRESS}", unit(name))
     fields = dict(line.partition("=")[::2] for line in told.splitlines())
     state, status = fields.get("ActiveState", ""), fields.get("StatusText", "")
     # A restart that is still in the queue shows the state of the process that will end.
@@ -121,26 +122,9 @@ def _looked(name: str, *, late: bool) -> Outcome | None:
 def journal(name: str) -> tuple[str, ...]:
     """The last lines of a unit's log."""
     lines = str(JOURNAL_LINES)
-    told = _said("journalctl", "-u", unit(name), "-n", lines, "--no-pager", "-o", "cat", "-q")
+    told = said("journalctl", "-u", unit(name), "-n", lines, "--no-pager", "-o", "cat", "-q")
     return tuple(told.splitlines())
 
 
 def _enabled(root: Root, name: str) -> str:
-    return _said("systemctl", f"--root={root.path}", "is-enabled", name).strip()
-
-
-def _said(*command: str) -> str:
-    """What a command answers; nothing where it cannot be run."""
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            text=True,
-            errors="replace",
-            timeout=30,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout
+    return said("systemctl", f"--root={root.path}", "is-enabled", name).strip()
