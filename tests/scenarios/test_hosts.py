@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.stack.lab.box import Box
-from tests.stack.lab.load import Load
 from tests.stack.lab.platform import Platform
+from tests.stack.lab.whole import lines_are_whole
 
 pytestmark = [pytest.mark.real, pytest.mark.scenario, pytest.mark.timeout(300)]
 
@@ -19,15 +19,6 @@ Record = Callable[[str, object], None]
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = ("wharfinger", "registrar", "discovery", "logshipper")
-
-
-async def lines_are_whole(platform: Platform, load: Load, record: Record) -> None:
-    """Every order that was answered has its line in the store, once."""
-    stored = await platform.until_stored(load.answered)
-    record("lines stored", len(load.answered & stored.keys()))
-    record("lines lost", len(load.answered - stored.keys()))
-    record("lines twice", stored.total() - len(stored))
-    assert stored.total() == len(stored)
 
 
 async def test_all_containers_are_replaced_and_no_request_is_lost(

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.stack.lab.box import ETCD, Box
-from tests.stack.lab.load import Load
 from tests.stack.lab.platform import Platform
+from tests.stack.lab.whole import lines_are_whole
 
 pytestmark = [pytest.mark.real, pytest.mark.scenario, pytest.mark.timeout(300)]
 
@@ -27,13 +27,6 @@ async def healed(platform: Platform, count: int, record: Record) -> None:
     record("seconds from heal to equal", round(time.monotonic() - since, 1))
     await platform.until_healthy()
     record("seconds from heal to healthy", round(time.monotonic() - since, 1))
-
-
-async def lines_are_whole(platform: Platform, load: Load, record: Record) -> None:
-    stored = await platform.until_stored(load.answered)
-    record("lines stored", len(load.answered & stored.keys()))
-    record("lines twice", stored.total() - len(stored))
-    assert stored.total() == len(stored)
 
 
 async def until_unhealthy(platform: Platform, box: Box, daemon: str, word: str) -> str:
