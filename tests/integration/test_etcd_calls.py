@@ -115,7 +115,7 @@ async def test_a_list_that_is_compacted_under_way_begins_anew(
         while not listing.done():
             revision = await etcd.put("/k/0", b"")
             await etcdctl(etcd_server, tmp_path, "compaction", str(revision))
-            if listing.done() or revision > 4:
+            if listing.done() or revision > 3:  # one attempt is left
                 break
         assert len((await listing).items) == 50
 
