@@ -141,9 +141,10 @@ async def test_its_troubles_are_told_without_its_address(tmp_path: Path) -> None
         return web.Response(status=302, headers={"Location": "http://127.0.0.1:1/T0KEN"})
 
     async def hanging() -> web.StreamResponse:
-        await asyncio.sleep(2)
+        await over.wait()
         return web.Response()
 
+    over = asyncio.Event()
     async with hooked(tmp_path) as (hook, file):
         config = NotifyConfig(webhook_url_file=file)
         for answer, said in ((broken, "500"), (elsewhere, "302"), (hanging, "no answer within")):
@@ -151,6 +152,7 @@ async def test_its_troubles_are_told_without_its_address(tmp_path: Path) -> None
             (trouble,) = await send(FAILED, config, timeout_seconds=0.5)
             assert said in trouble
             assert "T0KEN" not in trouble
+        over.set()
     (trouble,) = await send(FAILED, config)
     assert "cannot be reached" in trouble
     for text in ("", "ftp://x/T0KEN", "http://[T0KEN", "http://\x00T0KEN"):
