@@ -17,7 +17,7 @@ GATING = ("unit", "ruff", "bandit", "hadolint", "secrets")
 
 def schema_says(path: Path, *schema: str) -> subprocess.CompletedProcess[str]:
     """Asks the published schema that check-jsonschema carries."""
-    command = [sys.executable, "-m", "check_jsonschema", *schema, path]
+    command = [sys.executable, "-m", "check_jsonschema", *schema, str(path)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
