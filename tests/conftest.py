@@ -32,6 +32,7 @@ pytest_plugins = [
         "tests.stack.registrar",
         "tests.stack.registry",
         "tests.stack.fakeregistry",
+        "tests.stack.rolling",
         "tests.stack.rsyslog",
         "tests.stack.logs",
         "tests.stack.shipper",
