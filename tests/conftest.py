@@ -30,6 +30,7 @@ pytest_plugins = [
         "tests.stack.discovery",
         "tests.stack.pushed",
         "tests.stack.registrar",
+        "tests.stack.registry",
         "tests.stack.rsyslog",
         "tests.stack.logs",
         "tests.stack.shipper",

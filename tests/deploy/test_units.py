@@ -10,11 +10,12 @@ from typing import Final
 import pytest
 
 from registrar.host import hostlock
+from wharfinger import control
 
 UNITS: Final = Path(__file__).parents[2] / "deploy/systemd"
 DAEMONS: Final = ("registrar", "discovery", "logshipper", "logstore")
 # systemd-analyze(1), security: exposure of each, in tenths. deploy/systemd/README.md says what for.
-EXPOSURE: Final = {"registrar": 18, "discovery": 22, "logshipper": 15, "logstore": 11}
+EXPOSURE: Final = {"registrar": 16, "discovery": 22, "logshipper": 15, "logstore": 11}
 
 
 def analyzed(verb: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -105,6 +106,12 @@ def test_users_and_folders_are_made_as_systemd_reads_them(tmp_path: Path) -> Non
     users = {line.split(":")[0] for line in (tmp_path / "etc/passwd").read_text().splitlines()}
     assert users >= {f"_wharfinger-{daemon}" for daemon in DAEMONS}
     made = tmp_path / "run/wharfinger"
-    # The folder's own group, and nobody else may write there (`wharfinger.control`).
-    assert (made.stat().st_mode & 0o7777, made.stat().st_uid) == (0o2755, 0)
+    # Nobody else may write there (`wharfinger.control`).
+    assert (made.stat().st_mode & 0o7777, made.stat().st_uid) == (0o755, 0)
+    own = (made / "registrar").stat()
+    accounts = [(tmp_path / "etc" / name).read_text() for name in ("passwd", "group")]
+    assert own.st_mode & 0o7777 == 0o2755  # what the registrar makes has the group
+    assert re.search(rf"^_wharfinger-registrar:[^:]*:{own.st_uid}:", accounts[0], re.MULTILINE)
+    assert re.search(rf"^wharfinger:[^:]*:{own.st_gid}:", accounts[1], re.MULTILINE)
+    assert control.place(made / "registrar.sock") == made / "registrar/registrar.sock"
     assert (made / "nginx").stat().st_mode & 0o7777 == 0o700

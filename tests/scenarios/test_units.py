@@ -291,7 +291,8 @@ def test_all_stop_in_order_and_what_runs_in_containers_runs_on(machine: Machine)
         assert served(machine)
         assert machine.run("docker", "inspect", "--format={{.State.Running}}", "shop") == "true\n"
         left = machine.run("ls", "/run/wharfinger").split()
-        assert left == ["nginx", "registrar.lock"]
+        assert left == ["nginx", "registrar", "registrar.sock"]
+        assert machine.run("ls", "/run/wharfinger/registrar").split() == ["registrar.lock"]
     finally:
         machine.run("systemctl", "start", "wharfinger.target")
     for daemon in PORTS:
