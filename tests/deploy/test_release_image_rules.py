@@ -67,8 +67,8 @@ def test_a_deletion_of_what_an_own_layer_made_is_named_with_its_bytes_and_the_fi
     built = image((file("etc/os"),), (file("var/lib/apt/lists/x", 165_000_000),), deleting)
     assert faults(built) == [
         (
-            "/var/lib/apt/lists: layer 3 deletes what layer 2 brought: 165 MB are carried and never "
-            "seen; delete it in the RUN that makes it, or make it in another stage"
+            "/var/lib/apt/lists: layer 3 deletes what layer 2 brought: 165 MB are carried and "
+            "never seen; delete it in the RUN that makes it, or make it in another stage"
         )
     ]
 

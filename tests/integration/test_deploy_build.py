@@ -110,7 +110,7 @@ async def test_the_template_is_built_on_the_locked_layer_and_runs(site: Site) ->
         return True
 
     await until(answers, timeout_seconds=30, what="the application answers")
-    with pytest.raises(Unavailable, match="answers /nothing with: HTTP/1.1 404"):
+    with pytest.raises(Unavailable, match="exit code 1"):
         await site.docker.run("exec", container, "port-answers", "/nothing")
     assert (await site.docker.run("exec", container, "id", "-u")) == "1000"
 
@@ -137,12 +137,12 @@ async def test_a_change_of_the_application_changes_its_layer_alone(site: Site) -
 
 
 async def test_what_a_later_layer_deletes_is_refused_and_no_image_has_the_name(site: Site) -> None:
-    site.dockerfile("COPY app /app", "RUN rm -r /app/www")
+    site.dockerfile("USER root", "COPY app /app", "RUN rm -r /app/www")
     with pytest.raises(ConfigError) as caught:
         await site.build(update_lock=True)
     assert str(caught.value).startswith("/app/www: layer 3 deletes what layer 2 brought: ")
     assert not (site.folder / ".wharf").exists()
-    site.dockerfile("RUN rm /bin/vi")
+    site.dockerfile("USER root", "RUN rm /bin/vi")
     with pytest.raises(ConfigError, match="/bin/vi: layer 2 deletes what the layers below brought"):
         await site.build()
 
@@ -217,7 +217,7 @@ async def test_labels_say_the_commit_and_no_password(
     built = await site.build(update_lock=True)
     assert built.labels["org.opencontainers.image.source"] == "https://git.example/shop.git"
     assert built.labels["org.opencontainers.image.revision"] == git("rev-parse", "HEAD")
-    assert built.labels["org.opencontainers.image.created"] == "2026-10-03T13:20:00Z"
+    assert built.labels["org.opencontainers.image.created"] == "2026-10-03T04:00:00Z"
     assert built.labels["wharfinger.layers"].startswith("wharfinger/small sha256:")
     (site.folder / "app" / "start").write_text("#!/bin/sh\n")
     changed = await site.build()
