@@ -31,6 +31,7 @@ pytest_plugins = [
         "tests.stack.pushed",
         "tests.stack.registrar",
         "tests.stack.registry",
+        "tests.stack.commandsite",
         "tests.stack.rsyslog",
         "tests.stack.logs",
         "tests.stack.shipper",

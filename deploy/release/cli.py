@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parsed = parser.parse_args(arguments)
     if parsed.config is not None and not parsed.reads_config:
         parser.error(f"{parsed.verb} reads no configuration: leave out --config")
-    finish("deploy", lambda: asyncio.run(_told(parsed)), interrupted=parsed.interrupted)
+    finish("deploy", lambda: asyncio.run(told(parsed)), interrupted=parsed.interrupted)
 
 
 def command_line() -> Parser:
@@ -50,14 +50,18 @@ def command_line() -> Parser:
     return parser
 
 
-async def _told(parsed: argparse.Namespace) -> Exit:
-    """Runs the verb; programs are told of a failure as of a result."""
+async def told(parsed: argparse.Namespace) -> Exit:
+    """Runs the verb; programs are told of a failure as of a result.
+
+    Raises:
+        WharfingerError: whatever it fails with.
+    """
     try:
         return await _interruptible(parsed)
     except WharfingerError as error:
         if getattr(parsed, "json", False):
-            told = {"ok": False, "error": str(error), "exit": int(error.exit_code)}
-            showing.result(told, as_json=True)
+            failed = {"ok": False, "error": str(error), "exit": int(error.exit_code)}
+            showing.result(failed, as_json=True)
         raise
 
 
@@ -79,4 +83,7 @@ async def _interruptible(parsed: argparse.Namespace) -> Exit:
         if not came:
             raise
         raise Conflict(f"{came[0]}: {parsed.interrupted}") from None
+    finally:
+        for each in _SIGNALS:
+            loop.remove_signal_handler(each)
     return result
