@@ -32,6 +32,8 @@ pytest_plugins = [
         "tests.stack.registrar",
         "tests.stack.registry",
         "tests.stack.commandsite",
+        "tests.stack.fakeregistry",
+        "tests.stack.rolling",
         "tests.stack.rsyslog",
         "tests.stack.logs",
         "tests.stack.shipper",

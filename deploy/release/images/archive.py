@@ -236,7 +236,8 @@ def _entry(path: str, member: tarfile.TarInfo, head: bytes) -> Entry:
     same_as = _path(member.linkname) if member.islnk() else ""
     target = member.linkname if kind is Kind.SYMLINK else ""
     size = member.size if member.isfile() else 0
-    return Entry(path, kind, size, member.mode & 0o7777, target, same_as, head)
+    mode = member.mode & 0o7777
+    return Entry(path, kind, size, mode, int(member.mtime), target, same_as, head)
 
 
 def _path(name: str) -> str:

@@ -173,7 +173,7 @@ def _finished(
         for remark in (*rules.remarks(image, tree, below=below), *_unported(app, image)):
             progress.step(f"remark: {remark}")
         made = reproducible.written(
-            saved, place / "written.tar", below=below, epoch=epoch, tags=[tag]
+            saved, place / "written.tar", below=below, time=reproducible.Time(epoch), tags=[tag]
         )
     sizes = tuple(
         LayerSize(diff_id, each.size, number >= below, made.packed_sizes.get(diff_id))

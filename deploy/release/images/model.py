@@ -23,6 +23,7 @@ class Entry:
         kind: what stands there.
         size: of its content, in bytes; 0 for a further name of a file.
         mode: permission bits, with setuid and setgid.
+        time: of its last change, in seconds since 1970.
         target: of a symbolic link.
         same_as: path of the file that this is a further name of (a hard link); empty for none.
         head: the first bytes of a file that a rule looks into.
@@ -32,6 +33,7 @@ class Entry:
     kind: Kind
     size: int = 0
     mode: int = 0o644
+    time: int = 0
     target: str = ""
     same_as: str = ""
     head: bytes = b""

@@ -1,8 +1,8 @@
 """The same image from the same content: what a build adds of its hour and its machine is taken out.
 
-The classic builder stamps folders that it makes with the hour, and the configuration with names
-of its containers. As BuildKit does with `rewrite-timestamp`, layers are written anew with one time
-for all of their files; the bytes of those that it was built on are never touched.
+The classic builder stamps folders that it makes with the hour, and the configuration with names of
+its containers. As BuildKit does with `rewrite-timestamp`, layers are written anew with times that
+say nothing of the build; the bytes of those that it was built on are never touched.
 """
 
 import copy
@@ -22,9 +22,29 @@ from wharfinger.errors import Rejected
 
 # They say when a file was made and by whom of the builder's machine.
 _PAX_TIMES: Final = frozenset(["atime", "ctime", "mtime"])
+_PYC_HEADER_BYTES: Final = 16
+_BY_TIME: Final = bytes(4)
 _BLOCK_BYTES: Final = 1 << 20
 # What `docker push` packs with is gzip's usual level.
 _LEVEL: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """What time files get.
+
+    Attributes:
+        epoch: in seconds since 1970.
+        keep_older: whether a file that is older keeps its own, as those of packages should. What
+            comes from a working copy has the hour of its checkout: no two of them agree.
+    """
+
+    epoch: int
+    keep_older: bool = False
+
+    def of(self, time: float) -> int:
+        """What a file of this time gets."""
+        return min(int(time), self.epoch) if self.keep_older else self.epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +63,13 @@ class Written:
 
 
 def written(
-    archive: Archive, place: Path, *, below: int, epoch: int, tags: Sequence[str] = ()
+    archive: Archive,
+    place: Path,
+    *,
+    below: int,
+    time: Time,
+    tags: Sequence[str] = (),
+    labels: Mapping[str, str] | None = None,
 ) -> Written:
     """Writes an image anew, for `docker load`, with nothing in it of the hour and the machine.
 
@@ -52,8 +78,9 @@ def written(
         place: file to write.
         below: how many of its layers are others', which stay as they are. Of those only the
             names are written: the engine has them.
-        epoch: the time of everything in its own layers, in seconds since 1970.
+        time: of everything in its own layers.
         tags: names that it gets.
+        labels: that it gets beside those that it has.
 
     Raises:
         Rejected: a layer is broken.
@@ -65,12 +92,15 @@ def written(
         names = [f"{number}/layer.tar" for number in range(len(archive.diff_ids))]
         for number in range(below, len(archive.diff_ids)):
             made = place.with_suffix(".layer")
-            diff_id, size = _write_layer(archive.layer(number), made, epoch)
+            diff_id, size = _write_layer(archive.layer(number), made, time)
             diff_ids.append(diff_id)
             packed[diff_id] = size
             out.add(made, names[number])
             made.unlink()
-        config = _canonical(_timeless(archive.config, diff_ids, below, epoch))
+        timeless = _timeless(archive.config, diff_ids, below, time.epoch)
+        if labels:
+            timeless["config"]["Labels"] = {**(timeless["config"]["Labels"] or {}), **labels}
+        config = _canonical(timeless)
         image_id = hashlib.sha256(config).hexdigest()
         manifest = [{"Config": f"{image_id}.json", "RepoTags": list(tags), "Layers": names}]
         _add(out, f"{image_id}.json", config)
@@ -78,7 +108,7 @@ def written(
     return Written(f"sha256:{image_id}", tuple(diff_ids), packed)
 
 
-def _write_layer(layer: IO[bytes], place: Path, epoch: int) -> tuple[str, int]:
+def _write_layer(layer: IO[bytes], place: Path, time: Time) -> tuple[str, int]:
     """Gives the digest of what was written, and how long it is when it is packed."""
     with place.open("w+b") as file:
         try:
@@ -87,14 +117,17 @@ def _write_layer(layer: IO[bytes], place: Path, epoch: int) -> tuple[str, int]:
                 tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as out,
             ):
                 for member in members(source):
-                    member.mtime = epoch
+                    member.mtime = time.of(member.mtime)
                     member.uname = member.gname = ""
                     member.pax_headers = {
                         key: value
                         for key, value in member.pax_headers.items()
                         if key not in _PAX_TIMES
                     }
-                    out.addfile(member, source.extractfile(member) if member.isreg() else None)
+                    content = source.extractfile(member) if member.isreg() else None
+                    if content is not None and member.name.endswith(".pyc"):
+                        content = _compiled(content, time)
+                    out.addfile(member, content)
         except tarfile.TarError as error:
             raise Rejected(f"a layer cannot be written anew: {error}") from error
         file.seek(0)
@@ -107,6 +140,18 @@ def _write_layer(layer: IO[bytes], place: Path, epoch: int) -> tuple[str, int]:
                 digest.update(block)
                 packing.write(block)
     return f"sha256:{digest.hexdigest()}", counted.size
+
+
+def _compiled(content: IO[bytes], time: Time) -> IO[bytes]:
+    """Compiled Python that still fits its source, whose time it carries (PEP 552).
+
+    Python would compile what does not fit anew at each start, where it may not write.
+    """
+    data = bytearray(content.read())
+    if len(data) >= _PYC_HEADER_BYTES and data[4:8] == _BY_TIME:
+        source_time = int.from_bytes(data[8:12], "little")
+        data[8:12] = (time.of(source_time) & 0xFFFFFFFF).to_bytes(4, "little")
+    return io.BytesIO(data)
 
 
 class _Counted(io.RawIOBase):

@@ -149,11 +149,12 @@ def _set_ids(tree: Tree, below: int) -> Iterator[Finding]:
         for node in tree.root.walk()
         if node.entry.kind is Kind.FILE and node.entry.mode & SET_ID and node.layer >= below
     )
-    for path in paths[:NAMED]:
+    if paths:
+        named = ", ".join(f"/{path}" for path in paths[:NAMED])
         yield Finding(
-            f"/{path}",
-            "runs as its owner or group, whoever calls it (setuid, setgid)",
-            "take the bit away (chmod a-s) unless it is needed",
+            "setuid",
+            f"{len(paths)} programs run as their owner or group, whoever calls them: {named}",
+            "take the bit away (chmod a-s) where it is not needed",
         )
 
 

@@ -1,7 +1,7 @@
 """Layers laid upon each other: what the container sees, and what it no longer sees but carries."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Final
 
@@ -149,7 +149,7 @@ class Tree:
         first = self.find(entry.same_as) if entry.same_as else None
         if first is None:
             return entry
-        return Entry(entry.path, first.entry.kind, 0, first.entry.mode, head=first.entry.head)
+        return replace(first.entry, path=entry.path, size=0)
 
     def _place(self, folder: Node, entry: Entry, number: int) -> Node:
         name = entry.path.rpartition("/")[2]

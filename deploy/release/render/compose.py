@@ -3,17 +3,23 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from deploy.release.app.model import App, Environment
 from deploy.release.render import document
 from deploy.release.render.container import LOG_OPTIONS, Container, seconds
 
 FILE: Final = "docker-compose.yml"
+# No key of Compose's, which has no such thing: what `deploy up` does.
+ROLLOUT: Final = "x-rollout"
 
 
-def files(name: str, container: Container, replicas: int, remarks: list[str]) -> Mapping[str, str]:
+def files(
+    app: App, environment: Environment, container: Container, replicas: int, remarks: list[str]
+) -> Mapping[str, str]:
     """The file.
 
     Args:
-        name: of the service.
+        app: of wharf.yaml.
+        environment: one of its.
         container: one instance.
         replicas: how many.
         remarks: lines before it.
@@ -46,7 +52,15 @@ def files(name: str, container: Container, replicas: int, remarks: list[str]) ->
             for mount in container.mounts
         ]
     service["logging"] = {"driver": "json-file", "options": LOG_OPTIONS}
-    content = {"version": "2.4", "services": {name: service}}
+    content = {
+        "version": "2.4",
+        "services": {app.name: service},
+        ROLLOUT: {
+            "batch": environment.rollout.batch,
+            "order": environment.rollout.order.value,
+            "monitor": seconds(environment.rollout.monitor_seconds),
+        },
+    }
     text = document.dump(
         content, [*remarks, "Never a bare `up -d`: it would stop all instances at once."]
     )

@@ -34,7 +34,7 @@ def files(
     match environment.engine:
         case EngineName.COMPOSE:
             one = container(app, environment, image, release, java=java)
-            return compose.files(app.name, one, replicas, remarks)
+            return compose.files(app, environment, one, replicas, remarks)
         case EngineName.SWARM:
             one = container(app, environment, image, release, java=java)
             return swarm.files(
