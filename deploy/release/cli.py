@@ -9,10 +9,12 @@ from typing import Final, NoReturn
 from deploy.release import showing
 from deploy.release.commands import (
     build,
+    diff,
     history,
     notify,
     promote,
     push,
+    render,
     report,
     rollback,
     scale,
@@ -43,7 +45,7 @@ def command_line() -> Parser:
     parser = Parser(prog="deploy", description=_SUMMARY)
     parser.add_argument("--version", action="version", version=f"deploy {__version__}")
     verbs = Verbs(parser)
-    for module in (build, push, report):
+    for module in (build, push, report, render, diff):
         module.add_to(verbs)
     for module in (up, promote, rollback, scale, status, history, unlock, notify):
         module.add_to(verbs)
