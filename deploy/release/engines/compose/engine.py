@@ -17,7 +17,8 @@ from deploy.release.engines.compose.files import (
 )
 from deploy.release.engines.compose.plan import Wish
 from deploy.release.engines.compose.program import Compose
-from deploy.release.engines.compose.rollout import NotRunning, Rollout, Site
+from deploy.release.engines.compose.rollout import Rollout
+from deploy.release.engines.compose.site import NotRunning, Site
 from deploy.release.engines.containers import Containers
 from deploy.release.engines.facts import UNHEALTHY, Facts
 from deploy.release.engines.instances import Instances
