@@ -32,6 +32,7 @@ from registrar.ports.warmth import Warmth
 from registrar.registry import presence
 from registrar.registry.publisher import Publisher
 from registrar.registry.registry import Registry
+from registrar.serving import Serving
 from registrar.state import State
 from registrar.status import describe
 from wharfinger import certificatewatch, control, lease, neighbours
@@ -146,6 +147,14 @@ class Registrar:
             self._registry,
             lambda: self._planner.verdicts,
         )
+        self._serving = Serving(
+            self._etcd,
+            self._census,
+            self._registry,
+            verdicts=lambda: self._planner.verdicts,
+            events=events,
+            proc=config.host.proc_dir,
+        )
         # Discovery speaks to etcd itself.
         urls = neighbours.urls(scope.config_path)
         self._beside = Neighbours({name: urls[name] for name in BESIDE if name in urls})
@@ -183,6 +192,7 @@ class Registrar:
         self._keeping = self._scope.spawn("lease", self._lease.keep())
         await self._planner.take_up(self._registry.holders)
         self._publishing = self._scope.spawn("publisher", self._publisher.run())
+        self._scope.spawn("serving", self._serving.run())
         self._scope.spawn("neighbours", self._beside.run())
         if self._config.registrar.orders:
             self._take_orders()

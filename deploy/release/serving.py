@@ -1,4 +1,4 @@
-"""What holds a rollout until the edges serve the new instance, on engines that ask a HEALTHCHECK."""
+"""What holds a rollout until the edges serve a new instance, where engines ask a HEALTHCHECK."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -12,7 +12,7 @@ SECRETS: Final = "/run/secrets"
 LABELS: Final = frozenset(
     f"wharfinger.{name}"
     for name in (
-        *("app", "env", "port", "drain", "release", "host", "path", "ignore"),
+        *("app", "env", "port", "drain", "release", "host", "path", "ignore", "serving"),
         *("check", "check.interval", "check.timeout", "check.rise", "check.fall", "check.grace"),
     )
 )

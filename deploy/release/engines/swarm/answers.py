@@ -91,7 +91,7 @@ def service(text: str) -> Service:
     return Service(
         id=found.id,
         image=_image(template),
-        container=template.container_spec,
+        container=_said(template.container_spec),
         force=template.force_update,
         replicas=None if replicated is None else replicated.replicas,
         update=update.state,
@@ -112,7 +112,7 @@ def tasks(text: str) -> tuple[Task, ...]:
             slot=each.slot,
             node=each.node,
             image=_image(each.spec),
-            container=each.spec.container_spec,
+            container=_said(each.spec.container_spec),
             force=each.spec.force_update,
             desired=each.desired_state,
             state=each.status.state,
@@ -138,6 +138,12 @@ def nodes(text: str) -> tuple[Node, ...]:
         )
         for each in _decoded(text, tuple[_Node, ...])
     )
+
+
+def _said(spec: dict[str, Any]) -> dict[str, Any]:
+    """Without what says nothing: of services and of tasks the command prints it differently."""
+    found = {name: _said(each) if isinstance(each, dict) else each for name, each in spec.items()}
+    return {name: each for name, each in found.items() if each}
 
 
 def _image(spec: _TaskSpec) -> str:

@@ -11,7 +11,6 @@ from deploy.release.engines.swarm.model import (
     COMING,
     FAILED,
     PENDING,
-    RUNNING,
     Node,
     Service,
     Task,
@@ -43,6 +42,9 @@ class Phase(StrEnum):
     ROLLED_BACK = "rolled back"
     LOST = "lost"
     FAILING = "failing"
+
+
+_STANDING: Final = {"updating": Phase.UNDER_WAY, "paused": Phase.PAUSED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,30 +81,25 @@ def judge(
     """
     up = sum(task.runs and task.is_of(service) for task in tasks)
     of = nodes if service.replicas is None else service.replicas
-    return Judgement(_phase(service, tasks, image, known, complete=up >= of), up, of)
+    others = any(task.runs and not task.is_of(service) for task in tasks)
+    settled = up >= of and not others
+    if service.image != image or service.update.startswith("rollback_"):
+        phase = _way_back(service.update, settled=settled)
+    elif service.update in _STANDING:
+        phase = _STANDING[service.update]
+    elif settled:
+        phase = Phase.DONE
+    else:
+        failing = len(failures(service, tasks, known)) >= FAILURES
+        phase = Phase.FAILING if failing else Phase.UNDER_WAY
+    return Judgement(phase, up, of)
 
 
-def _phase(
-    service: Service, tasks: Sequence[Task], image: str, known: Collection[str], *, complete: bool
-) -> Phase:
-    if service.update == "rollback_started":
-        return Phase.ROLLING_BACK
-    if service.update == "rollback_paused":
+def _way_back(update: str, *, settled: bool) -> Phase:
+    if update == "rollback_paused":
         return Phase.LOST
-    settled = complete and not any(
-        task.state == RUNNING and task.wanted and not task.is_of(service) for task in tasks
-    )
-    if service.update == "rollback_completed" or service.image != image:
-        # It says so before the last task of the way back is there.
-        return Phase.ROLLED_BACK if settled else Phase.ROLLING_BACK
-    if service.update == "paused":
-        return Phase.PAUSED
-    if service.update != "updating":
-        if settled:
-            return Phase.DONE
-        if len(failures(service, tasks, known)) >= FAILURES:
-            return Phase.FAILING
-    return Phase.UNDER_WAY
+    # `rollback_completed` is said before the last task is there.
+    return Phase.ROLLED_BACK if settled and update != "rollback_started" else Phase.ROLLING_BACK
 
 
 def failures(service: Service, tasks: Iterable[Task], known: Collection[str]) -> tuple[Task, ...]:
