@@ -32,6 +32,7 @@ pytest_plugins = [
         "tests.stack.registrar",
         "tests.stack.registry",
         "tests.stack.releasesite",
+        "tests.stack.commandsite",
         "tests.stack.fakeregistry",
         "tests.stack.rolling",
         "tests.stack.rsyslog",
