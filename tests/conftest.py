@@ -31,6 +31,7 @@ pytest_plugins = [
         "tests.stack.pushed",
         "tests.stack.registrar",
         "tests.stack.registry",
+        "tests.stack.releasesite",
         "tests.stack.commandsite",
         "tests.stack.fakeregistry",
         "tests.stack.rolling",
