@@ -20,7 +20,7 @@ from discovery.nginx import sockets
 from discovery.once import differences, findings_with, publish_once
 from discovery.resources.render import compile_template
 from discovery.resources.resources import Resource, find_resources, load_resources
-from wharfinger import cli, etcd
+from wharfinger import cli, etcdcheck
 from wharfinger.errors import ConfigError, Exit, Finding, Rejected
 from wharfinger.logtext import harmless
 from wharfinger.sections import HostConfig
@@ -54,7 +54,12 @@ def _private_file(password: str) -> str:
 
 async def findings(config: Config) -> Sequence[Finding]:
     """What is wrong with resources, templates, commands and etcd."""
-    return [*_of_resources(config), *await etcd.findings(config.etcd)]
+    return [*_of_resources(config), *await etcdcheck.findings(config.etcd)]
+
+
+def remarks(config: Config) -> Sequence[Finding]:
+    """What is not wrong, and is to be known."""
+    return [*find_resources(config.discovery).passed_over, *etcdcheck.remarks(config.etcd)]
 
 
 def offline(config: Config) -> Sequence[Finding]:
@@ -187,7 +192,7 @@ COMMAND: Final = cli.Command(
     run=_run,
     checking=_data,
     checked=lambda parsed, config: findings_with(config, parsed.data) if parsed.data else None,
-    remarks=lambda config: find_resources(config.discovery).passed_over,
+    remarks=remarks,
     verbs=(
         cli.Verb("history", "what was served", rollback.history_arguments, rollback.history),
         cli.Verb(

@@ -16,6 +16,8 @@ from discovery.confd.store import watched
 from discovery.confdir import Confdir
 from discovery.config import Config
 from discovery.lanes.lanes import Lanes
+from discovery.lookout import Lookout
+from discovery.model import Service
 from discovery.nginx.pushing import Pushing
 from discovery.nginx.running import reader_of
 from discovery.observer import Observer
@@ -83,6 +85,13 @@ class Discovery:
             lease_file=state_dir / "lease.json",
             owner=config.host.name,
         )
+        self._lookout = Lookout(
+            scope,
+            config.host.name,
+            hears=lambda: self._observer.hears,
+            served=self._fed,
+            forget=self._lanes.forget_failures,
+        )
         self._child = self._made_child(config, scope)
         if not resources:
             scope.events.emit(
@@ -108,6 +117,7 @@ class Discovery:
         gc.collect()
         gc.freeze()
         self._scope.spawn("guard", self._observer.run_guard())
+        self._scope.spawn("lookout", self._lookout.run())
         self._scope.spawn("memory", self._observer.run_memory())
         self._lanes.run()
         self._scope.spawn("push upkeep", self._pushing.run())
@@ -171,6 +181,10 @@ class Discovery:
             if 0 < self._config.discovery.interval_seconds <= waited:
                 waited = 0.0
                 self._observer.relist()
+
+    async def _fed(self) -> tuple[Service, ...]:
+        """The services whose instances Nginx asks."""
+        return (await self._observer.served()).services if self._lanes.feeds_nginx else ()
 
     def _watch(self, resources: tuple[Resource, ...]) -> None:
         self._observer.watch_prefixes(prefixes_of(resources))

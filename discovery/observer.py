@@ -95,6 +95,11 @@ class Observer:
             self._prefixes = wanted
             self._restart.set()
 
+    @property
+    def hears(self) -> bool:
+        """Whether etcd is heard."""
+        return self._check.report().healthy
+
     def relist(self) -> None:
         """Lists everything anew, whatever the watch believes."""
         self._restart.set()

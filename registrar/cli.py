@@ -8,14 +8,14 @@ from registrar.config import Config
 from registrar.daemon import Registrar
 from registrar.host import address, rights
 from registrar.ports import reservation
-from wharfinger import cli, etcd
+from wharfinger import cli, etcdcheck
 from wharfinger.dockerd import Docker
 from wharfinger.errors import Exit, Finding, Unavailable, WharfingerError
 
 
 async def findings(config: Config) -> list[Finding]:
     """What `registrar check` finds wrong with this host."""
-    several = await asyncio.gather(_docker(config), etcd.findings(config.etcd))
+    several = await asyncio.gather(_docker(config), etcdcheck.findings(config.etcd))
     found = [finding for each in several for finding in each]
     if overlap := reservation.overlap(
         config.registrar.ports, ephemeral=config.host.proc_dir / reservation.EPHEMERAL
@@ -62,6 +62,7 @@ COMMAND: Final = cli.Command(
     log=lambda config: config.log,
     make=Registrar,
     findings=findings,
+    remarks=lambda config: etcdcheck.remarks(config.etcd),
     verbs=(RESERVE,),
 )
 

@@ -26,7 +26,7 @@ from registrar.metrics import LeaseLosses, measure
 from registrar.observer import Observer
 from registrar.ofhost import OfHost
 from registrar.planner import Planner
-from registrar.ports import reservation
+from registrar.ports import reservation, warmth
 from registrar.ports.berths import Berths
 from registrar.ports.warmth import Warmth
 from registrar.registry import presence
@@ -179,7 +179,8 @@ class Registrar:
             self._scope.events.emit("ports unknown", level, why=self._state.forgotten)
         await self._serve_commands()
         await self._reserve()
-        self._scope.spawn("warm process", self._warmth.run())
+        if warmth.is_of_use():
+            self._scope.spawn("warm process", self._warmth.run())
         await self._scope.enter(self._docker)
         await self._scope.enter(self._prober)
         self._observe()

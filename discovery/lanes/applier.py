@@ -135,6 +135,11 @@ class Applier:
         """Looks, for ever, whether the files are still ours and still served."""
         await self._upkeep.run(self._passing)
 
+    async def forget_failures(self) -> None:
+        """Has Nginx take each peer for good, whatever it has seen of it."""
+        async with self._passing:
+            await self._upkeep.forget_failures()
+
     async def apply(self) -> None:
         """Renders everything once, and publishes what differs."""
         async with self._passing:

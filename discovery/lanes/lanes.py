@@ -93,6 +93,11 @@ class Lanes:
         return self._applier.standing.applied_revision
 
     @property
+    def feeds_nginx(self) -> bool:
+        """Whether the built-in resource is among them."""
+        return self._applier.standing.nginx is not None
+
+    @property
     def applied(self) -> asyncio.Event:
         """Set when there may be something to tell of that."""
         return self._applier.standing.applied
@@ -127,6 +132,10 @@ class Lanes:
         """Publishes what was rolled back, before etcd is heard for the first time."""
         lanes = (running.lane.apply_held() for running in self._lanes)
         await asyncio.gather(self._applier.apply_held(), *lanes)
+
+    async def forget_failures(self) -> None:
+        """Has Nginx, where there is one, take each peer for good, whatever it has seen of it."""
+        await self._applier.forget_failures()
 
     async def drained(self) -> None:
         """Returns when no publish is under way."""

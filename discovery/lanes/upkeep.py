@@ -62,6 +62,24 @@ class Upkeep:
                 for state in self._standing.states.values():
                     await self._look_after(state)
 
+    async def forget_failures(self) -> None:
+        """Has Nginx take each peer for good, whatever it has seen of it; by a reload if need be.
+
+        The caller sees to it that nothing is published meanwhile.
+        """
+        state = self._standing.nginx
+        if state is None or state.change is None or not state.serves:
+            return
+        if await self._pushing.forget_failures():
+            self._scope.events.emit("failures forgotten", by="push")
+            return
+        # New workers know of no failure: Nginx keeps these in memory that a reload makes anew.
+        outcome = await self._publisher.serve(state.change)
+        if outcome.error is None:
+            self._scope.events.emit("failures forgotten", by="reload")
+        else:
+            self._scope.events.emit("failures not forgotten", "warning", why=str(outcome.error))
+
     def tell_certificates(self) -> None:
         """Says which pair cannot be served."""
         problems = self._pushing.certificates.problems

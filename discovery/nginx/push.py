@@ -76,6 +76,15 @@ class PushSocket:
             raise Conflict(f"Nginx holds a later push: {_shown(answer)}")
         return _told(status, answer)
 
+    async def forget_failures(self) -> Told:
+        """Has every worker take each peer for good, whatever it has seen of it.
+
+        Raises:
+            Unavailable: nobody answers, or not in time.
+            Rejected: Nginx does not know how.
+        """
+        return _told(*await self._answer(b"POST /forget"))
+
     async def closed(self, *, within_seconds: float) -> bool:
         """Waits until the worker ends the connection, which it does when it stops."""
         if self._streams is None:

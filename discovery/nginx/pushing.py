@@ -149,6 +149,17 @@ class Pushing:
             self._pushes.labels("confirmed").inc()
             return ""
 
+    async def forget_failures(self) -> bool:
+        """Whether a Nginx that is pushed to has forgotten which peers have failed."""
+        if not self.carries:
+            return False
+        async with self._lock:
+            try:
+                await self._socket.forget_failures()
+            except WharfingerError:
+                return False
+        return True
+
     def fail(self, why: str) -> None:
         """From now on peers go by reload, until a push works again."""
         self._held = None

@@ -23,6 +23,9 @@ MAX_BYTES: Final = 64
 MAX_ENVIRONMENT_BYTES: Final = 2**20
 HOST_INIT: Final = "1"
 
+FOR_ITS_OWNER: Final = (
+    "its /dev/shm is for its owner alone: mount it with mode=1777, or set the label wharfinger.port"
+)
 TMPFS_MAGIC: Final = 0x01021994  # statfs(2)
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
@@ -229,6 +232,8 @@ def _why_no_folder(error: OSError) -> str:
             return "its /dev/shm is reached through a symbolic link, which is never followed"
         case errno.ENOENT | errno.ENOTDIR:
             return "it has no /dev/shm: do not run it with --ipc=none"
+        case errno.EACCES:
+            return FOR_ITS_OWNER
         case _:
             return f"its /dev/shm cannot be opened: {error.strerror}"
 
@@ -255,6 +260,9 @@ def _write(folder: int, name: str, data: bytes) -> None:
 
 
 def _why_not_written(error: OSError, name: str) -> str:
+    # A folder of tmpfs(5) is for all to write to unless somebody says otherwise.
+    if error.errno == errno.EACCES:
+        return FOR_ITS_OWNER
     match error.errno:
         case errno.EISDIR | errno.ENOTEMPTY | errno.EEXIST:
             return f"a folder stands where {name} belongs in its /dev/shm"

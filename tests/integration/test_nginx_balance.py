@@ -144,6 +144,32 @@ async def test_what_fails_is_left_alone_for_a_while(
 
 
 @MODES
+async def test_failures_are_forgotten_on_request(
+    pushed_nginx: PushedNginx, backends: Backends, push: bool
+) -> None:
+    good, late = await backends.start(), await backends.start()
+    tags = ("max_fails=1", "fail_timeout=3600")
+    shop = service("shop_prod", at(good, tags=tags), at(late, tags=tags))
+    await pushed_nginx.serve(shop, push=push)
+    await backends.stop(late)
+    assert await counted(pushed_nginx, 20) == {good: 20}
+    await backends.start(late)
+    assert await counted(pushed_nginx, 20) == {good: 20}
+    if push:
+        # A peer beside it comes and goes: that alone says nothing of the one that failed.
+        await pushed_nginx.push(service("shop_prod", *shop.instances, Instance("127.0.0.1", 9)))
+        await pushed_nginx.push(shop)
+        assert await counted(pushed_nginx, 20) == {good: 20}
+        await pushed_nginx.socket.forget_failures()
+    else:
+        await pushed_nginx.serve(shop, push=False)
+    assert set(await counted(pushed_nginx, 20)) == {good, late}
+    # What fails from then on is left alone as before.
+    await backends.stop(late)
+    assert await counted(pushed_nginx, 20) == {good: 20}
+
+
+@MODES
 async def test_who_fails_a_post_is_left_alone_as_well(
     pushed_nginx: PushedNginx, backends: Backends, push: bool
 ) -> None:

@@ -20,10 +20,12 @@ EQUAL_SECONDS = 5.0
 PATIENCE = 4
 
 
-async def healed(platform: Platform, count: int, record: Record) -> None:
+async def healed(
+    platform: Platform, count: int, record: Record, within: float = EQUAL_SECONDS * PATIENCE
+) -> None:
     """All places are equal soon, and then all daemons are well."""
     since = time.monotonic()
-    await platform.until_equal(count, EQUAL_SECONDS * PATIENCE)
+    await platform.until_equal(count, within)
     record("seconds from heal to equal", round(time.monotonic() - since, 1))
     await platform.until_healthy()
     record("seconds from heal to healthy", round(time.monotonic() - since, 1))
@@ -212,15 +214,16 @@ async def test_a_cable_that_fails_for_moments_changes_nothing(
     await lines_are_whole(platform, load, record_property)
 
 
+@pytest.mark.parametrize("edge", [0, 1], ids=["push", "reload"])
 async def test_a_deaf_host_is_out_like_one_that_is_cut_off(
-    platform: Platform, record_property: Record
+    platform: Platform, record_property: Record, edge: int
 ) -> None:
     """What it sends arrives, no answer reaches it.
 
-    It is an edge: for ten seconds after the last request that it sent in vain its Nginx leaves the
-    others out (fail_timeout), and so long it is until all is equal.
+    It is an edge: what its Nginx learned of the others meanwhile is forgotten when they are heard,
+    and would have it leave them out for longer than all may take to be equal (fail_timeout).
     """
-    box = platform.boxes[1]
+    box = platform.edges[edge]
     async with platform.load() as load:
         await load.more(100)
         load.edges.remove(box.host.ip)
@@ -231,7 +234,8 @@ async def test_a_deaf_host_is_out_like_one_that_is_cut_off(
         out = time.monotonic()
         await load.more(100)
         await box.host.heal()
-        await healed(platform, 6, record_property)
+        # With patience what is to be seen here, ten seconds of Nginx's, would pass.
+        await healed(platform, 6, record_property, EQUAL_SECONDS)
         await load.more(100)
     record_property("requests answered", len(load.answered))
     record_property("requests lost before it was out", len(load.lost))

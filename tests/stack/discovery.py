@@ -36,8 +36,9 @@ class Backends:
 
     servers: dict[int, asyncio.Server] = field(default_factory=dict)
 
-    async def start(self) -> str:
-        port = free_port()
+    async def start(self, address: str = "") -> str:
+        """Starts one, where one has been before or elsewhere; gives its address."""
+        port = int(address.rpartition(":")[2]) if address else free_port()
 
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from wharfinger import certificate
-from wharfinger.errors import Finding, Rejected, Unavailable, WharfingerError
+from wharfinger.errors import Rejected, Unavailable
 from wharfinger.etcd.connection import Connection
 from wharfinger.etcd.faults import LeaseNotFound, RevisionGone, UsersOff
 from wharfinger.etcd.members import probe, status_of
@@ -299,21 +299,3 @@ def _password(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise Unavailable(f"etcd.password_file {path} cannot be read: {error}") from error
     return lines[0] if lines else ""
-
-
-async def findings(config: EtcdConfig) -> list[Finding]:
-    """What stands between this host and the cluster, for `check`; never raises."""
-    etcd = Etcd(config)
-    try:
-        found = [
-            Finding("etcd.endpoints", f"{each.endpoint}: {each.why}")
-            for each in await etcd.status()
-            if each.why
-        ]
-        if len(found) < len(config.endpoints):
-            await etcd.open()
-    except WharfingerError as error:
-        found.append(Finding("etcd", str(error)))
-    finally:
-        await etcd.close()
-    return found

@@ -161,9 +161,11 @@ async def drain(wish: Wish, *, path: Path | None) -> Exit:
             where = await _elsewhere(settings.etcd(path), wish.name)
             if where:
                 raise Unavailable(f"{error}; {_directions(wish, where, host.name)}") from error
+            # Etcd may not tell, or be away; that much is so in any case.
+            told = f"{error}; what is on another host: there, or here with --remote"
             if isinstance(error, _NotHere):
-                raise Rejected(str(error)) from error
-            raise
+                raise Rejected(told) from error
+            raise Unavailable(told) from error
 
 
 def hosts_of(name: str, items: Mapping[str, KeyValue]) -> list[str]:
@@ -274,7 +276,8 @@ def _directions(wish: Wish, hosts: Iterable[str], here: str) -> str:
     if where == here:
         return f"{wish.name!a} is on this host: start its registrar"
     command = f"wharfinger {wish.verb} {wish.name}"
-    return f"{wish.name!a} is on host {where}: run `{command}` there, or here with --remote"
+    what = "another host" if where == wish.name else f"on host {where}"
+    return f"{wish.name!a} is {what}: run `{command}` there, or here `{command} --remote`"
 
 
 def _asker() -> str:

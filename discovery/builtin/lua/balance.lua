@@ -166,7 +166,16 @@ function M.failed(name)
     if peer then count_failure(service, peer, clock()) end
 end
 
+-- Who was cut off from all peers has learned nothing of them.
+local function forget_failures(service)
+    local forgets = dict:get("forgets")
+    if forgets == service.forgets then return end
+    service.forgets = forgets
+    for _, peer in pairs(service.known) do peer.fails = 0 end
+end
+
 local function refreshed(service, version)
+    forget_failures(service)
     local entry = dict:get(service.key)
     local stamp, text
     if entry then stamp, text = entry:match("^(%d+) (.*)") end
@@ -175,6 +184,7 @@ local function refreshed(service, version)
         if text ~= service.text then
             local new = built(service.name, text, service.known)
             if new then
+                new.forgets = service.forgets
                 services[service.name] = new
                 service = new
             end

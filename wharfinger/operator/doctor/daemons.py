@@ -12,6 +12,7 @@ import msgspec
 from wharfinger.config import Section
 from wharfinger.errors import ConfigError, Finding
 from wharfinger.operator import settings
+from wharfinger.operator.doctor.remedies import remedy
 from wharfinger.operator.status import HEALTHY, MISCONFIGURED, Answer, asked_all
 from wharfinger.sections import HostConfig
 from wharfinger.text import shortened
@@ -50,14 +51,14 @@ def of_answers(answers: Sequence[Answer]) -> list[Finding]:
             problem = f"does not answer at {answer.listen}: {answer.why}"
             found.append(Finding(answer.daemon, problem, fix))
         elif answer.state not in (HEALTHY, MISCONFIGURED):
-            fix = f"follow what it does: curl -N http://{answer.listen}/events"
+            follow = f"follow what it does: curl -N http://{answer.listen}/events"
             red = [each for each in answer.checks if not each.healthy]
-            found += [
-                Finding(f"{answer.daemon}, check {each.name}", f"is red: {each.why}", fix)
-                for each in red
-            ]
+            for each in red:
+                fix = remedy(answer.daemon, each.name) or follow
+                where = f"{answer.daemon}, check {each.name}"
+                found.append(Finding(where, f"is red: {each.why}", fix))
             if not red:
-                found.append(Finding(answer.daemon, f"is unhealthy: {answer.why}", fix))
+                found.append(Finding(answer.daemon, f"is unhealthy: {answer.why}", follow))
     return found
 
 

@@ -1,15 +1,17 @@
 """Takes the steps of a plan, on this host or in a root folder."""
 
+import os
+import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, assert_never
 
 import msgspec
 
-from wharfinger.errors import Rejected, Unavailable
+from wharfinger.errors import Finding, Rejected, Unavailable
 from wharfinger.operator.install.commands import called
 from wharfinger.operator.install.model import (
     RECORD,
@@ -18,6 +20,7 @@ from wharfinger.operator.install.model import (
     Kernel,
     Plan,
     Record,
+    Reload,
     Remove,
     Rights,
     Run,
@@ -28,6 +31,8 @@ from wharfinger.operator.install.model import (
 from wharfinger.operator.install.root import Root
 
 PROC_SYS: Final = Path("/proc/sys")
+# Where daemons' programs are; a user's PATH often lacks it.
+SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"
 COMMAND_SECONDS: Final = 120.0
 # It holds digests of secrets, and a password may be short.
 RECORD_MODE: Final = 0o600
@@ -66,7 +71,7 @@ def read_record(root: Root) -> Record | None:
 
 def apply(
     plan: Plan, root: Root, told: Callable[[Step], None], start: Callable[[Start], None]
-) -> None:
+) -> tuple[Finding, ...]:
     """Takes the steps, one after the other.
 
     Args:
@@ -75,6 +80,9 @@ def apply(
         told: hears of each step before it is taken.
         start: begins to start units, and does not wait for them.
 
+    Returns:
+        What is done, and has left something to be mended that no other run would.
+
     Raises:
         Unavailable: a step failed; those before it are done, and a plan made anew has the rest.
         Conflict: another installation is under way.
@@ -82,16 +90,23 @@ def apply(
     with _said(RECORD), root.alone(RECORD.rpartition("/")[0]):
         if plan.steps and plan.during:
             _write_record(root, plan.during)
+        left: list[Finding] = []
         for step in plan.steps:
             told(step)
-            _take(step, root, start)
+            if isinstance(step, Reload):
+                left += _reload(step)
+            else:
+                _take(step, root, start)
         if plan.after is None:
             root.remove(RECORD)
         elif plan.after != read_record(root):
             _write_record(root, plan.after)
+    return tuple(left)
 
 
-def _take(step: Step, root: Root, start: Callable[[Start], None]) -> None:
+def _take(
+    step: Write | Rights | Remove | Run | Kernel | Start, root: Root, start: Callable[[Start], None]
+) -> None:
     match step:
         case Write():
             with _said(step.file.path):
@@ -120,17 +135,39 @@ def words(step: Run, root: Root) -> list[str]:
 
 
 def _run(step: Run, root: Root) -> None:
-    command = words(step, root)
+    if why := _failure(words(step, root)):
+        raise Unavailable(f"{why}; {AGAIN}")
+
+
+def _reload(step: Reload) -> Iterator[Finding]:
+    """Says what is wrong with a Nginx that does not take what is left to it."""
+    again = shlex.join(step.command)
+    if step.check and (why := _failure(step.check)):
+        # It serves on by what it has read before, until it is restarted.
+        fix = (
+            f"mend what still names our upstreams, then {again}: until then it cannot be restarted"
+        )
+        yield Finding("nginx", f"was not reloaded: {why}", fix)
+    elif why := _failure(step.command):
+        yield Finding("nginx", f"was not reloaded: {why}", f"run {again} by hand")
+
+
+def _failure(command: Sequence[str]) -> str:
+    """Runs a command to its end; why it failed, or nothing."""
     shown = " ".join(command)
-    if shutil.which(command[0]) is None:
-        raise Unavailable(f"{shown}: there is no {command[0]} here; {AGAIN}")
+    path = f"{os.environ.get('PATH', os.defpath)}:{SBIN}"
+    program = shutil.which(command[0], path=path)
+    if program is None:
+        return f"{shown}: there is no {command[0]} here"
     try:
-        done = called(command, COMMAND_SECONDS)
+        done = called([program, *command[1:]], COMMAND_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise Unavailable(f"{shown}: {error}; {AGAIN}") from error
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["it said nothing"]
-        raise Unavailable(f"{shown} ended with {done.returncode}: {said[0]}; {AGAIN}")
+        return f"{shown}: {error}"
+    if not done.returncode:
+        return ""
+    # Nginx gives its reason on the last line but one.
+    said = (done.stderr or done.stdout).strip().splitlines()[-2:] or ["it said nothing"]
+    return f"{shown} ended with {done.returncode}: {'; '.join(said)}"
 
 
 def _write_record(root: Root, record: Record) -> None:

@@ -106,6 +106,9 @@ async def install(request: Request) -> Exit:
 async def uninstall(request: Request) -> Exit:
     """Takes off a host what was put there; data and what others have changed stay, unless purged.
 
+    Returns:
+        OK; UNAVAILABLE where Nginx must be looked after by hand.
+
     Raises:
         Rejected: there is no such role.
         Unavailable: a step failed; the same request goes on from there.
@@ -115,8 +118,9 @@ async def uninstall(request: Request) -> Exit:
         record = applying.read_record(root)
         roles = _going(request, record)
         found = looking.found(root, record, None)
-        data = looking.data(root, configuration.configured(root))
-        planned = removal(roles, found, purge=request.purge, data=data)
+        config = configuration.configured(root)
+        data, reload = looking.data(root, config), looking.reload(root, config)
+        planned = removal(roles, found, purge=request.purge, data=data, reload=reload)
         if request.runtime and not (planned.after and planned.after.roles):
             planned = replace(planned, remarks=(*planned.remarks, RUNTIME_STAYS))
         if request.dry_run:
@@ -217,19 +221,22 @@ async def _carry_out(
     record: Record | None,
 ) -> Exit:
     told = _teller(root) if not request.as_json else lambda _step: None
+    left: tuple[Finding, ...] = ()
     if not request.as_json:
         for each in (*warned, *planned.remarks):
             terminal.complain(str(each))
     if planned.steps or planned.after != record:
-        applying.apply(planned, root, told, starting.begin)
+        left = applying.apply(planned, root, told, starting.begin)
     started = [name for step in planned.steps if isinstance(step, Start) for name in step.daemons]
     outcomes = await starting.awaited(started, request.wait_seconds, as_json=request.as_json)
     if request.as_json:
         page = showing.page(planned, root, warned)
-        terminal.show_page({**page, "outcomes": outcomes})
+        terminal.show_page({**page, "outcomes": outcomes, "findings": list(left)})
     elif not planned.steps:
         terminal.write("nothing to do\n")
-    return starting.verdict(outcomes)
+    for each in left if not request.as_json else ():
+        terminal.complain(str(each))
+    return Exit.UNAVAILABLE if left else starting.verdict(outcomes)
 
 
 def _teller(root: Root) -> Callable[[Step], None]:

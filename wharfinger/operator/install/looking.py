@@ -1,5 +1,6 @@
 """Looks at what of an installation is on a host."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -15,10 +16,13 @@ from wharfinger.operator.install.model import (
     ROLES,
     Found,
     Record,
+    Reload,
     Wish,
 )
 from wharfinger.operator.install.root import Root
 
+# As in a configuration that says nothing else.
+NGINX_COMMANDS: Final = ("nginx -t", "nginx -s reload")
 PROC_SYS: Final = Path("/proc/sys")
 
 
@@ -79,6 +83,29 @@ def data(root: Root, config: Any) -> Mapping[str, Sequence[str]]:
             own.append(str(nginx.dest) if nginx else NGINX_FILE)
         places[name] = [each for each in dict.fromkeys(own) if root.has(each)]
     return places
+
+
+def reload(root: Root, config: Any) -> Reload | None:
+    """How the Nginx that runs reads its configuration again; None where none runs.
+
+    Args:
+        root: of the host.
+        config: the sections of the configuration.
+    """
+    if not root.live or not any(map(_is_nginx, psutil.process_iter(["cmdline"]))):
+        return None
+    nginx = config.discovery.nginx
+    check, command = (nginx.check_cmd, nginx.reload_cmd) if nginx else NGINX_COMMANDS
+    # A check of one staged file has nothing to look at any more; Nginx itself refuses a bad whole.
+    return Reload(
+        () if "{{" in check else tuple(shlex.split(check)),
+        tuple(shlex.split(command)),
+        "has Nginx serve without what was removed",
+    )
+
+
+def _is_nginx(process: psutil.Process) -> bool:
+    return " ".join(process.info["cmdline"] or ()).startswith("nginx: master process")
 
 
 def processes(root: Root) -> frozenset[int]:

@@ -263,7 +263,22 @@ class Start:
     why: str
 
 
-Step: TypeAlias = Write | Rights | Remove | Run | Kernel | Start
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """Have a Nginx that runs read its configuration again, where that is sound.
+
+    Attributes:
+        check: the words of the command that judges it; empty for none.
+        command: the words of the one that reloads.
+        why: what for.
+    """
+
+    check: tuple[str, ...]
+    command: tuple[str, ...]
+    why: str
+
+
+Step: TypeAlias = Write | Rights | Remove | Run | Kernel | Start | Reload
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from wharfinger.operator.install.model import (
     Kept,
     Plan,
     Record,
+    Reload,
     Remove,
     Run,
     Step,
@@ -25,7 +26,12 @@ MADE_AT_BOOT = "/etc/tmpfiles.d/"
 
 
 def removal(
-    roles: frozenset[str], found: Found, *, purge: bool, data: Mapping[str, Sequence[str]]
+    roles: frozenset[str],
+    found: Found,
+    *,
+    purge: bool,
+    data: Mapping[str, Sequence[str]],
+    reload: Reload | None = None,
 ) -> Plan:
     """The steps that take roles from a host.
 
@@ -34,6 +40,7 @@ def removal(
         found: what is there.
         purge: data, secrets and what was changed by hand as well.
         data: the folders of each daemon's data, that are there.
+        reload: of the Nginx that runs; None where none does.
     """
     record = found.record
     if record is None:
@@ -46,7 +53,7 @@ def removal(
     steps: list[Step] = [*_stopping(daemons(going), found, whole=whole)]
     held: dict[str, Kept] = {}
     remarks: list[Finding] = []
-    serves = any(path.endswith(".conf") for path in data.get("discovery", ()))
+    serves = any(map(_is_nginx, data.get("discovery", ())))
     for path, kept in record.files.items():
         goes = whole or kept.role in going
         if goes and serves and not purge and path in found.files and path.startswith(MADE_AT_BOOT):
@@ -60,6 +67,8 @@ def removal(
         if step is None and path in found.files:
             held[path] = kept
     steps += _data(daemons(going or (roles if whole else going)), data, remarks, purge=purge)
+    if reload and any(isinstance(each, Remove) and _is_nginx(each.path) for each in steps):
+        steps.append(reload)
     if found.live and any(
         "/systemd/system/" in each.path for each in steps if isinstance(each, Remove)
     ):
@@ -106,5 +115,10 @@ def _data(
             if purge:
                 yield Remove(folder, f"is what {name} has written")
             else:
-                what = "Nginx serves by it" if folder.endswith(".conf") else "it holds data"
+                what = "Nginx serves by it" if _is_nginx(folder) else "it holds data"
                 remarks.append(Finding(folder, f"is kept: {what}", "--purge removes it"))
+
+
+def _is_nginx(path: str) -> bool:
+    """Whether it is what discovery writes for Nginx, and not a folder of ours."""
+    return path.endswith(".conf") and not path.startswith(MADE_AT_BOOT)

@@ -1,13 +1,24 @@
 """What is shown of a plan: each file as a difference, each command, and what is left as it is."""
 
 import difflib
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, assert_never
 
 from wharfinger.errors import Finding
 from wharfinger.logtext import harmless
 from wharfinger.operator.install.applying import words
-from wharfinger.operator.install.model import Kernel, Plan, Remove, Rights, Run, Start, Step, Write
+from wharfinger.operator.install.model import (
+    Kernel,
+    Plan,
+    Reload,
+    Remove,
+    Rights,
+    Run,
+    Start,
+    Step,
+    Write,
+)
 from wharfinger.operator.install.root import Root
 from wharfinger.operator.install.shipped import LOCAL_SHARE
 
@@ -49,8 +60,8 @@ def _doing(step: Step, root: Root) -> str:
             return f"chmod {step.mode:04o}, chgrp {step.group} {step.path}"
         case Remove():
             return f"remove {step.path}"
-        case Run():
-            return f"run {' '.join(words(step, root) if step.offline else step.command)}"
+        case Run() | Reload():
+            return _running(step, root)
         case Kernel():
             return f"set {step.key.replace('/', '.')} = {step.value}"
         case Start():
@@ -58,6 +69,12 @@ def _doing(step: Step, root: Root) -> str:
             return ", ".join(verbs)
         case _:
             assert_never(step)
+
+
+def _running(step: Run | Reload, root: Root) -> str:
+    if isinstance(step, Run):
+        return f"run {' '.join(words(step, root) if step.offline else step.command)}"
+    return f"run {' && '.join(shlex.join(each) for each in (step.check, step.command) if each)}"
 
 
 def _difference(step: Write) -> Iterator[str]:
@@ -117,6 +134,8 @@ def _told(step: Step, root: Root) -> Mapping[str, Any]:
             told = {"do": "set", "key": step.key, "value": step.value}
         case Start():
             told = {"do": "start", "daemons": step.daemons, "restart": sorted(step.restart)}
+        case Reload():
+            told = {"do": "reload", "check": step.check, "command": step.command}
         case _:
             assert_never(step)
     return {**told, "why": step.why}
