@@ -17,6 +17,7 @@ from tests.stack.gitlabci import TREE, Project, Ran
 from tests.stack.registrar import RegistrarStack
 from tests.stack.registry import RegistryServer
 from tests.stack.webhook import Webhook, listening
+from wharfinger.operator.parts.command import output
 
 pytestmark = [pytest.mark.real, pytest.mark.scenario, pytest.mark.timeout(900)]
 
@@ -152,7 +153,7 @@ class Site:
         layer = "wharfinger/small"
         script = TREE / "deploy" / "images" / "small" / "image"
         environment = {**os.environ, **self.project.environment}
-        await asyncio.to_thread(subprocess.run, [str(script), layer], env=environment, check=True)
+        await output(script, layer, environment=environment)
         shutil.copy(TREE / "deploy" / "ci" / "gitlab-ci.yml", folder / "ci" / "wharfinger.yml")
         for name in ("shop", "answer"):
             shutil.copy(TREE / "deploy" / "images" / "demo" / name, folder / name)
