@@ -173,11 +173,16 @@ def test_projects_are_told_apart() -> None:
             ("sh.op", "prod"),
             ("sh-op", "prod"),
             ("sh_op", "prod"),
+            ("shop", "eu..prod"),
+            ("shop", "eu.prod"),
+            ("shop", "prod-"),
+            ("shop", "prod."),
         )
     }
     assert names["shop", "prod"] == "shop-prod"
     assert names["sh_op", "prod"] == "sh_op-prod"
     assert len(set(names.values())) == len(names)
+    assert not any("--" in name or name.endswith("-") for name in names.values())
     assert names["shop", "eu-prod"].startswith("shop-eu-prod-")
 
 
