@@ -163,8 +163,9 @@ async def test_tomcat_runs_with_the_hosts_java_and_says_so_without_it(
     make: Making, docker_daemon: DockerDaemon, tmp_path: Path
 ) -> None:
     await make("tomcat")
+    words = ("--rm", "--network=none", "--env=PORT=1", "wharfinger/tomcat")
     with pytest.raises(Unavailable, match="exit code 69: run-java: no Java at"):
-        await docker_daemon.run("run", "--rm", "--env=PORT=1", "wharfinger/tomcat")
+        await docker_daemon.run("run", *words)
     try:
         java = host.resolve()
     except ConfigError as error:
