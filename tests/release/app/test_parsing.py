@@ -30,7 +30,7 @@ environments:
 """
 SMALL = """\
 app: shop
-image: shop
+image: registry.example/shop
 build: {layer: java}
 environments:
   test: {engine: swarm}
@@ -74,7 +74,8 @@ def test_what_is_not_said_goes_without_saying() -> None:
     app = parse(SMALL)
     environment = app.environments["test"]
     assert app == replace(
-        App(name="shop", image="shop", build=app.build), environments=app.environments
+        App(name="shop", image="registry.example/shop", build=app.build),
+        environments=app.environments,
     )
     assert (environment.replicas, environment.rollout.order) == (1, Order.START_FIRST)
 
@@ -140,6 +141,9 @@ CASES = (
     Case("app: shop", "app: [a]", "1: app: is a list, not the name of an application"),
     Case("app: shop\n", "", "1: has no app; write app: shop"),
     Case("team/shop", "team/shop:1.2", "2: image: has a tag or a digest; write registry.example"),
+    Case("registry.example:5000/team/shop", "team/shop", "2: image: 'team/shop' names no registry"),
+    Case("registry.example:5000/team/shop", "shop:1", "2: image: 'shop:1' names no registry"),
+    Case("team/shop", "team/shop@sha256:ab", "2: image: has a tag or a digest"),
     Case("team/shop", "team/SHOP", "2: image: 'registry.example:5000/team/SHOP' is no repository"),
     Case("layer: tomcat, ", "", "3: build: has no layer; write layer"),
     Case("java: host", "java: jre", "3: build.java: is 'jre', not host or none"),
@@ -294,7 +298,7 @@ def test_a_fixed_port_is_held_by_one(order: str, fault: str) -> None:
 def test_all_faults_are_told_at_once_in_the_order_of_the_file() -> None:
     told = faults(
         """\
-image: shop:1
+image: registry.example/shop:1
 build: {layr: java}
 drain: 15
 environments:
