@@ -1,7 +1,6 @@
 """One action of the Swarm engine, as a process of its own: it may be killed half-way.
 
-`python -m tests.stack.swarmdeployer up|scale|running WISH` inside the namespaces of whoever deploys;
-WISH is JSON, a `Wish`.
+`python -m tests.stack.swarmdeployer up|scale|running WISH`; WISH is JSON, a `Wish`.
 """
 
 import asyncio
@@ -18,10 +17,10 @@ from deploy.release.engines.swarm.engine import SwarmEngine
 from deploy.release.engines.swarm.manager import Manager
 from deploy.release.engines.swarm.registration import Registration
 from deploy.release.serving import LABELS, healthcheck
-from wharfinger.sections import EtcdConfig
 from wharfinger.errors import WharfingerError
 from wharfinger.etcd import Etcd
 from wharfinger.keys import Service
+from wharfinger.sections import EtcdConfig
 
 REPOSITORY = "127.0.0.1:5000/shop"
 
@@ -71,7 +70,7 @@ class Telling:
         self._say(f"    {line}")
 
     def _say(self, text: str) -> None:
-        print(f"{time.monotonic() - self._began:6.1f} {text}", flush=True)
+        _print(f"{time.monotonic() - self._began:6.1f} {text}")
 
 
 def target_of(wish: Wish) -> Target:
@@ -156,11 +155,16 @@ async def act(verb: str, wish: Wish) -> int:
                     await engine.scale(target, telling)
                 case _:
                     for each in await engine.running():
-                        print(json.dumps(msgspec.to_builtins(each)))
+                        _print(json.dumps(msgspec.to_builtins(each)))
         except WharfingerError as error:
-            print(f"{type(error).__name__} restored={getattr(error, 'restored', None)}: {error}")
+            _print(f"{type(error).__name__} restored={getattr(error, 'restored', None)}: {error}")
             return error.exit_code
     return 0
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

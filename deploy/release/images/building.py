@@ -1,10 +1,9 @@
 """`deploy build`: docker builds on the locked layer, the rules are held, the hour is taken out."""
 
 import asyncio
-import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -16,11 +15,12 @@ from deploy.release.images.lock import Locked
 from deploy.release.images.model import Image
 from deploy.release.images.tree import Tree
 from deploy.release.progress import Progress
+from deploy.release.workingcopy import WorkingCopy
 from wharfinger.errors import ConfigError, Finding
 from wharfinger.files import write_atomically
 
-STATE: Final = ".wharf"
-BUILT: Final = "built.json"
+# What the working copy remembers it as.
+BUILT: Final = "built"
 # Where deploy/images/build puts what it makes.
 OWN_LAYERS: Final = "wharfinger"
 LAYERS: Final = "wharfinger.layers"
@@ -103,7 +103,7 @@ async def build(
         )
         await docker.run("load", "--quiet", "--input", place / "written.tar")
     built = Built(image.id, image.labels, sizes)
-    await asyncio.to_thread(_keep, folder / STATE, built, tag)
+    await asyncio.to_thread(WorkingCopy(folder).write, BUILT, built)
     sent = sum(each.packed_size or 0 for each in sizes)
     progress.step(
         f"built {image.id[7:19]}: {rules.size_text(sum(each.size for each in sizes))}, "
@@ -190,15 +190,3 @@ def _unported(app: App, image: Image) -> tuple[Finding, ...]:
     what = "does not start by with-port, which waits for the registrar's port"
     fix = "keep the layer's ENTRYPOINT, or have the registrar's runtime on every host"
     return (Finding("ENTRYPOINT", what, fix),)
-
-
-def _keep(folder: Path, built: Built, tag: str) -> None:
-    folder.mkdir(exist_ok=True)
-    write_atomically(folder / ".gitignore", b"*\n")
-    said = {
-        "image_id": built.image_id,
-        "tag": tag,
-        "labels": dict(built.labels),
-        "sizes": [asdict(each) for each in built.sizes],
-    }
-    write_atomically(folder / BUILT, json.dumps(said, indent=2).encode() + b"\n")

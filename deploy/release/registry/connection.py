@@ -69,6 +69,7 @@ class Connection:
         Raises:
             Unavailable: it cannot be reached, or failed again and again.
             Rejected: it does not know us, or answers without end.
+            ConfigError: what docker keeps of us cannot be read.
         """
         why = ""
         for attempt in range(request.attempts):

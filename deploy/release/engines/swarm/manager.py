@@ -102,17 +102,6 @@ class Manager:
         """
         await self._tell("service", "update", "--rollback", "--detach", "--quiet", self.name)
 
-    async def force(self) -> None:
-        """Has Swarm replace every task by another, in the same order as an update.
-
-        Raises:
-            Unavailable: no manager answers.
-        """
-        await self._tell(
-            *("service", "update", "--force", "--detach", "--quiet"),
-            *("--no-resolve-image", self.name),
-        )
-
     async def scale(self, replicas: int) -> None:
         """Changes how many tasks there shall be.
 
