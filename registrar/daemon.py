@@ -26,12 +26,13 @@ from registrar.metrics import LeaseLosses, measure
 from registrar.observer import Observer
 from registrar.ofhost import OfHost
 from registrar.planner import Planner
-from registrar.ports import reservation
+from registrar.ports import reservation, warmth
 from registrar.ports.berths import Berths
 from registrar.ports.warmth import Warmth
 from registrar.registry import presence
 from registrar.registry.publisher import Publisher
 from registrar.registry.registry import Registry
+from registrar.serving import Serving
 from registrar.state import State
 from registrar.status import describe
 from wharfinger import certificatewatch, control, lease, neighbours
@@ -146,6 +147,14 @@ class Registrar:
             self._registry,
             lambda: self._planner.verdicts,
         )
+        self._serving = Serving(
+            self._etcd,
+            self._census,
+            self._registry,
+            verdicts=lambda: self._planner.verdicts,
+            events=events,
+            proc=config.host.proc_dir,
+        )
         # Discovery speaks to etcd itself.
         urls = neighbours.urls(scope.config_path)
         self._beside = Neighbours({name: urls[name] for name in BESIDE if name in urls})
@@ -170,7 +179,8 @@ class Registrar:
             self._scope.events.emit("ports unknown", level, why=self._state.forgotten)
         await self._serve_commands()
         await self._reserve()
-        self._scope.spawn("warm process", self._warmth.run())
+        if warmth.is_of_use():
+            self._scope.spawn("warm process", self._warmth.run())
         await self._scope.enter(self._docker)
         await self._scope.enter(self._prober)
         self._observe()
@@ -182,6 +192,7 @@ class Registrar:
         self._keeping = self._scope.spawn("lease", self._lease.keep())
         await self._planner.take_up(self._registry.holders)
         self._publishing = self._scope.spawn("publisher", self._publisher.run())
+        self._scope.spawn("serving", self._serving.run())
         self._scope.spawn("neighbours", self._beside.run())
         if self._config.registrar.orders:
             self._take_orders()

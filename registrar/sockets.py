@@ -2,15 +2,15 @@
 
 import errno
 import os
-import re
 import socket
 import struct
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from registrar.descriptors import sockets_of
 from registrar.model import Listener
 from wharfinger.errors import Unavailable
 
@@ -37,7 +37,6 @@ TIMEOUT_SECONDS: Final = 2.0
 CACHED: Final = 4_096
 
 CGROUP_ROOT: Final = Path("/sys/fs/cgroup")
-_SOCKET = re.compile(r"socket:\[([0-9]+)\]", re.ASCII)
 
 
 def listeners() -> dict[int, tuple[Listener, ...]]:
@@ -130,7 +129,7 @@ def owned(
     missing = set(inodes)
     for process in _processes(container_id, pid, proc):
         # Only as far as needed: listeners come first, and a server may have a million connections.
-        for inode in _sockets(proc / str(process)):
+        for inode in sockets_of(proc / str(process)):
             missing.discard(inode)
             if not missing:
                 return True
@@ -267,13 +266,3 @@ def _numbers(file: Path) -> list[int]:
         return [int(number) for number in file.read_text().split()]
     except OSError:
         return []
-
-
-def _sockets(process: Path) -> Iterator[int]:
-    """The inodes of its open sockets, by the number of the descriptor."""
-    with suppress(OSError):  # it has ended
-        for descriptor in (process / "fd").iterdir():
-            # The link's text, not stat(): a socket file of that inode number can be planted.
-            with suppress(OSError):
-                if match := _SOCKET.fullmatch(str(descriptor.readlink())):
-                    yield int(match[1])

@@ -39,6 +39,17 @@ def socket_path(host: HostConfig, daemon: str) -> Path:
     return host.runtime_dir / f"{daemon}.sock"
 
 
+def place(path: Path) -> Path:
+    """Where the socket of that path is: there, or where a link in its place leads.
+
+    A daemon that may not write to the folder has one of its own beside, and root has made the link.
+    """
+    try:
+        return path.parent / path.readlink()
+    except OSError:
+        return path
+
+
 async def serve(scope: Scope, host: HostConfig, routes: Iterable[web.RouteDef]) -> None:
     """Serves the routes for the daemon's whole life, on `<runtime_dir>/<daemon>.sock`.
 
@@ -66,7 +77,7 @@ class Control:
     keeps two daemons from taking it from each other.
 
     Args:
-        path: of the socket.
+        path: of the socket; where a link is there, the socket is made where that leads.
         routes: what it answers.
         group: who may connect beside root; None for root alone.
         who: this daemon, for whoever finds the socket in use.
@@ -83,6 +94,7 @@ class Control:
         check: Check,
     ) -> None:
         self._path = path
+        self._place = path
         self._group = group
         self._who = who
         self._check = check
@@ -127,9 +139,9 @@ class Control:
             self._check.ok()
 
     async def _serve(self) -> None:
-        _prepare(self._path)
-        self._lock.enter_context(lock.held(self._path.with_suffix(".lock"), self._who))
-        await asyncio.to_thread(_remove_stale, self._path)
+        self._place = _prepare(self._path)
+        self._lock.enter_context(lock.held(self._place.with_suffix(".lock"), self._who))
+        await asyncio.to_thread(_remove_stale, self._place)
         listener = self._bound()
         try:
             # As with the read side: a stream whose reader has gone away ends at once.
@@ -152,19 +164,20 @@ class Control:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
             listener.setblocking(False)  # noqa: FBT003 - the standard library's
-            listener.bind(os.fspath(self._path))
+            listener.bind(os.fspath(self._place))
             self._inode = self._identity()
             if self._group is not None:
-                _give_to(self._path, self._group)
-            self._path.chmod(GROUP_MODE if self._group is not None else OWNER_MODE)
+                _give_to(self._place, self._group)
+            self._place.chmod(GROUP_MODE if self._group is not None else OWNER_MODE)
         except BaseException:
             listener.close()
             raise
         return listener
 
     def _identity(self) -> tuple[int, int]:
+        """What is found at the path, by the link, if there is one."""
         try:
-            found = self._path.lstat()
+            found = self._path.stat()
         except OSError:
             return (0, 0)
         return found.st_dev, found.st_ino
@@ -175,7 +188,7 @@ class Control:
             await runner.cleanup()
         if self._inode != (0, 0) and self._identity() == self._inode:
             with contextlib.suppress(OSError):
-                self._path.unlink()
+                self._place.unlink()
         self._inode = (0, 0)
         self._lock.close()
 
@@ -199,21 +212,42 @@ def peer(request: web.Request) -> tuple[int, str]:
         return uid, f"user {uid}"
 
 
-def _prepare(path: Path) -> None:
-    """Makes the folder; refuses one in which others could put a socket in our place.
+def _prepare(path: Path) -> Path:
+    """Makes the folder, and gives where the socket goes; refuses where others could put one.
 
     Raises:
         OSError: it cannot be made, or is not safe.
     """
-    if len(os.fsencode(path)) > MAX_PATH_BYTES:
-        raise OSError(f"the path is longer than {MAX_PATH_BYTES} bytes: shorten host.runtime_dir")
     folder = path.parent
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(FOLDER_MODE)  # whatever our umask is
-    found = folder.stat()
-    if found.st_uid not in (0, os.geteuid()) or stat.S_IMODE(found.st_mode) & OTHERS_WRITE:
-        raise OSError(f"others may write to {folder}: chown it to root and chmod it to 755")
+    _require_safe(path, {0, os.geteuid()})
+    linked = place(path)
+    if linked == path:
+        return path
+    if os.access(linked.parent, os.W_OK):
+        # Whoever made the link, root or ourselves, says whose folder that may be.
+        _require_safe(linked, {linked.parent.stat().st_uid})
+        return linked
+    # Another daemon's, which may not write here: a registrar in a container needs no such link.
+    with contextlib.suppress(OSError):
+        path.unlink()
+        return path
+    raise OSError(f"this process may not write to {linked.parent}, where that leads")
+
+
+def _require_safe(path: Path, owners: set[int]) -> None:
+    """Refuses a path that is too long for a socket, or a folder in which others may put one.
+
+    Raises:
+        OSError: it is so.
+    """
+    if len(os.fsencode(path)) > MAX_PATH_BYTES:
+        raise OSError(f"the path is longer than {MAX_PATH_BYTES} bytes: shorten host.runtime_dir")
+    found = path.parent.stat()
+    if found.st_uid not in owners or stat.S_IMODE(found.st_mode) & OTHERS_WRITE:
+        raise OSError(f"others may write to {path.parent}: chown it to root and chmod it to 755")
 
 
 def _remove_stale(path: Path) -> None:

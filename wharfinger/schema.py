@@ -19,6 +19,7 @@ SECTIONS: Final = (
     "discovery",
     "logshipper",
     "logstore",
+    "deploy",
 )
 
 

@@ -107,7 +107,7 @@ def read(file: str, text: str) -> Reading:
         if isinstance(node, yaml.MappingNode):
             reading.top = _value(node, "", loader, reading)
         else:
-            reading.fault(reading.top, "no mapping stands at its top", "write `version: '2'` first")
+            reading.fault(reading.top, "no mapping stands at its top", "write `KEY: VALUE` lines")
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         problem = error.problem or "cannot be read"

@@ -15,6 +15,7 @@ from typing import Final, Never
 import msgspec
 
 from registrar.config import Config
+from registrar.descriptors import sockets_of
 from wharfinger.errors import Unavailable
 from wharfinger.peercred import of_peer
 from wharfinger.text import printable, shortened
@@ -184,11 +185,11 @@ def _owners(name: str) -> dict[int, int]:
     shown = name.replace("\0", "@")
     lines = Path("/proc/net/unix").read_text(errors="replace").splitlines()
     named = [fields for line in lines if (fields := line.split(maxsplit=7))[7:] == [shown]]
-    links = {f"socket:[{fields[6]}]" for fields in named}
+    inodes = {int(fields[6]) for fields in named}
     found = {}
     for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it has ended, or is none of ours to look into
-            if any(str(each.readlink()) in links for each in (process / "fd").iterdir()):
+        with contextlib.suppress(OSError):  # it has ended
+            if not inodes.isdisjoint(sockets_of(process)):
                 found[int(process.name)] = process.stat().st_uid
     return found
 

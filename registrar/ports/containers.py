@@ -1,4 +1,4 @@
-"""Writes the port into a container's own /dev/shm, following no path that it planted."""
+"""Writes into a container's own /dev/shm, following no path that it planted."""
 
 import ctypes
 import errno
@@ -17,11 +17,15 @@ from wharfinger.openat2 import RESOLVE_NO_XDEV, RESOLVE_TIGHT, openat2
 
 FOLDER: Final = "dev/shm"
 FILE: Final = "wharfinger.port"
+SERVING: Final = "wharfinger.serving"
 FILE_MODE: Final = 0o644  # the application may run as any user
 MAX_BYTES: Final = 64
 MAX_ENVIRONMENT_BYTES: Final = 2**20
 HOST_INIT: Final = "1"
 
+FOR_ITS_OWNER: Final = (
+    "its /dev/shm is for its owner alone: mount it with mode=1777, or set the label wharfinger.port"
+)
 TMPFS_MAGIC: Final = 0x01021994  # statfs(2)
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
@@ -61,7 +65,18 @@ def tell(container_id: str, pid: int, told: Told, *, proc: Path = Path("/proc"))
         Unavailable: the process has ended meanwhile.
     """
     with _shared_memory(container_id, pid, proc) as folder:
-        _write(folder, told.encode())
+        _write(folder, FILE, told.encode())
+
+
+def tell_serving(container_id: str, pid: int, *, proc: Path = Path("/proc")) -> None:
+    """Writes into a running container that requests are sent to it now, as `tell` does.
+
+    Raises:
+        Rejected: it cannot be done for this container; the reason is for its owner.
+        Unavailable: the process has ended meanwhile.
+    """
+    with _shared_memory(container_id, pid, proc) as folder:
+        _write(folder, SERVING, b"")
 
 
 def read_told(container_id: str, pid: int, *, proc: Path = Path("/proc")) -> Told | None:
@@ -217,12 +232,14 @@ def _why_no_folder(error: OSError) -> str:
             return "its /dev/shm is reached through a symbolic link, which is never followed"
         case errno.ENOENT | errno.ENOTDIR:
             return "it has no /dev/shm: do not run it with --ipc=none"
+        case errno.EACCES:
+            return FOR_ITS_OWNER
         case _:
             return f"its /dev/shm cannot be opened: {error.strerror}"
 
 
-def _write(folder: int, data: bytes) -> None:
-    staged = f".{FILE}.{secrets.token_hex(8)}"
+def _write(folder: int, name: str, data: bytes) -> None:
+    staged = f".{name}.{secrets.token_hex(8)}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     try:
         descriptor = openat2(
@@ -233,19 +250,22 @@ def _write(folder: int, data: bytes) -> None:
                 os.fchmod(file.fileno(), FILE_MODE)  # whatever our umask is
                 file.write(data)
             # rename(2) replaces a link, FIFO or file as it is, and opens none of them.
-            os.rename(staged, FILE, src_dir_fd=folder, dst_dir_fd=folder)
+            os.rename(staged, name, src_dir_fd=folder, dst_dir_fd=folder)
         except BaseException:
             with suppress(OSError):
                 os.unlink(staged, dir_fd=folder)
             raise
     except OSError as error:
-        raise Rejected(_why_not_written(error)) from error
+        raise Rejected(_why_not_written(error, name)) from error
 
 
-def _why_not_written(error: OSError) -> str:
+def _why_not_written(error: OSError, name: str) -> str:
+    # A folder of tmpfs(5) is for all to write to unless somebody says otherwise.
+    if error.errno == errno.EACCES:
+        return FOR_ITS_OWNER
     match error.errno:
         case errno.EISDIR | errno.ENOTEMPTY | errno.EEXIST:
-            return f"a folder stands where {FILE} belongs in its /dev/shm"
+            return f"a folder stands where {name} belongs in its /dev/shm"
         case errno.ENOSPC | errno.EDQUOT:
             return "its /dev/shm is full: give it more with --shm-size"
         case errno.EROFS:
@@ -253,7 +273,7 @@ def _why_not_written(error: OSError) -> str:
         case errno.EOVERFLOW:
             return "it runs in a user namespace in which our user does not exist"
         case _:
-            return f"{FILE} cannot be written to its /dev/shm: {error.strerror}"
+            return f"{name} cannot be written to its /dev/shm: {error.strerror}"
 
 
 def _parse(data: bytes) -> Told | None:

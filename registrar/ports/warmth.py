@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Final, Never
 from prometheus_client import CollectorRegistry, Counter
 
 from wharfinger.backoff import Backoff
+from wharfinger.capabilities import missing
 from wharfinger.events import Events
 
 MODULE: Final = "registrar.runtime.warm"
@@ -20,6 +22,11 @@ LAST_RETRY_SECONDS: Final = 300.0
 GOOD_SECONDS: Final = 60.0
 LEAVE_SECONDS: Final = 2.0
 OUTCOMES: Final = ("done", "left", "garbage")
+
+
+def is_of_use() -> bool:
+    """Whether what this process starts could end the sleep in which root's runtime waits."""
+    return os.geteuid() == 0 or not missing("CAP_KILL")
 
 
 class Warmth:

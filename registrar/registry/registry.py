@@ -105,6 +105,11 @@ class Registry:
         kv = self._held.keys.get(key)
         return None if kv is None else kv.value
 
+    def revision(self, key: InstanceKey) -> int:
+        """The revision at which the instance stood there as it is; 0 for none."""
+        held = (self._held.keys.get(each) for each in records.both(key))
+        return max((kv.mod_revision for kv in held if kv is not None), default=0)
+
     async def load(self, lease: int) -> None:
         """Reads what hangs on a lease that was taken up again.
 

@@ -1,7 +1,9 @@
 """The units as systemd reads them: sound, hardened as far as we say, and of one mind."""
 
+import os
 import re
 import shutil
+import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +12,12 @@ from typing import Final
 import pytest
 
 from registrar.host import hostlock
+from wharfinger import control
 
 UNITS: Final = Path(__file__).parents[2] / "deploy/systemd"
 DAEMONS: Final = ("registrar", "discovery", "logshipper", "logstore")
 # systemd-analyze(1), security: exposure of each, in tenths. deploy/systemd/README.md says what for.
-EXPOSURE: Final = {"registrar": 18, "discovery": 22, "logshipper": 15, "logstore": 11}
+EXPOSURE: Final = {"registrar": 16, "discovery": 22, "logshipper": 15, "logstore": 11}
 
 
 def analyzed(verb: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -98,13 +101,21 @@ def test_users_and_folders_are_made_as_systemd_reads_them(tmp_path: Path) -> Non
         (tmp_path / name).mkdir(parents=True)
     for kind in ("sysusers", "tmpfiles"):
         shutil.copy(UNITS / f"{kind}.conf", tmp_path / f"usr/lib/{kind}.d/wharfinger.conf")
+    made = tmp_path / "run/wharfinger"
+    made.mkdir(parents=True)
+    os.mknod(made / "registrar.sock", 0o600 | stat.S_IFSOCK)  # as versions before have left it
     for program, *flags in (("systemd-sysusers",), ("systemd-tmpfiles", "--create")):
         command = [program, f"--root={tmp_path}", *flags, "wharfinger.conf"]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     users = {line.split(":")[0] for line in (tmp_path / "etc/passwd").read_text().splitlines()}
     assert users >= {f"_wharfinger-{daemon}" for daemon in DAEMONS}
-    made = tmp_path / "run/wharfinger"
-    # The folder's own group, and nobody else may write there (`wharfinger.control`).
-    assert (made.stat().st_mode & 0o7777, made.stat().st_uid) == (0o2755, 0)
+    # Nobody else may write there (`wharfinger.control`).
+    assert (made.stat().st_mode & 0o7777, made.stat().st_uid) == (0o755, 0)
+    own = (made / "registrar").stat()
+    accounts = [(tmp_path / "etc" / name).read_text() for name in ("passwd", "group")]
+    assert own.st_mode & 0o7777 == 0o2755  # what the registrar makes has the group
+    assert re.search(rf"^_wharfinger-registrar:[^:]*:{own.st_uid}:", accounts[0], re.MULTILINE)
+    assert re.search(rf"^wharfinger:[^:]*:{own.st_gid}:", accounts[1], re.MULTILINE)
+    assert control.place(made / "registrar.sock") == made / "registrar/registrar.sock"
     assert (made / "nginx").stat().st_mode & 0o7777 == 0o700

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from registrar.ports.containers import Told, read_environment, read_told, tell
+from tests.stack.rights import with_only
 from wharfinger.errors import Rejected, Unavailable
 
 pytestmark = pytest.mark.real
@@ -102,6 +103,36 @@ def test_a_folder_in_the_files_place_is_refused(mounted: Host) -> None:
     with pytest.raises(Rejected, match="a folder stands where"):
         mounted.tell()
     assert mounted.read() is None
+    assert [each.name for each in mounted.shm.iterdir()] == ["wharfinger.port"]
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755])
+def test_a_shm_that_its_owner_keeps_is_told_with_what_to_do(mounted: Host, mode: int) -> None:
+    os.chown(mounted.shm, 1_000, 1_000)
+    mounted.shm.chmod(mode)
+
+    def refused() -> None:
+        with pytest.raises(Rejected, match="for its owner alone: mount it with mode=1777"):
+            mounted.tell()
+
+    with_only(refused, "CAP_SYS_PTRACE")
+    assert not list(mounted.shm.iterdir())
+
+
+def test_a_shm_for_all_needs_no_right_over_files(mounted: Host) -> None:
+    os.chown(mounted.shm, 1_000, 1_000)
+    mounted.shm.chmod(0o1777)
+    with_only(mounted.tell, "CAP_SYS_PTRACE")
+    with_only(mounted.tell, "CAP_SYS_PTRACE")
+    assert mounted.read() == TOLD
+    # In such a folder nobody takes another's file away, and the container may have put it there.
+    os.chown(mounted.shm / "wharfinger.port", 1_000, 1_000)
+
+    def refused() -> None:
+        with pytest.raises(Rejected, match="cannot be written to its /dev/shm: Operation not"):
+            mounted.tell()
+
+    with_only(refused, "CAP_SYS_PTRACE")
     assert [each.name for each in mounted.shm.iterdir()] == ["wharfinger.port"]
 
 

@@ -14,7 +14,9 @@ import psutil
 import pytest
 from prometheus_client import CollectorRegistry
 
+from registrar.ports import warmth
 from registrar.ports.warmth import Warmth
+from tests.stack.rights import with_only
 from tests.stack.runtime import FIRST, RuntimeHost
 from wharfinger.events import Events
 from wharfinger.operator.parts.process import until
@@ -83,6 +85,14 @@ async def test_it_serves_and_is_gone_with_the_registrar(tmp_path: Path) -> None:
     assert not psutil.pid_exists(pid)
     left = await asyncio.to_thread(lambda: list(tmp_path.iterdir()))
     assert not {"create.fifo", kept.host.owner.name} & {each.name for each in left}
+
+
+def test_without_the_right_to_end_a_sleep_it_is_of_no_use() -> None:
+    def is_none() -> None:
+        assert not warmth.is_of_use()
+
+    assert warmth.is_of_use()
+    with_only(is_none, "CAP_SYS_PTRACE", uid=65_534)
 
 
 async def test_killed_it_comes_back_and_that_is_told(kept: Kept) -> None:
@@ -168,6 +178,7 @@ def test_it_does_not_outlive_a_registrar_that_is_killed(tmp_path: Path) -> None:
 import asyncio, sys
 from pathlib import Path
 from prometheus_client import CollectorRegistry
+from registrar.ports import warmth
 from registrar.ports.warmth import Warmth
 from wharfinger.events import Events
 asyncio.run(Warmth(Path(sys.argv[1]), Events(), CollectorRegistry()).run())

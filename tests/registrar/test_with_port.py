@@ -19,6 +19,7 @@ trap 'echo got TERM; exit 7' TERM
 echo "port $PORT"
 while :; do sleep 60 & wait $!; done
 """
+DRAIN = "WHARFINGER_DRAIN_SECONDS"
 
 
 @pytest.fixture(params=["dash", "busybox sh"])
@@ -168,6 +169,17 @@ def test_a_port_that_is_set_is_not_waited_for(run: Callable[..., Run]) -> None:
     one = run("sh", "-c", 'echo "port $PORT"; exit 4', PORT="8080")
     assert one.process.wait(30) == 4
     assert one.said == "port 8080\n"
+
+
+@pytest.mark.parametrize("given", [{}, {"PORT": "9000"}, {"PORT": "9000", DRAIN: "0"}])
+def test_another_variable_carries_the_port_beside(
+    run: Callable[..., Run], given: dict[str, str]
+) -> None:
+    command = ("sh", "-c", 'echo "port $PORT $HTTP_PORT"')
+    started = run(*command, WHARFINGER_PORT_VARIABLE="HTTP_PORT", **given)
+    started.give("9000\n1\n")
+    started.until_said("port 9000 9000\n")
+    assert started.process.wait() == 0
 
 
 def test_a_port_that_is_set_without_a_drain_needs_no_script(run: Callable[..., Run]) -> None:

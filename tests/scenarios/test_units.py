@@ -159,6 +159,18 @@ def test_a_container_is_registered_and_served_and_its_lines_are_found(machine: M
     assert reserved.strip() == "20000-20099"
 
 
+def test_a_container_of_another_user_is_told_its_port_and_seen_to_listen(machine: Machine) -> None:
+    labels = ("--label=wharfinger.app=other", "--label=wharfinger.env=prod")
+    machine.run(
+        *("docker", "run", "--detach", "--network=host", "--name=other", "--user=1000"),
+        *("--read-only", "--cap-drop=ALL", *labels, "shop"),
+    )
+    try:
+        until(lambda: machine.run("etcdctl", "get", "/other_prod/", "--prefix"), "it is registered")
+    finally:
+        machine.run("docker", "rm", "--force", "other")
+
+
 def test_files_inside_a_container_are_shipped(machine: Machine) -> None:
     script = "while :; do echo wharf-word-2 >>/tmp/app.log; sleep 1; done"
     labels = ("wharfinger.app=files", "wharfinger.env=prod", "wharfinger.logs.files=/tmp/app.log")
@@ -291,7 +303,8 @@ def test_all_stop_in_order_and_what_runs_in_containers_runs_on(machine: Machine)
         assert served(machine)
         assert machine.run("docker", "inspect", "--format={{.State.Running}}", "shop") == "true\n"
         left = machine.run("ls", "/run/wharfinger").split()
-        assert left == ["nginx", "registrar.lock"]
+        assert left == ["nginx", "registrar", "registrar.sock"]
+        assert machine.run("ls", "/run/wharfinger/registrar").split() == ["registrar.lock"]
     finally:
         machine.run("systemctl", "start", "wharfinger.target")
     for daemon in PORTS:

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from tests.stack.commands import posted
 from tests.stack.etcd import eventually
+from tests.stack.rights import with_only
 from wharfinger import control
 from wharfinger.control import Control, peer
 from wharfinger.errors import ConfigError, Unavailable
@@ -120,6 +121,85 @@ async def test_one_that_may_give_nothing_away_has_the_folders_group_or_says_what
     control, check = made(folder / "control.sock", group="nogroup")
     async with control:
         assert f"have {folder} belong to that group with mode 2755" in check.report().why
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.iterdir())
+
+
+def shown(path: Path) -> tuple[bool, int]:
+    """Whether a socket is there, and whose group it has."""
+    found = path.lstat()
+    return stat.S_ISSOCK(found.st_mode), found.st_gid
+
+
+@pytest.fixture
+def linked(folder: Path) -> Path:
+    """Where the socket is, in a folder of the daemon's own; root's folder has a link to it."""
+    (folder / "x").mkdir()
+    os.chown(folder / "x", 65_534, grp.getgrnam("daemon").gr_gid)
+    (folder / "x").chmod(0o2755)
+    (folder / "x.sock").symlink_to("x/x.sock")
+    return folder / "x" / "x.sock"
+
+
+async def test_where_a_link_is_the_socket_is_made_where_that_leads(
+    folder: Path, linked: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(linked))
+    served, check = made(folder / "x.sock", group="daemon")
+    async with served:
+        assert check.report().healthy
+        assert shown(linked) == (True, grp.getgrnam("daemon").gr_gid)
+        assert await said(folder / "x.sock") == (200, b"hello")
+        second, _ = made(folder / "x.sock")
+        with pytest.raises(Unavailable, match=f"test pid {os.getpid()}"):
+            await second.__aenter__()
+    assert names(linked.parent) == ["x.lock"]
+    assert names(folder) == ["x", "x.sock"]
+
+
+@pytest.mark.parametrize("mode", [0o2777, 0o2775])
+async def test_a_link_to_where_others_may_write_is_not_followed(linked: Path, mode: int) -> None:
+    allow(linked.parent, mode)
+    served, check = made(linked.parent.parent / "x.sock")
+    async with served:
+        assert f"others may write to {linked.parent}" in check.report().why
+    assert names(linked.parent) == []
+
+
+async def test_where_a_link_has_gone_the_socket_comes_in_its_place(
+    linked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(control, "LOOK_SECONDS", 0.05)
+    path = linked.parent.parent / "x.sock"
+    served, _ = made(path)
+    async with served:
+        running = asyncio.create_task(served.run())
+        path.unlink()
+        await eventually(path.exists)
+        assert not path.is_symlink()
+        assert await said(path) == (200, b"hello")
+        running.cancel()
+
+
+async def test_a_link_to_where_we_may_not_write_makes_room_or_is_told(linked: Path) -> None:
+    path = linked.parent.parent / "x.sock"
+
+    def refused() -> None:
+        with pytest.raises(OSError, match=f"may not write to {linked.parent}, where that leads"):
+            control._prepare(path)
+
+    def made_room() -> None:
+        assert control._prepare(path) == path
+
+    allow(path.parent, 0o755)
+    with_only(refused, uid=65_533)
+    assert path.is_symlink()
+    with_only(made_room)
+    assert not path.is_symlink()
 
 
 async def test_the_socket_of_a_dead_process_is_replaced(folder: Path) -> None:

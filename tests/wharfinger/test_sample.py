@@ -119,5 +119,5 @@ def test_a_daemon_that_is_not_installed_is_a_finding(monkeypatch: pytest.MonkeyP
     with pytest.raises(ConfigError) as refused:
         sections()
     assert [f.where for f in refused.value.findings] == [
-        "[registrar]", "[discovery]", "[logshipper]", "[logstore]",
+        "[registrar]", "[discovery]", "[logshipper]", "[logstore]", "[deploy]",
     ]  # fmt: skip

@@ -109,6 +109,35 @@ async def test_a_runtime_that_stays_is_told(host: Host, capsys: pytest.CaptureFi
     assert "uninstall --runtime takes it out" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("release", "more"),
+    [("5.10.0-28-amd64", True), ("4.19.0", True), ("5.14.0-362.el9", False), ("6.1.0", False),
+     ("", False)],
+)  # fmt: skip
+async def test_an_older_kernel_has_a_drop_in_until_it_is_a_newer_one(
+    host: Host, monkeypatch: pytest.MonkeyPatch, release: str, more: bool
+) -> None:
+    drop_in = host.path("/etc/systemd/system/wharfinger-registrar.service.d/70-kernel.conf")
+    monkeypatch.setattr(Root, "kernel", release)
+    await host.install("store")
+    assert not drop_in.exists()
+    await host.install("host")
+    assert drop_in.exists() is more
+    assert not more or "CAP_DAC_READ_SEARCH" in drop_in.read_text()
+    monkeypatch.setattr(Root, "kernel", "6.12.1")
+    await host.install("host")
+    assert not drop_in.exists()
+
+
+async def test_sockets_elsewhere_are_made_alike(host: Host) -> None:
+    await host.install("host", settings={"host.runtime_dir": "/srv/run"})
+    there = host.text("/etc/tmpfiles.d/wharfinger-elsewhere.conf")
+    usual = host.text("/etc/tmpfiles.d/wharfinger.conf").replace("/run/wharfinger", "/srv/run")
+    lines = [each for each in there.splitlines() if "/srv/run" in each]
+    assert len(lines) == 4
+    assert set(lines) <= set(usual.splitlines())
+
+
 async def test_roles_come_one_after_the_other_and_go_so(host: Host) -> None:
     units = host.path("/etc/systemd/system")
     await host.install("store")

@@ -29,11 +29,7 @@ class Places:
 
 def files(roles: frozenset[str], places: Places) -> Iterator[File]:
     """Drop-ins that let the daemons write there, and the folders; none where all is as usual."""
-    lines = []
-    if places.runtime_dir != RUNTIME:
-        # As in deploy/systemd/tmpfiles.conf: sockets that are made there have its group.
-        lines.append(f"d {_quoted(places.runtime_dir)} 2755 root wharfinger")
-        lines.append(f"d {_quoted(f'{places.runtime_dir}/nginx')} 0700 root root")
+    lines = [*_sockets(places.runtime_dir)] if places.runtime_dir != RUNTIME else []
     for role, names in ROLES.items():
         if role not in roles:
             continue
@@ -45,6 +41,14 @@ def files(roles: frozenset[str], places: Places) -> Iterator[File]:
     if lines:
         text = "# Folders of [host] and [logstore] in wharfinger.toml.\n" + "\n".join(lines) + "\n"
         yield File(TMPFILES, text.encode(), "makes folders at other places", "written")
+
+
+def _sockets(folder: str) -> Iterator[str]:
+    """The same as in deploy/systemd/tmpfiles.conf."""
+    yield f"d {_quoted(folder)} 0755 root root"
+    yield f"d {_quoted(f'{folder}/registrar')} 2755 _wharfinger-registrar wharfinger"
+    yield f"L+ {_quoted(f'{folder}/registrar.sock')} - - - - registrar/registrar.sock"
+    yield f"d {_quoted(f'{folder}/nginx')} 0700 root root"
 
 
 def _of(name: str, places: Places) -> tuple[list[str], list[str]]:

@@ -45,6 +45,11 @@ class Root:
         """Whether it is that of the machine we run on."""
         return self.path == Path("/")
 
+    @property
+    def kernel(self) -> str:
+        """The release of the kernel that it runs by; empty where it does not run."""
+        return os.uname().release if self.live else ""
+
     @contextmanager
     def folder(self, path: str, *, make: bool = False) -> Iterator[Path]:
         """A folder as a path that stays valid whatever is renamed above it.

@@ -19,6 +19,10 @@ TMPFILES: Final = "tmpfiles.conf"
 UNIT: Final = re.compile(r"wharfinger[a-z-]*\.(service|target|socket|slice|timer|path)")
 RUNTIME: Final = "runtime.conf"
 RUNTIME_DROP_IN: Final = f"/etc/systemd/system/{unit('registrar')}.d/60-runtime.conf"
+KERNEL: Final = "kernel.conf"
+KERNEL_DROP_IN: Final = f"/etc/systemd/system/{unit('registrar')}.d/70-kernel.conf"
+# Since then who may trace a process is told what it has open (proc(5), /proc/PID/fdinfo).
+KERNEL_TELLS: Final = (5, 14)
 PACKAGED_MANUAL: Final = "/usr/share/man/man8/wharfinger.8"
 LOCAL_SHARE: Final = "/usr/local/share"
 # Behind what systemd takes before a path (systemd.service(5), special executable prefixes).
@@ -82,6 +86,17 @@ def beside_runtime() -> Iterator[File]:
     """What gives the registrar's unit the rights that its part of the runtime needs."""
     if files("deploy").joinpath("systemd").joinpath(RUNTIME).is_file():
         yield File(RUNTIME_DROP_IN, text(RUNTIME).encode(), "serves the runtime", role="host")
+
+
+def for_kernel(release: str) -> Iterator[File]:
+    """What gives the registrar's unit the right that it needs with an older kernel.
+
+    Args:
+        release: of the kernel, as uname(2) tells it.
+    """
+    version = re.match(r"([0-9]+)\.([0-9]+)", release)
+    if version and (int(version[1]), int(version[2])) < KERNEL_TELLS:
+        yield File(KERNEL_DROP_IN, text(KERNEL).encode(), "suits this kernel", role="host")
 
 
 def _units(roles: frozenset[str], folder: str) -> Iterator[File]:

@@ -75,6 +75,7 @@ def wish(answers: Answers, root: Root, record: Record | None) -> tuple[Wish, Ask
         files=(
             *shipped.wanted(roles, programs, root),
             *(shipped.beside_runtime() if answers.runtime and "host" in roles else ()),
+            *(shipped.for_kernel(root.kernel) if "host" in roles else ()),
             *elsewhere.files(roles, _places(config)),
             *secrets.values(),
         ),

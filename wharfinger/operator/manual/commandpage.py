@@ -27,7 +27,7 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "WHARFINGER_SECTION__KEY": "Stands above that key of the file: WHARFINGER_ETCD__PREFIX.",
 }
 USAGE_WIDTH: Final = 78
-PAGES: Final = ("wharfinger", "registrar", "discovery", "logshipper", "logstore")
+PAGES: Final = ("wharfinger", "registrar", "discovery", "logshipper", "logstore", "deploy")
 
 
 def page(parser: argparse.ArgumentParser, version: str) -> str:

@@ -1,0 +1,1 @@
+"""What `wharf.yaml` says of an application: model, reading, schema."""

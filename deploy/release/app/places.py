@@ -1,0 +1,114 @@
+"""What one engine cannot do, and what would collide inside of a container."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from deploy.release.app.model import App, EngineName, Environment
+
+SECRETS: Final = "/run/secrets"
+# Written by `deploy.release.render.labels`.
+LABELS: Final = frozenset(
+    f"wharfinger.{name}"
+    for name in (
+        *("app", "env", "port", "drain", "release", "host", "path", "ignore", "serving"),
+        *("check", "check.interval", "check.timeout", "check.rise", "check.fall", "check.grace"),
+    )
+)
+LABEL_PREFIXES: Final = ("com.docker.", "io.rancher.")
+# swarmkit, isValidDNSName; the service goes by `<stack>_<service>` (63 characters at most).
+_SWARM: Final = re.compile(r"[A-Za-z0-9]([-_]*[A-Za-z0-9]+)*", re.ASCII)
+_SWARM_LENGTH: Final = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that cannot be.
+
+    Attributes:
+        keys: from the top to the value that it is about.
+        problem: in a sentence without a full stop.
+        fix: what to do about it.
+    """
+
+    keys: tuple[str | int, ...]
+    problem: str
+    fix: str
+
+
+def problems(app: App, environment: Environment) -> Iterator[Problem]:
+    """What is wrong with one environment, in no order."""
+    at = ("environments", environment.name)
+    match environment.engine:
+        case EngineName.COMPOSE:
+            yield from _compose(at, environment)
+        case EngineName.SWARM:
+            yield from _swarm(at, app, environment)
+        case EngineName.RANCHER:
+            if environment.docker:
+                problem = "Rancher is not asked through Docker"
+                yield Problem((*at, "docker"), problem, "take it out, set RANCHER_URL")
+    yield from _variables(at, app, environment)
+    yield from _mounts(at, app, environment)
+
+
+def _compose(at: tuple[str, ...], environment: Environment) -> Iterator[Problem]:
+    if environment.hosts:
+        problem = "compose runs on one host"
+        yield Problem((*at, "hosts"), problem, "take it out, or use swarm")
+    if environment.everywhere:
+        problem = "compose runs on one host"
+        yield Problem((*at, "everywhere"), problem, "write replicas: 1, or use swarm")
+
+
+def _swarm(at: tuple[str, ...], app: App, environment: Environment) -> Iterator[Problem]:
+    if not _SWARM.fullmatch(app.name):
+        yield Problem(
+            (*at, "engine"),
+            f"a Swarm has no service called {app.name!r}",
+            "use letters, digits, '-' and '_' in app",
+        )
+    # Two names and what divides them; `render.project` may add nine characters.
+    longest = 2 * len(app.name) + len(environment.name) + 2 + 9
+    if longest > _SWARM_LENGTH:
+        yield Problem(
+            (*at, "engine"),
+            f"a Swarm's service would have a name of {longest} characters, not {_SWARM_LENGTH}",
+            "use shorter names of app and environment",
+        )
+
+
+def _variables(at: tuple[str, ...], app: App, environment: Environment) -> Iterator[Problem]:
+    taken = {app.port.env: "carries the port", "PORT": "carries the port"}
+    if app.build.java:
+        taken["JAVA_HOME"] = "is where the host's JDK is mounted"
+    for keys, names in (
+        (("variables",), app.variables),
+        ((*at, "variables"), environment.variables),
+        ((*at, "secrets"), environment.secrets),
+    ):
+        for name in names:
+            if name in taken:
+                yield Problem((*keys, name), f"{taken[name]}", "take it out, or use key `port`")
+    for name in environment.secrets:
+        if name in environment.variables or name in app.variables:
+            yield Problem((*at, "secrets", name), "is a variable, too", "keep one of the two")
+
+
+def _mounts(at: tuple[str, ...], app: App, environment: Environment) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    for index, volume in enumerate(environment.volumes):
+        inside = volume.split(":")[1].rstrip("/") or "/"
+        place: tuple[str | int, ...] = (*at, "volumes", index)
+        if inside in seen:
+            yield Problem(place, f"{inside} is mounted twice", "keep one")
+        elif inside == "/":
+            yield Problem(place, "would hide the whole image", "mount a folder below /")
+        elif environment.secrets and (inside == "/run" or f"{inside}/".startswith(f"{SECRETS}/")):
+            yield Problem(place, f"{SECRETS} is where secrets are", "mount it elsewhere")
+        elif inside in {"/dev", "/dev/shm"} and app.port.fixed is None:  # noqa: S108  of a container
+            # A file that outlives a start would tell the port of an earlier one.
+            problem = "the registrar tells the port in the container's own /dev/shm"
+            yield Problem(place, problem, "mount it elsewhere")
+        seen[inside] = index

@@ -1,0 +1,1 @@
+"""The verbs of `deploy`, a module each, and what they share."""

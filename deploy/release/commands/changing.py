@@ -1,0 +1,100 @@
+"""A change of an environment by a verb: its rollout, then the tag, the notices, what is shown."""
+
+import argparse
+import re
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from deploy.release import showing
+from deploy.release.app.model import App, Environment
+from deploy.release.commands.admission import Refused
+from deploy.release.commands.rollout import History, Rollout, Wanted
+from deploy.release.commands.site import Site
+from deploy.release.notify import Notice, send
+from deploy.release.notify.notice import Outcome
+from deploy.release.records.lock import LockHeld
+from deploy.release.records.record import Numbered, Verb
+from wharfinger.errors import WharfingerError
+
+# A release's own tag never moves, however an environment is called.
+_RELEASE_TAG: Final = re.compile(r"r[0-9]+", re.ASCII)
+_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
+
+
+def rollout(
+    parsed: argparse.Namespace, site: Site, app: App, environment: Environment, verb: Verb
+) -> Rollout:
+    """A rollout as the command line asks for it."""
+    wait = site.config.deploy.lock_wait_seconds if parsed.wait is None else parsed.wait
+    return Rollout(site, app, environment, verb, wait)
+
+
+async def change(wanted: Rollout, choose: Callable[[History], Awaitable[Wanted]]) -> Numbered:
+    """Carries it out, and tells of it whoever shall know; gives its record.
+
+    Args:
+        wanted: where, and for which verb.
+        choose: says under the lock what shall run, or refuses.
+
+    Raises:
+        WharfingerError: as of `Rollout.run`, and whatever `choose` refuses with.
+    """
+    try:
+        done = await wanted.run(choose)
+    except WharfingerError as error:
+        if not isinstance(error, Refused | LockHeld):
+            await _tell(wanted, why=str(error))
+        raise
+    if wanted.verb != "scale":
+        await _point(wanted, done)
+        await _tell(wanted, done=done)
+    return done
+
+
+def show(done: Numbered, environment: Environment, *, as_json: bool) -> None:
+    """Shows what came of it."""
+    record = done.record
+    count = "" if environment.everywhere else f", {record.replicas} of it"
+    told = {
+        "ok": True,
+        "environment": environment.name,
+        "number": done.number,
+        **msgspec.to_builtins(record),
+    }
+    text = f"{environment.name} runs {record.release}{count}: {record.image}"
+    showing.result(told, as_json=as_json, text=text)
+
+
+async def _point(wanted: Rollout, done: Numbered) -> None:
+    """Points the tag with the environment's name to what runs there now, for people.
+
+    Nothing is deployed by it, so a registry that is away is told and no more: a rollback must
+    not need one.
+    """
+    site, tag = wanted.site, wanted.environment.name
+    if not _TAG.fullmatch(tag) or _RELEASE_TAG.fullmatch(tag):
+        return
+    try:
+        async with site.registry() as registry:
+            await registry.put_tag(wanted.app.image, done.record.digest, tag)
+    except WharfingerError as error:
+        site.progress.step(f"the tag {tag} was not moved, which does no harm: {error}")
+
+
+async def _tell(wanted: Rollout, *, done: Numbered | None = None, why: str = "") -> None:
+    site = wanted.site
+    notice = Notice(
+        outcome=Outcome.FAILED if why else Outcome.PASSED,
+        what=wanted.verb,
+        app=wanted.app.name,
+        environment=wanted.environment.name,
+        release=done.record.release if done else "",
+        image=done.record.image if done else "",
+        by=site.by,
+        at=site.now(),
+        why=why,
+    )
+    for trouble in await send(notice, site.config.deploy.notify):
+        site.progress.step(f"not told: {trouble}")

@@ -1,0 +1,183 @@
+"""A rollout from its lock to its last word: on record, done by the engine, ended on record."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from deploy.release.app.model import App, Environment
+from deploy.release.commands.site import Site, declared, service_of
+from deploy.release.engine import RolloutFailed, Target
+from deploy.release.records import choice
+from deploy.release.records.lock import Held, Lock, LockLost, ourselves
+from deploy.release.records.record import Numbered, Record, State, Verb, text
+from deploy.release.records.releases import Releases
+from wharfinger.errors import Unavailable, WharfingerError
+
+# An interrupted command has this long to say so in etcd.
+LAST_WORDS_SECONDS: Final = 5.0
+CUT_OFF: Final = "cut off"
+
+History = Sequence[Numbered]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What shall run from now on.
+
+    Attributes:
+        release: `r12`.
+        image: `REPOSITORY@sha256:...`.
+        replicas: how many instances; None: as many as there are to be.
+        source: the environment that it is promoted from.
+        approval: the words of whoever approved it.
+        waived: why it goes there without the evidence that is asked for.
+    """
+
+    release: str
+    image: str
+    replicas: int | None = None
+    source: str = ""
+    approval: str = ""
+    waived: str = ""
+
+    @property
+    def digest(self) -> str:
+        """`sha256:...`."""
+        return self.image.rpartition("@")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One environment's, for one verb.
+
+    Attributes:
+        site: whatever is outside.
+        app: of wharf.yaml.
+        environment: one of its.
+        verb: what is asked for.
+        wait_seconds: how long another may have the lock before we give up.
+    """
+
+    site: Site
+    app: App
+    environment: Environment
+    verb: Verb
+    wait_seconds: float = 0.0
+
+    async def run(self, choose: Callable[[History], Awaitable[Wanted]]) -> Numbered:
+        """Does it; gives its record.
+
+        Args:
+            choose: says under the lock what shall run, given what was; or refuses.
+
+        Raises:
+            LockHeld: somebody else changes this environment.
+            LockLost: the lock was lost meanwhile, and the work was stopped where it was.
+            RolloutFailed: it does not run.
+            Unavailable: etcd or the engine is away.
+        """
+        service = service_of(self.app, self.environment)
+        holder = ourselves(self.site.by, self.site.config.host.name, self.verb, self.site.now())
+        lock = Lock(
+            self.site.etcd,
+            service,
+            holder,
+            progress=self.site.progress,
+            wait_seconds=self.wait_seconds,
+        )
+
+        async def work(held: Held) -> Numbered:
+            releases = Releases(self.site.etcd, service, on_remark=self.site.progress.step)
+            history = await self._without_cut_off(releases, held)
+            return await self._do(releases, held, history, await choose(history))
+
+        return await lock.hold(work)
+
+    async def _without_cut_off(self, releases: Releases, held: Held) -> History:
+        history = await releases.history()
+        left = choice.cut_off(history)
+        for each in left:
+            record = each.record
+            asked = f"{record.verb} of {record.release} by {record.by or 'somebody'} at {record.at}"
+            self.site.progress.step(f"the {asked} was cut off: it ends as failed, and we go on")
+            await releases.end(held, each, record.over("failed", self.site.now(), CUT_OFF))
+        return await releases.history() if left else history
+
+    async def _do(
+        self, releases: Releases, held: Held, history: History, wanted: Wanted
+    ) -> Numbered:
+        target = self._target(history, wanted)
+        begun = await releases.begin(held, self._record(wanted, target))
+        what = f"{self.verb} of {target.release} in {self.environment.name}"
+        self.site.progress.step(f"{what}: {_instances(self.environment, target)} of {target.image}")
+        try:
+            engine = self.site.engine_of(self.app, self.environment)
+            change = engine.scale if self.verb == "scale" else engine.up
+            await change(target, self.site.progress)
+        except asyncio.CancelledError as stop:
+            why = str(stop.args[0]) if stop.args else CUT_OFF
+            await self._last_words(releases, held, begun, why)
+            raise
+        except RolloutFailed as error:
+            state: State = "rolled back" if error.restored else "failed"
+            await self._end(releases, held, begun, state, str(error))
+            raise
+        except WharfingerError as error:
+            await self._end(releases, held, begun, "failed", str(error))
+            raise
+        except Exception as error:
+            await self._last_words(releases, held, begun, f"a bug: {type(error).__name__}: {error}")
+            raise
+        return await self._end(releases, held, begun, "succeeded", "")
+
+    def _target(self, history: History, wanted: Wanted) -> Target:
+        count = declared(self.environment)
+        if not self.environment.everywhere:
+            count = choice.replicas(history, count)
+            if (rule := self.environment.autoscale) is not None:
+                count = min(max(count, rule.least), rule.most)
+        return Target(
+            app=self.app,
+            environment=self.environment,
+            image=wanted.image,
+            release=wanted.release,
+            replicas=count if wanted.replicas is None else wanted.replicas,
+        )
+
+    def _record(self, wanted: Wanted, target: Target) -> Record:
+        return Record(
+            release=wanted.release,
+            image=wanted.image,
+            digest=wanted.digest,
+            state="running",
+            at=self.site.now(),
+            by=self.site.by,
+            verb=self.verb,
+            source=wanted.source,
+            replicas=target.replicas,
+            declared=declared(self.environment),
+            engine=self.environment.engine.value,
+            approval=text(wanted.approval),
+            waived=text(wanted.waived),
+        )
+
+    async def _end(
+        self, releases: Releases, held: Held, begun: Numbered, state: State, why: str
+    ) -> Numbered:
+        ended = begun.record.over(state, self.site.now(), why)
+        await releases.end(held, begun, ended)
+        return Numbered(begun.number, ended)
+
+    async def _last_words(self, releases: Releases, held: Held, begun: Numbered, why: str) -> None:
+        """Ends the record where there is little time; the next rollout does it otherwise."""
+        with contextlib.suppress(LockLost, Unavailable, TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                await self._end(releases, held, begun, "failed", why)
+
+
+def _instances(environment: Environment, target: Target) -> str:
+    if environment.everywhere:
+        return "one on each host"
+    return f"{target.replicas} instance{'' if target.replicas == 1 else 's'}"

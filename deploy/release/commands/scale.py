@@ -1,0 +1,65 @@
+"""`deploy scale ENV N`: more or fewer instances of what runs; a drain before each that goes."""
+
+import argparse
+from typing import Final
+
+from deploy.release.app.model import Environment
+from deploy.release.commands import changing, flags
+from deploy.release.commands.opening import opened
+from deploy.release.commands.rollout import History, Wanted
+from deploy.release.commands.site import environment_of
+from deploy.release.records import choice
+from deploy.release.records.standing import digest_of
+from wharfinger.errors import Exit, Rejected, Unavailable
+from wharfinger.operator.verbs import Verbs
+
+MAX_REPLICAS: Final = 10_000
+INTERRUPTED: Final = "interrupted; `deploy scale` again goes on where it was"
+
+
+def add_to(verbs: Verbs) -> None:
+    """Adds `scale` to the command."""
+    what = "run more or fewer instances, until wharf.yaml asks for another number"
+    parser = verbs.add("scale", _scale, what, interrupted=INTERRUPTED)
+    flags.add_environment(parser)
+    parser.add_argument("replicas", type=_count, metavar="N", help="how many")
+    flags.add_app(parser)
+    flags.add_lock(parser)
+
+
+def _count(text: str) -> int:
+    found = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else -1  # noqa: PLR2004 - see MAX_REPLICAS
+    if not 1 <= found <= MAX_REPLICAS:
+        raise argparse.ArgumentTypeError(f"give a number from 1 to {MAX_REPLICAS}")
+    return found
+
+
+async def _scale(parsed: argparse.Namespace) -> Exit:
+    async with opened(parsed) as (site, app):
+        environment = environment_of(app, parsed.environment)
+        _require_within(environment, parsed.replicas)
+
+        async def choose(history: History) -> Wanted:
+            found = choice.serving(history)
+            if found is None:
+                fix = f"deploy up {environment.name}"
+                raise Unavailable(f"nothing has succeeded in {environment.name} yet; {fix}")
+            replicas = await site.engine_of(app, environment).running()
+            if {digest_of(each) for each in replicas} - {found.digest}:
+                fix = "end that with `deploy up`, or go back with `deploy rollback`"
+                raise Unavailable(f"{environment.name} runs more than {found.release}; {fix}")
+            return Wanted(release=found.release, image=found.image, replicas=parsed.replicas)
+
+        wanted = changing.rollout(parsed, site, app, environment, "scale")
+        done = await changing.change(wanted, choose)
+    changing.show(done, environment, as_json=parsed.json)
+    return Exit.OK
+
+
+def _require_within(environment: Environment, replicas: int) -> None:
+    if environment.everywhere:
+        raise Rejected(f"{environment.name} runs one instance on each host: add or remove hosts")
+    rule = environment.autoscale
+    if rule is not None and not rule.least <= replicas <= rule.most:
+        limits = f"from {rule.least} to {rule.most}"
+        raise Rejected(f"{environment.name} scales {limits} by its autoscale rule in wharf.yaml")

@@ -1,0 +1,113 @@
+"""`deploy status [ENV]`: what should run, what does, and who changes it."""
+
+import argparse
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from deploy.release import showing
+from deploy.release.app.model import App, Environment
+from deploy.release.commands import flags
+from deploy.release.commands.opening import opened
+from deploy.release.commands.site import Site, declared, environment_of, service_of
+from deploy.release.engine import Replica
+from deploy.release.records.lock import Holder, holder_of
+from deploy.release.records.releases import Releases
+from deploy.release.records.standing import Standing, standing
+from wharfinger.errors import Exit, WharfingerError
+from wharfinger.operator import terminal
+from wharfinger.operator.verbs import Verbs
+
+TITLES: Final = ("ENVIRONMENT", "ENGINE", "RELEASE", "DIGEST", "UP", "SINCE", "BY", "CHANGED BY")
+_DIGITS: Final = 19
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An environment as it is shown."""
+
+    environment: Environment
+    standing: Standing
+    replicas: tuple[Replica, ...]
+    holder: Holder | None
+    is_answering: bool
+
+    @property
+    def is_well(self) -> bool:
+        """Whether there is nothing to be said of it."""
+        return not self.standing.remarks
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """In the order of the titles."""
+        now, record = self.standing, self.standing.serving
+        return (
+            self.environment.name,
+            self.environment.engine.value,
+            record.release if record else "-",
+            record.digest[:_DIGITS] if record else "-",
+            f"{now.up}/{now.wanted}" if self.is_answering else "?",
+            (record.ended or record.at) if record else "-",
+            record.by if record else "-",
+            str(self.holder) if self.holder else "-",
+        )
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The same for programs, and more."""
+        now = self.standing
+        return {
+            "environment": self.environment.name,
+            "engine": self.environment.engine.value,
+            "ok": self.is_well,
+            "serving": msgspec.to_builtins(now.serving) if now.serving else None,
+            "up": now.up,
+            "wanted": now.wanted,
+            "running": [{"digest": digest, "instances": count} for digest, count in now.running],
+            "instances": [msgspec.to_builtins(each) for each in self.replicas],
+            "lock": msgspec.to_builtins(self.holder) if self.holder else None,
+            "remarks": list(now.remarks),
+        }
+
+
+def add_to(verbs: Verbs) -> None:
+    """Adds `status` to the command."""
+    what = "what should run in each environment, and what does; 69 where these differ"
+    parser = verbs.add("status", _status, what)
+    parser.add_argument("environment", nargs="?", default="", metavar="ENV", help="this one alone")
+    flags.add_app(parser)
+
+
+async def _status(parsed: argparse.Namespace) -> Exit:
+    async with opened(parsed) as (site, app):
+        asked = [environment_of(app, parsed.environment)] if parsed.environment else []
+        chosen = asked or list(app.environments.values())
+        rows = await asyncio.gather(*(_row(site, app, each) for each in chosen))
+    told = {"app": app.name, "environments": [each.told for each in rows]}
+    showing.table(TITLES, [each.cells for each in rows], told, as_json=parsed.json)
+    remarks = [f"{r.environment.name}: {text}" for r in rows for text in r.standing.remarks]
+    if remarks and not parsed.json:
+        terminal.write("\n" + "".join(f"{each}\n" for each in remarks))
+    return Exit.UNAVAILABLE if remarks else Exit.OK
+
+
+async def _row(site: Site, app: App, environment: Environment) -> Row:
+    service = service_of(app, environment)
+    history = await Releases(site.etcd, service, on_remark=site.progress.step).history()
+    holder = await holder_of(site.etcd, service)
+    replicas: tuple[Replica, ...] = ()
+    away = ""
+    try:
+        replicas = await site.engine_of(app, environment).running()
+    except WharfingerError as error:
+        away = str(error)
+    found = standing(
+        history, replicas, declared=declared(environment), is_locked=holder is not None
+    )
+    if away:
+        found = Standing(
+            serving=found.serving, wanted=found.wanted, up=0, running=(), remarks=(away,)
+        )
+    return Row(environment, found, replicas, holder, not away)

@@ -1,0 +1,89 @@
+"""What every engine does for a release: the seam between the commands and what runs containers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from deploy.release.app.model import App, Environment
+from deploy.release.progress import Progress
+from wharfinger.errors import Unavailable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What shall run, and where.
+
+    Attributes:
+        app: of wharf.yaml.
+        environment: one of its.
+        image: `REPOSITORY@sha256:...`.
+        release: `r12`.
+        replicas: how many; what wharf.yaml says unless somebody scaled it.
+    """
+
+    app: App
+    environment: Environment
+    image: str
+    release: str
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replica:
+    """A container of the application that an engine runs.
+
+    Attributes:
+        id: of the container or task.
+        name: as the engine calls it.
+        host: where it runs; empty where that is not known.
+        image: as it was started, by digest; whole, with its repository.
+        state: `up`, `starting`, `unhealthy`, `stopping`, `exited`.
+    """
+
+    id: str
+    name: str
+    host: str
+    image: str
+    state: str
+
+
+class RolloutFailed(Unavailable):
+    """The new release does not run; the message says why, with what the container said last.
+
+    Attributes:
+        restored: whether the release before it serves as before.
+    """
+
+    def __init__(self, why: str, *, restored: bool) -> None:
+        self.restored = restored
+        super().__init__(why)
+
+
+class Engine(Protocol):
+    """One environment's engine."""
+
+    async def running(self) -> tuple[Replica, ...]:
+        """What runs of the application there.
+
+        Raises:
+            Unavailable: the engine does not answer.
+        """
+
+    async def up(self, target: Target, progress: Progress) -> None:
+        """Makes it run, without a request lost; done again after a break it goes on where it was.
+
+        Raises:
+            RolloutFailed: it does not run; what ran before was put back, or could not be.
+            Unavailable: the engine does not answer; nothing is known to have changed.
+        """
+
+    async def scale(self, target: Target, progress: Progress) -> None:
+        """Changes only how many instances there are.
+
+        Raises:
+            RolloutFailed: as of `up`.
+            Unavailable: the engine does not answer.
+        """
+
+
+Files = Mapping[str, str]

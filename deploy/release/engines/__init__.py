@@ -1,0 +1,1 @@
+"""What runs the containers of an environment: an adapter for each engine."""

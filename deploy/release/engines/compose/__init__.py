@@ -1,0 +1,1 @@
+"""Compose: one host, replaced instance by instance, in a loop of ours."""

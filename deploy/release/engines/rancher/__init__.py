@@ -1,0 +1,1 @@
+"""Rancher 1.6: its own upgrade, by rancher-compose, waited for and confirmed or taken back."""

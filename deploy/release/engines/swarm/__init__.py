@@ -1,0 +1,1 @@
+"""Swarm: stacks that are rolled out, watched, and rolled back by the managers."""

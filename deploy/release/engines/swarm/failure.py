@@ -1,0 +1,52 @@
+"""Why a release does not run, and what ran before it."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from deploy.release.engines.swarm import judging
+from deploy.release.engines.swarm.manager import Manager
+from deploy.release.engines.swarm.model import Service
+from wharfinger.errors import Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """What there is to go back to.
+
+    Attributes:
+        image: of it; None where nothing ran before.
+        release: as its containers say; empty where they do not.
+    """
+
+    image: str | None
+    release: str = ""
+
+    @classmethod
+    def of(cls, service: Service | None) -> "Former":
+        """What runs before an update."""
+        return cls(None) if service is None else cls(service.image, service.release)
+
+    @classmethod
+    def previous(cls, service: Service) -> "Former":
+        """What ran before an update that is under way."""
+        return cls(service.previous)
+
+    @property
+    def shown(self) -> str:
+        """Its release, else its image."""
+        return self.release or f"{self.image}"
+
+
+async def explained(manager: Manager, why: str, image: str, known: Collection[str]) -> str:
+    """Adds what a task of the image came to, on which node, and what its container said last."""
+    try:
+        names = {node.id: node.name for node in await manager.nodes()}
+        task = judging.worst(await manager.tasks(), image, known)
+    except Unavailable:
+        return why
+    if task is None:
+        return why
+    where = names.get(task.node, "no node")
+    said = await manager.log(task)
+    lines = "\n".join(f"    {line}" for line in said) or "    (nothing)"
+    return f"{why}\n{where}: {task.error}\nits container said last:\n{lines}"

@@ -1,0 +1,69 @@
+"""Whether what runs on a Swarm is in etcd, and served by every edge."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from deploy.release.app.model import App
+from deploy.release.engines import registered
+from deploy.release.engines.instances import Instances
+from deploy.release.engines.swarm.model import Task
+from deploy.release.progress import Progress
+
+LOOK_SECONDS: Final = 0.5
+# What Swarm calls running has had its time; the registrar may just be starting anew.
+MARGIN_SECONDS: Final = 20.0
+
+
+class Registration:
+    """Of one service.
+
+    Args:
+        instances: what etcd holds of it.
+        app: of wharf.yaml.
+    """
+
+    def __init__(self, instances: Instances, app: App) -> None:
+        self._instances = instances
+        self._patience_seconds = app.health.start_seconds + MARGIN_SECONDS
+
+    async def until_served(self, service: str, tasks: Sequence[Task], progress: Progress) -> str:
+        """Waits until all tasks are in etcd and every edge serves them; gives why not, or nothing.
+
+        Args:
+            service: as Swarm calls it.
+            tasks: that run.
+            progress: is told how many are.
+
+        Raises:
+            Unavailable: etcd does not answer.
+        """
+        if not (await self._instances.hosts()).registrars:
+            progress.step("no registrar is known to etcd: goes by Swarm's word")
+            return ""
+        deadline = time.monotonic() + self._patience_seconds
+        before = -1
+        while True:
+            held = registered.by_container(await self._instances.held())
+            missing = [task for task in tasks if task.container_id not in held]
+            if len(missing) != before:
+                before = len(missing)
+                progress.waiting("in etcd", len(tasks) - before, len(tasks))
+            if not missing:
+                break
+            if time.monotonic() > deadline:
+                return await self._why(service, missing)
+            await asyncio.sleep(LOOK_SECONDS)
+        mine = [each for task in tasks for each in held[task.container_id]]
+        behind = await self._instances.served(max((each.revision for each in mine), default=0))
+        if behind:
+            # It runs, and others serve it: to go back would not make these edges any better.
+            progress.step(f"not served yet by the edges on {', '.join(behind)}")
+        return ""
+
+    async def _why(self, service: str, missing: Sequence[Task]) -> str:
+        hosts = await self._instances.hosts()
+        reasons = (hosts.reason(task.name(service)) for task in missing)
+        why = next((reason for reason in reasons if reason), "no registrar says why")
+        return f"{len(missing)} run and are not in etcd after {self._patience_seconds:g} s: {why}"

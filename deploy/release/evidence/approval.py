@@ -1,0 +1,42 @@
+"""Somebody's word that an image may go to an environment, kept as evidence like any other."""
+
+from typing import Final
+
+from deploy.release.evidence.model import MAX_TEXT_LENGTH, Evidence, checked, note_of
+from wharfinger.errors import Rejected
+
+PREFIX: Final = "approval."
+
+
+def check_of(environment: str) -> str:
+    """The name of the check by which a promotion to that environment is approved.
+
+    Raises:
+        Rejected: the environment's name is too long for a tag.
+    """
+    return checked(f"{PREFIX}{environment}")
+
+
+def approval(environment: str, words: str, *, by: str, at: str) -> Evidence:
+    """The evidence of an approval.
+
+    Args:
+        environment: where it may go.
+        words: why, of whoever approves.
+        by: who that is.
+        at: when, RFC 3339, UTC.
+
+    Raises:
+        Rejected: nobody approves, or without a word.
+    """
+    if not words.strip() or not by.strip():
+        raise Rejected("an approval needs somebody's words: --approve 'why it may go there'")
+    return Evidence(
+        check=check_of(environment),
+        passed=True,
+        tests=1,
+        tool="approval",
+        at=at,
+        by=note_of(by, MAX_TEXT_LENGTH),
+        note=note_of(words.strip()),
+    )

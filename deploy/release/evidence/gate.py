@@ -1,0 +1,58 @@
+"""Whether an image may go on: what evidence is missing at its digest, and how to bring it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from deploy.release.evidence.approval import PREFIX
+from deploy.release.evidence.model import Evidence
+
+# In `needs`: each of the application's own checks.
+CHECKS: Final = "checks"
+
+
+def wanted(needs: Sequence[str], checks: Sequence[str]) -> tuple[str, ...]:
+    """The checks that are needed, each once, in the order of the file."""
+    named = (each for need in needs for each in (checks if need == CHECKS else (need,)))
+    return tuple(dict.fromkeys(named))
+
+
+def newest(evidence: Sequence[Evidence]) -> Mapping[str, Evidence]:
+    """What counts of each check: what was reported last.
+
+    Args:
+        evidence: oldest first.
+    """
+    return {each.check: each for each in evidence}
+
+
+def missing(
+    needs: Sequence[str], checks: Sequence[str], evidence: Sequence[Evidence]
+) -> tuple[str, ...]:
+    """What stands in the way of a promotion, each with what brings it; nothing: it may go.
+
+    Args:
+        needs: of the environment that it shall go to.
+        checks: of the application.
+        evidence: at the digest, oldest first.
+    """
+    found = newest(evidence)
+    reasons = (_missing(check, found.get(check)) for check in wanted(needs, checks))
+    return tuple(reason for reason in reasons if reason)
+
+
+def _missing(check: str, found: Evidence | None) -> str:
+    if found is None:
+        if check.startswith(PREFIX):
+            environment = check.removeprefix(PREFIX)
+            return f"{check}: nobody approved it; deploy promote FROM {environment} --approve WORDS"
+        return f"{check}: nobody reported it for this digest; deploy report {check} FILE"
+    if found.holds:
+        return ""
+    again = f"mend it and deploy build, push, report {check} FILE"
+    if found.failures or found.errors:
+        note = f" ({found.note})" if found.note else ""
+        return f"{check}: {found.figures} in {found.tool}, {found.at}{note}; {again}"
+    if found.tests <= found.skipped:
+        ran = f"all {found.tests} tests were skipped" if found.tests else "no test ran"
+        return f"{check}: {ran} in {found.tool}, which is no pass; run it and report {check} FILE"
+    return f"{check}: is reported as failed by {found.by}; {again}"

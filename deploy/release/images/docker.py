@@ -1,0 +1,110 @@
+"""The docker command as a build uses it: the classic builder, which every engine has."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from deploy.release import programs
+from deploy.release.images.lock import Locked
+from deploy.release.progress import Progress
+from wharfinger.errors import ConfigError, Finding, Rejected, Unavailable
+
+RECIPE: Final = "wharfinger.recipe"
+PACKAGES: Final = "wharfinger.packages"
+_BUILD_SECONDS: Final = 3600.0
+_MISSING: Final = "No such image"
+
+
+class Docker:
+    """One engine."""
+
+    def __init__(self, url: str | None, progress: Progress) -> None:
+        """Prepares it.
+
+        Args:
+            url: the engine's address; None for what DOCKER_HOST or docker's context says.
+            progress: is told what docker says.
+        """
+        # Debian 12 packages no buildx, without which BuildKit cannot be used.
+        self._environment = {"DOCKER_BUILDKIT": "0"} | ({"DOCKER_HOST": url} if url else {})
+        self._progress = progress
+
+    async def run(self, *arguments: str | os.PathLike[str], loud: bool = False) -> str:
+        """`docker ARGUMENTS...`; gives what it printed.
+
+        Raises:
+            Unavailable: it failed; with what it said.
+        """
+        return await programs.run(
+            "docker",
+            *arguments,
+            environment=self._environment,
+            timeout_seconds=_BUILD_SECONDS,
+            on_line=self._progress.output if loud else lambda _line: None,
+        )
+
+    async def layer(self, name: str, reference: str) -> Locked:
+        """An image that others build on; pulled when it is not here and its registry is named.
+
+        Raises:
+            ConfigError: it is nowhere.
+            Unavailable: it cannot be pulled.
+        """
+        found = await self._inspect(reference)
+        if found is None and _names_registry(reference):
+            self._progress.step(f"pulling {reference}")
+            await self.run("pull", reference, loud=True)
+            found = await self._inspect(reference)
+        if found is None:
+            fix = (
+                f"make it (deploy/images/build {reference.rpartition('/')[2]}), or name a registry"
+            )
+            raise ConfigError([Finding("build.layer", f"there is no image {reference}", fix)])
+        labels = (found.get("Config") or {}).get("Labels") or {}
+        plain = reference.partition("@")[0]
+        repository = plain.rpartition(":")[0] if ":" in plain.rpartition("/")[2] else plain
+        digests = [
+            each.partition("@")[2]
+            for each in found.get("RepoDigests") or ()
+            if each.partition("@")[0] == repository
+        ]
+        return Locked(
+            name=name,
+            image=f"{plain}@{digests[0]}" if digests else plain,
+            id=str(found["Id"]),
+            diff_ids=tuple(found["RootFS"]["Layers"]),
+            recipe=labels.get(RECIPE, ""),
+            packages=tuple(labels.get(PACKAGES, "").split()),
+        )
+
+    async def build(
+        self, context: Path, dockerfile: Path, options: Sequence[str], id_file: Path
+    ) -> None:
+        """`docker build`; the image's id is in `id_file` then.
+
+        Raises:
+            Unavailable: it failed; with what it said last.
+        """
+        # Without --force-rm a step that fails leaves its container behind.
+        words = ["build", "--force-rm", "--iidfile", str(id_file), "--file", str(dockerfile)]
+        await self.run(*words, *options, context, loud=True)
+
+    async def _inspect(self, reference: str) -> dict[str, Any] | None:
+        try:
+            told = await self.run("image", "inspect", reference)
+            found: list[dict[str, Any]] = json.loads(told)
+        except Unavailable as error:
+            if _MISSING in str(error):
+                return None
+            raise
+        except ValueError as error:
+            raise Rejected(f"docker image inspect {reference}: no JSON") from error
+        return found[0]
+
+
+def _names_registry(reference: str) -> bool:
+    """Whether it names its registry; else docker would ask a public one, for anybody's image."""
+    host, slash, _ = reference.partition("/")
+    return bool(slash) and ("." in host or ":" in host or host == "localhost")

@@ -1,0 +1,84 @@
+"""The programs that do the work: docker, docker-compose; run to their end, told line by line."""
+
+import asyncio
+import contextlib
+import os
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Final, cast
+
+from wharfinger.errors import Unavailable
+from wharfinger.text import printable
+
+_LINES_KEPT: Final = 20
+_LIMIT_BYTES: Final = 1 << 20
+
+
+async def run(
+    *command: str | os.PathLike[str],
+    environment: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    timeout_seconds: float = 600.0,
+    on_line: Callable[[str], None] = lambda _line: None,
+) -> str:
+    """Runs a program to its end; gives what it printed on stdout.
+
+    Args:
+        command: program and arguments; nothing secret, since everybody sees them.
+        environment: beside our own.
+        stdin: what it reads.
+        timeout_seconds: after that it is ended.
+        on_line: told each line of stderr and stdout, made printable.
+
+    Raises:
+        Unavailable: it is missing, failed, or took too long; with what it said last.
+    """
+    words = [os.fspath(part) for part in command]
+    what = " ".join(words[:4])
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *words,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **(environment or {})},
+            limit=_LIMIT_BYTES,
+        )
+    except OSError as error:
+        raise Unavailable(f"{what}: {error}") from error
+    said: deque[str] = deque(maxlen=_LINES_KEPT)
+    printed: list[str] = []
+
+    async def follow(stream: asyncio.StreamReader, kept: list[str] | None) -> None:
+        with contextlib.suppress(asyncio.LimitOverrunError, ValueError):
+            async for raw in stream:
+                line = raw.decode(errors="replace")
+                if kept is not None:
+                    kept.append(line)
+                shown = printable(line.rstrip())
+                said.append(shown)
+                on_line(shown)
+
+    async def feed(writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            writer.write(stdin)
+            await writer.drain()
+        writer.close()
+
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(feed(cast("asyncio.StreamWriter", process.stdin)))
+                tasks.create_task(follow(cast("asyncio.StreamReader", process.stdout), printed))
+                tasks.create_task(follow(cast("asyncio.StreamReader", process.stderr), None))
+            code = await process.wait()
+    except TimeoutError as error:
+        raise Unavailable(f"{what}: not done after {timeout_seconds:g} s") from error
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    if code:
+        raise Unavailable(f"{what}: exit code {code}: " + "\n".join(said))
+    return "".join(printed)

@@ -1,0 +1,94 @@
+"""What an environment's history says: what it serves, what a rollback goes to; pure."""
+
+from collections.abc import Collection, Iterator, Sequence
+
+from deploy.release.records.record import Numbered, Record
+from wharfinger.errors import Rejected
+
+
+def succeeded(history: Sequence[Numbered]) -> tuple[Record, ...]:
+    """The releases that a rollback may go to, in order; the last is the one that serves.
+
+    A rollback takes away all that came after the one that it went to: who rolls back twice goes
+    back by two, and never to what was rolled away from. A scale changes no release.
+
+    Args:
+        history: oldest first.
+    """
+    standing: list[Record] = []
+    for record in (each.record for each in history if each.record.state == "succeeded"):
+        digests = [each.digest for each in standing]
+        if record.verb == "rollback" and record.digest in digests:
+            last = len(digests) - 1 - digests[::-1].index(record.digest)
+            standing[last:] = [record]
+        elif digests[-1:] == [record.digest]:
+            standing[-1] = record
+        else:
+            standing.append(record)
+    return tuple(standing)
+
+
+def serving(history: Sequence[Numbered]) -> Record | None:
+    """The release that should run, by what is known; None before the first that succeeded."""
+    return next(iter(reversed(succeeded(history))), None)
+
+
+def target(history: Sequence[Numbered], running: Collection[str], named: str = "") -> Record:
+    """The release that a rollback goes to: one that has succeeded in this environment.
+
+    Without a name it is the one before that which serves; where something else runs than what
+    should, since a rollout broke off half-way, it is the one that should.
+
+    Args:
+        history: oldest first.
+        running: the digests that the engine runs.
+        named: `r12`; empty for none.
+
+    Raises:
+        Rejected: there is none.
+    """
+    if named:
+        return _named(history, running, named)
+    standing = succeeded(history)
+    if not standing:
+        raise Rejected("no release has succeeded here yet: there is none to go back to")
+    if set(running) - {standing[-1].digest}:
+        return standing[-1]
+    if len(standing) == 1:
+        only = standing[-1].release
+        raise Rejected(f"{only} is the first release that succeeded here: none is before it")
+    return standing[-2]
+
+
+def cut_off(history: Sequence[Numbered]) -> tuple[Numbered, ...]:
+    """The rollouts that nobody ended; with the lock in hand, whoever ran them is gone."""
+    return tuple(each for each in history if each.record.state == "running")
+
+
+def replicas(history: Sequence[Numbered], declared: int) -> int:
+    """How many instances there shall be: what somebody scaled to, until wharf.yaml changes.
+
+    Args:
+        history: oldest first.
+        declared: what wharf.yaml asks for now.
+    """
+    latest = serving(history)
+    if latest is None or latest.declared != declared:
+        return declared
+    return latest.replicas
+
+
+def _named(history: Sequence[Numbered], running: Collection[str], named: str) -> Record:
+    good = [each.record for each in history if each.record.state == "succeeded"]
+    found = next((each for each in reversed(good) if each.release == named), None)
+    if found is None:
+        names = ", ".join(dict.fromkeys(each.release for each in reversed(good))) or "none has"
+        raise Rejected(f"{named} has not succeeded here; {names}")
+    if set(running) == {found.digest}:
+        raise Rejected(f"{named} is what runs here already")
+    return found
+
+
+def newest_first(history: Sequence[Numbered], limit: int) -> Iterator[Numbered]:
+    """The latest of a history."""
+    yield from list(reversed(history))[:limit]

@@ -1,0 +1,273 @@
+"""One rollout at a time in an environment: a lock in etcd that ends with whoever has it."""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+
+from deploy.release.progress import Progress
+from deploy.release.records.record import MAX_BYTES, lock_key
+from wharfinger.errors import Conflict, Unavailable, WharfingerError
+from wharfinger.etcd import Etcd
+from wharfinger.keys import Service
+from wharfinger.kv import Compare, Delete, KeyValue, Put, absent, unchanged
+
+TTL_SECONDS: Final = 15
+PAUSE_SECONDS: Final = 3.0
+POLL_SECONDS: Final = 0.5
+# Whoever is told to stop needs a moment before another may begin.
+MARGIN_SECONDS: Final = 1.0
+LAST_WORDS_SECONDS: Final = 5.0
+
+T = TypeVar("T")
+_Text = Annotated[str, msgspec.Meta(max_length=512)]
+
+
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """Who has the lock.
+
+    Attributes:
+        by: who asked.
+        host: where the command runs.
+        pid: of it.
+        verb: that it does.
+        at: since when, RFC 3339.
+    """
+
+    by: _Text = ""
+    host: _Text = ""
+    pid: int = 0
+    verb: _Text = ""
+    at: _Text = ""
+
+    def __str__(self) -> str:
+        who = self.by if self.by.isprintable() and self.by else "somebody"
+        return ascii(f"{who} ({self.verb}, on {self.host}, pid {self.pid}, since {self.at})")[1:-1]
+
+
+class LockHeld(Conflict):
+    """Another command changes this environment now."""
+
+
+class LockLost(Unavailable):
+    """The lock is another's, or may be by now: the work was stopped where it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The lock in hand.
+
+    Attributes:
+        key: where it stands.
+        lease: that it hangs on.
+        revision: of its put; whatever its holder writes is written only while this is true.
+    """
+
+    key: str
+    lease: int
+    revision: int
+
+    @property
+    def condition(self) -> Compare:
+        """Holds as long as nobody took or ended the lock."""
+        return Compare(self.key, "mod_revision", "==", self.revision)
+
+
+class Lock:
+    """Of one environment.
+
+    Args:
+        etcd: the session.
+        service: application and environment.
+        holder: who we are.
+        wait_seconds: how long another may have it before we give up.
+        progress: told whom we wait for.
+        ttl_seconds: how long it outlives us.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        etcd: Etcd,
+        service: Service,
+        holder: Holder,
+        *,
+        progress: Progress,
+        wait_seconds: float = 0.0,
+        ttl_seconds: int = TTL_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._etcd = etcd
+        self._key = lock_key(service)
+        self._holder = holder
+        self._progress = progress
+        self._wait_seconds = wait_seconds
+        self._ttl_seconds = ttl_seconds
+        self._clock = clock
+
+    async def hold(self, work: Callable[[Held], Awaitable[T]]) -> T:
+        """Does the work while the lock is ours; cancels it as soon as that is no longer certain.
+
+        A cancellation from outside reaches the work while the lock is still held, so that it can
+        say how it ended.
+
+        Raises:
+            LockHeld: somebody else has it, and kept it for as long as we wait.
+            LockLost: it was lost meanwhile.
+            Unavailable: etcd does not answer.
+        """
+        held, ends_at = await self._take()
+        working = asyncio.ensure_future(work(held))
+        keeping = asyncio.create_task(self._keep(held, ends_at))
+        try:
+            await asyncio.wait({working, keeping}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                return working.result()
+            why = keeping.result()
+            await _cancelled(working, f"the lock was lost: {why}")
+            if working.done() and not working.cancelled() and working.exception() is None:
+                return working.result()
+            raise LockLost(f"the lock was lost, and the work was stopped where it was: {why}")
+        except asyncio.CancelledError as stop:
+            await _cancelled(working, *stop.args)
+            raise
+        finally:
+            await _cancelled(keeping)
+            await self._release(held)
+
+    async def _take(self) -> tuple[Held, float]:
+        give_up_at = self._clock() + self._wait_seconds
+        told = False
+        while True:
+            asked_at = self._clock()
+            kv = await self._etcd.get(self._key)
+            if kv is None:
+                held = await self._try()
+                if held is not None:
+                    return held, asked_at + self._ttl_seconds
+                continue
+            if self._clock() >= give_up_at:
+                raise LockHeld(f"locked by {read(kv)}")
+            if not told:
+                told = True
+                self._progress.step(f"waiting for {read(kv)}")
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _try(self) -> Held | None:
+        lease = await self._etcd.grant(self._ttl_seconds)
+        put = Put(self._key, msgspec.json.encode(self._holder), lease.id)
+        # Whether it was done although no answer came, only a look can tell.
+        with contextlib.suppress(Unavailable):
+            await self._etcd.transact((absent(self._key),), (put,))
+        kv = await self._etcd.get(self._key)
+        if kv is not None and kv.lease == lease.id:
+            return Held(self._key, lease.id, kv.mod_revision)
+        await self._etcd.revoke(lease.id)
+        return None
+
+    async def _keep(self, held: Held, ends_at: float) -> str:
+        """Gives why the lock is not, or not for certain, ours any more."""
+        trouble = ""
+        while True:
+            await asyncio.sleep(0.5 if trouble else PAUSE_SECONDS * self._ttl_seconds / TTL_SECONDS)
+            asked_at = self._clock()
+            left = ends_at - MARGIN_SECONDS - asked_at
+            if left <= 0:
+                return trouble or "this machine stood still for too long"
+            try:
+                async with asyncio.timeout(left):
+                    ttl_seconds = await self._refresh(held)
+            except (WharfingerError, TimeoutError) as error:
+                if not trouble:
+                    self._progress.step(f"etcd is away: the lock holds for {left:.0f} s more")
+                trouble = str(error) or f"etcd did not answer for {self._ttl_seconds} s"
+                continue
+            if isinstance(ttl_seconds, str):
+                return ttl_seconds
+            if trouble:
+                self._progress.step("etcd is back, and the lock is still ours")
+            trouble, ends_at = "", asked_at + ttl_seconds
+
+    async def _refresh(self, held: Held) -> int | str:
+        stream = await self._etcd.lease_stream()
+        try:
+            left = await stream.refresh(held.lease, self._ttl_seconds / 5)
+            kv = await self._etcd.get(self._key)
+            if kv is not None and kv.mod_revision != held.revision:
+                return f"taken by {read(kv)}"
+            if left <= 0:
+                # A member that has just become leader may deny a lease that lives, until it has
+                # answered a read.
+                left = await stream.refresh(held.lease, self._ttl_seconds / 5)
+            return left if left > 0 and kv is not None else "it has ended in etcd"
+        finally:
+            await stream.close()
+
+    async def _release(self, held: Held) -> None:
+        # A second interrupt must not leave it for its whole time.
+        with contextlib.suppress(WharfingerError, TimeoutError, asyncio.CancelledError):
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                await self._etcd.transact((held.condition,), (Delete(self._key),))
+                await self._etcd.revoke(held.lease)
+
+
+async def holder_of(etcd: Etcd, service: Service) -> Holder | None:
+    """Who has the lock; nobody: None.
+
+    Raises:
+        Unavailable: etcd does not answer.
+    """
+    kv = await etcd.get(lock_key(service))
+    return None if kv is None else read(kv)
+
+
+async def seize(etcd: Etcd, service: Service, holder: Holder) -> Holder | None:
+    """Takes the lock away from whoever has it, and ends it once that one must have stopped.
+
+    Returns:
+        Who had it; None where nobody did.
+
+    Raises:
+        Conflict: it changed hands meanwhile.
+        Unavailable: etcd does not answer.
+    """
+    kv = await etcd.get(lock_key(service))
+    if kv is None:
+        return None
+    lease = await etcd.grant(TTL_SECONDS)
+    put = Put(kv.key, msgspec.json.encode(holder), lease.id)
+    if not (await etcd.transact((unchanged(kv),), (put,))).succeeded:
+        raise Conflict("the lock has just changed hands: look again")
+    # It looks every three seconds, and stops at once where it cannot.
+    await asyncio.sleep(PAUSE_SECONDS + LAST_WORDS_SECONDS)
+    await etcd.revoke(lease.id)
+    return read(kv)
+
+
+def read(kv: KeyValue) -> Holder:
+    """Who says to have it; whatever stands there, it is locked."""
+    try:
+        if len(kv.value) <= MAX_BYTES:
+            return msgspec.json.decode(kv.value, type=Holder)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
+    return Holder(by="somebody who does not say")
+
+
+def ourselves(by: str, host: str, verb: str, at: str) -> Holder:
+    """What we say of us."""
+    return Holder(by=by, host=host, pid=os.getpid(), verb=verb, at=at)
+
+
+async def _cancelled(task: asyncio.Future[T], *why: object) -> None:
+    """Cancels a task and waits until it has ended; how is its own matter."""
+    if not task.done():
+        task.cancel(*why)
+        await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,92 @@
+"""How an environment stands: what should run, what does, and where the two differ; pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from deploy.release.engine import Replica
+from deploy.release.records import choice
+from deploy.release.records.record import Numbered, Record
+
+_DIGITS = 19
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """One environment.
+
+    Attributes:
+        serving: the release that should run; None before the first.
+        wanted: how many instances there should be.
+        up: how many there are.
+        running: the digests of all that there is, with how many of each.
+        remarks: where that is not as it should be; nothing when all is well.
+    """
+
+    serving: Record | None
+    wanted: int
+    up: int
+    running: tuple[tuple[str, int], ...]
+    remarks: tuple[str, ...]
+
+
+def standing(
+    history: Sequence[Numbered],
+    replicas: Sequence[Replica],
+    *,
+    declared: int,
+    is_locked: bool,
+) -> Standing:
+    """How it stands.
+
+    Args:
+        history: oldest first.
+        replicas: what the engine runs.
+        declared: how many wharf.yaml asks for; 0 for one on each host.
+        is_locked: whether somebody changes it now.
+    """
+    serving = choice.serving(history)
+    digests = [digest_of(each) for each in replicas]
+    running = tuple((each, digests.count(each)) for each in dict.fromkeys(digests))
+    up = sum(each.state == "up" for each in replicas)
+    wanted = choice.replicas(history, declared) if declared else len(replicas)
+    remarks = [
+        *_of_the_last(history, is_locked=is_locked),
+        *_of_images(serving, running),
+        *(f"{each.name} on {each.host or '?'} is {each.state}" for each in replicas if _ails(each)),
+    ]
+    if up != wanted and serving is not None:
+        remarks.append(f"{up} of {wanted} instances are up")
+    return Standing(serving=serving, wanted=wanted, up=up, running=running, remarks=tuple(remarks))
+
+
+def digest_of(replica: Replica) -> str:
+    """Of the image that a container was started from; empty where it was by none."""
+    return replica.image.rpartition("@")[2] if "@" in replica.image else ""
+
+
+def _ails(replica: Replica) -> bool:
+    return replica.state not in ("up", "starting")
+
+
+def _of_the_last(history: Sequence[Numbered], *, is_locked: bool) -> Iterator[str]:
+    if not history:
+        return
+    last = history[-1].record
+    what = f"{last.verb} of {last.release} by {last.by or 'somebody'} at {last.at}"
+    match last.state:
+        case "running":
+            yield f"the {what} is under way" if is_locked else f"the {what} was cut off"
+        case "failed":
+            yield f"the {what} failed: {last.why}"
+        case "rolled back":
+            yield f"the {what} was rolled back: {last.why}"
+        case "succeeded":
+            pass
+
+
+def _of_images(serving: Record | None, running: Sequence[tuple[str, int]]) -> Iterator[str]:
+    for digest, count in running:
+        if serving is None or digest != serving.digest:
+            should = f", which should run {serving.release}" if serving else ""
+            shown = digest[:_DIGITS] or "an image by no digest"
+            yield f"{count} of what runs here is of {shown}{should}"

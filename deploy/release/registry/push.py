@@ -1,0 +1,197 @@
+"""From an image that was built to a release: pushed, its digest read back, numbered, tagged."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from deploy.release import programs
+from deploy.release.app.model import App
+from deploy.release.progress import Progress
+from deploy.release.records.pushes import MAX_TEXT_LENGTH, Push, Pushes
+from deploy.release.registry import Registry
+from deploy.release.registry.reference import (
+    is_digest,
+    release_number,
+    release_tag,
+    repository,
+)
+from wharfinger.errors import Conflict, Rejected, Unavailable
+
+PUSHED: Final = "pushed"
+ATTEMPTS: Final = 10
+# Tags of releases that etcd does not know, of which one may be this digest's.
+LOOKED_AT: Final = 50
+_SECONDS: Final = 1_800.0
+# What the registry says to one of two who upload the same bytes to its files at the same moment.
+_UPLOADS_MET: Final = ("digest invalid", "blob unknown to registry")
+_AGAIN_SECONDS: Final = 0.5
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """What is pushed, and for whom.
+
+    Attributes:
+        image_id: `sha256:...`, as the engine calls what was built.
+        docker_url: where that engine is.
+        by: who pushes.
+        at: when, RFC 3339, UTC.
+        revision: of the source, as Git calls it; empty where there is none.
+        docker_config: folder of the `docker` command's configuration; None for its own.
+    """
+
+    image_id: str
+    docker_url: str
+    by: str
+    at: str
+    revision: str = ""
+    docker_config: Path | None = None
+
+
+async def push(
+    app: App, source: Source, *, registry: Registry, pushes: Pushes, progress: Progress
+) -> Push:
+    """Brings what was built to the registry, and gives the release that it is.
+
+    What was pushed before is the release that it was. Broken off anywhere and done again, it
+    comes to the same end: layers that are there are not sent again, and a digest has one number.
+
+    Args:
+        app: whose image it is.
+        source: what was built.
+        registry: where it goes.
+        pushes: the numbers.
+        progress: is told.
+
+    Raises:
+        Unavailable: engine, registry or etcd is away.
+        Rejected: the registry will not, or holds something else than was built.
+        Conflict: others push at the same time, again and again.
+    """
+    where = repository(app.image)
+    if not is_digest(source.image_id):
+        raise Rejected(f"{source.image_id[:80]!a} is no image's id: deploy build")
+    # Named by what it is: two who push at once push to two names, or the same under one.
+    staged = f"build-{source.image_id.removeprefix('sha256:')[:16]}"
+    name = f"{where}:{staged}"
+    environment = {"DOCKER_HOST": source.docker_url}
+    if source.docker_config is not None:
+        environment["DOCKER_CONFIG"] = str(source.docker_config)
+    progress.step(f"pushing {source.image_id[:19]} to {where}")
+    await programs.run("docker", "tag", source.image_id, name, environment=environment)
+    await _send(name, environment, progress)
+    digest = await _read_back(app.image, staged, source.image_id, registry)
+    await _compare(app.image, digest, source.image_id, environment)
+    progress.step(f"the registry has it as {digest}")
+    done = await _numbered(app.image, digest, source, registry, pushes)
+    progress.step(f"it is release {done.release}")
+    return done
+
+
+async def _send(name: str, environment: Mapping[str, str], progress: Progress) -> None:
+    for remaining in reversed(range(ATTEMPTS)):
+        try:
+            await programs.run(
+                "docker",
+                "push",
+                name,
+                environment=environment,
+                timeout_seconds=_SECONDS,
+                on_line=progress.output,
+            )
+        except Unavailable as error:
+            if not remaining or not any(each in str(error) for each in _UPLOADS_MET):
+                raise
+            progress.step("others upload the same layer; pushing again")
+            await asyncio.sleep(_AGAIN_SECONDS)
+        else:
+            return
+
+
+async def _read_back(image: str, tag: str, image_id: str, registry: Registry) -> str:
+    """The digest of what the registry holds, once that is what was built."""
+    found = await registry.manifest(image, tag)
+    if found is None:
+        raise Unavailable(f"{image}:{tag} was pushed, and the registry does not have it")
+    config = found.contents().config
+    # Engines call an image by its config, those that keep images in containerd by its manifest.
+    names = {found.digest, config.digest if config else ""}
+    if image_id not in names:
+        held = " ".join(sorted(names)).strip()
+        raise Rejected(f"{image}:{tag}: {image_id} was pushed, and the registry holds {held}")
+    return found.digest
+
+
+async def _compare(image: str, digest: str, image_id: str, environment: Mapping[str, str]) -> None:
+    """Docker's own word for what it pushed must be the registry's."""
+    told = await programs.run(
+        "docker",
+        "image",
+        "inspect",
+        "--format",
+        "{{json .RepoDigests}}",
+        image_id,
+        environment=environment,
+    )
+    try:
+        digests = msgspec.json.decode(told, type=list[str] | None) or []
+    except msgspec.MsgspecError as error:
+        raise Unavailable(f"docker image inspect {image_id}: {error}") from error
+    if f"{image}@{digest}" not in digests:
+        known = ", ".join(each for each in digests if each.startswith(f"{image}@")) or "none"
+        raise Rejected(f"{image}: the registry has {digest}, docker says {known}")
+
+
+async def _numbered(
+    image: str, digest: str, source: Source, registry: Registry, pushes: Pushes
+) -> Push:
+    """The release that the digest is; a new one where it is none yet."""
+    taken_by_others = False
+    for _ in range(ATTEMPTS):
+        # In this order: whose tag is here has a number there.
+        tags = await registry.tags(image)
+        held = await pushes.held()
+        ours = [each for each in held.pushes if (each.image, each.digest) == (image, digest)]
+        if ours and not taken_by_others:
+            found = ours[-1]
+        else:
+            number = await _free_number(image, digest, tags, held.taken, registry)
+            found = _release(image, digest, number, source)
+            if not await pushes.add(found):
+                continue  # somebody else was given the number
+        try:
+            await registry.put_tag(image, digest, found.release, fixed=True)
+        except Conflict:
+            # Put by hand to something else: a release's tag is not moved, and the number is spent.
+            taken_by_others = True
+        else:
+            return found
+    raise Conflict(f"{image}: others push at the same time; push again")
+
+
+async def _free_number(
+    image: str, digest: str, tags: Sequence[str], taken: int, registry: Registry
+) -> int:
+    """A number that nobody has; or the one that the digest has in the registry.
+
+    The registry counts, too, since etcd may have been set up anew.
+    """
+    tagged = sorted(filter(None, map(release_number, tags)))
+    for number in tagged[-LOOKED_AT:]:
+        if number > taken and await registry.digest_of(image, release_tag(number)) == digest:
+            return number
+    return 1 + max(taken, *tagged, 0)
+
+
+def _release(image: str, digest: str, number: int, source: Source) -> Push:
+    return Push(
+        release=release_tag(number),
+        image=image,
+        digest=digest,
+        at=source.at,
+        by=source.by[:MAX_TEXT_LENGTH],
+        revision=source.revision[:MAX_TEXT_LENGTH],
+        image_id=source.image_id,
+    )

@@ -1,0 +1,171 @@
+"""What a rollback goes to, over random histories; and what a record may hold."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy.release.records import choice
+from deploy.release.records.record import (
+    MAX_BYTES,
+    Numbered,
+    Record,
+    State,
+    Verb,
+    encode,
+    number_of,
+    parse,
+)
+from logshipper.store.fleet import shown
+from wharfinger.errors import Rejected
+
+STATES: tuple[State, ...] = ("running", "succeeded", "failed", "rolled back")
+
+
+def record(release: str, state: State = "succeeded", verb: Verb = "up", **more: int) -> Record:
+    return Record(release=release, digest=f"sha256:{release}", state=state, verb=verb, **more)
+
+
+def history(*records: Record) -> list[Numbered]:
+    return [Numbered(number, each) for number, each in enumerate(records, 1)]
+
+
+def sha(*releases: str) -> set[str]:
+    return {f"sha256:{each}" for each in releases}
+
+
+def test_goes_to_the_release_before() -> None:
+    known = history(record("r1"), record("r2"), record("r3"))
+    assert choice.target(known, sha("r3")).release == "r2"
+
+
+def test_leaves_out_what_did_not_succeed_here() -> None:
+    known = history(record("r1"), record("r2", "failed"), record("r3", "rolled back"), record("r4"))
+    assert choice.target(known, sha("r4")).release == "r1"
+
+
+def test_twice_goes_back_by_two_and_never_to_what_was_rolled_away_from() -> None:
+    known = history(record("r1"), record("r2"), record("r3"), record("r2", verb="rollback"))
+    assert choice.target(known, sha("r2")).release == "r1"
+    later = history(*(each.record for each in known), record("r4"))
+    assert choice.target(later, sha("r4")).release == "r2"
+
+
+def test_after_a_rollout_that_broke_off_it_is_the_one_that_should_run() -> None:
+    known = history(record("r1"), record("r2"), record("r3", "failed"))
+    assert choice.target(known, sha("r2", "r3")).release == "r2"
+    assert choice.target(known, sha("r3")).release == "r2"
+    assert choice.target(known, sha("r2")).release == "r1", "what should run does"
+
+
+def test_a_scale_is_no_release_of_its_own() -> None:
+    known = history(record("r1"), record("r2"), record("r2", verb="scale", replicas=5))
+    assert choice.target(known, sha("r2")).release == "r1"
+    assert len(choice.succeeded(known)) == 2
+
+
+def test_is_refused_where_there_is_none() -> None:
+    with pytest.raises(Rejected, match="no release has succeeded here"):
+        choice.target(history(record("r1", "failed")), sha("r1"))
+    with pytest.raises(Rejected, match="r1 is the first release"):
+        choice.target(history(record("r1")), sha("r1"))
+
+
+def test_a_named_one_must_have_succeeded_here_and_not_run_already() -> None:
+    known = history(record("r1"), record("r2", "failed"), record("r3"))
+    assert choice.target(known, sha("r3"), "r1").release == "r1"
+    with pytest.raises(Rejected, match="r2 has not succeeded here; r3, r1"):
+        choice.target(known, sha("r3"), "r2")
+    with pytest.raises(Rejected, match="runs here already"):
+        choice.target(known, sha("r3"), "r3")
+    assert choice.target(known, sha("r1", "r3"), "r3").release == "r3", "half of it does not count"
+
+
+def test_one_that_was_rolled_away_from_may_be_named() -> None:
+    known = history(record("r1"), record("r2"), record("r1", verb="rollback"))
+    assert choice.target(known, sha("r1"), "r2").release == "r2"
+
+
+RECORDS = st.builds(
+    record,
+    st.sampled_from(["r1", "r2", "r3", "r4"]),
+    st.sampled_from(STATES),
+    st.sampled_from(["up", "promote", "rollback", "scale"]),
+)
+
+
+@given(
+    st.lists(RECORDS, max_size=12), st.frozensets(st.sampled_from(["r1", "r2", "r3", "r4", "x"]))
+)
+def test_never_goes_to_what_did_not_succeed_or_is_all_that_runs(
+    records: list[Record], running: frozenset[str]
+) -> None:
+    known = history(*records)
+    try:
+        found = choice.target(known, sha(*running))
+    except Rejected:
+        return
+    assert any(each.digest == found.digest and each.state == "succeeded" for each in records)
+    assert sha(*running) != {found.digest}
+
+
+@given(st.lists(RECORDS, max_size=12))
+def test_what_serves_is_the_latest_that_succeeded(records: list[Record]) -> None:
+    good = [each for each in records if each.state == "succeeded"]
+    latest = choice.serving(history(*records))
+    assert (latest.digest if latest else None) == (good[-1].digest if good else None)
+
+
+def test_a_scale_holds_until_the_file_asks_for_another_number() -> None:
+    known = history(record("r1", replicas=2, declared=2))
+    assert choice.replicas(known, 2) == 2
+    known = history(
+        record("r1", replicas=2, declared=2),
+        record("r1", verb="scale", replicas=5, declared=2),
+        record("r2", "failed", replicas=9, declared=2),
+    )
+    assert choice.replicas(known, 2) == 5
+    assert choice.replicas(known, 3) == 3
+    assert choice.replicas([], 4) == 4
+
+
+def test_an_end_keeps_the_first_line_and_as_many_of_the_last_as_fit() -> None:
+    begun = record("r1", "running")
+    ended = begun.over("failed", "now", "it does not come up\n\n" + "\n".join(map(str, range(50))))
+    assert (ended.why, ended.said[0], ended.said[-1]) == ("it does not come up", "30", "49")
+    wide = begun.over("failed", "now", "\n".join(["\N{SNOWMAN}\x1b" * 1_000] * 40))
+    assert len(encode(wide)) <= MAX_BYTES
+    assert parse(encode(wide)) == wide
+    assert shown.read_release(encode(wide)).why == wide.why, "the fleet page reads it"
+
+
+def test_a_record_is_read_as_written() -> None:
+    whole = record("r1", replicas=3, declared=2)
+    assert parse(encode(whole)) == whole
+    assert b'"from"' in encode(msgspec.structs.replace(whole, source="pre"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"[]",
+        b'{"release": "r1"}',
+        b'{"release": "r1", "state": "gone"}',
+        b'{"release": "r1\\u001b[2J", "state": "failed"}',
+        b'{"release": "r1", "state": "failed", "said": ["\\u0007"]}',
+        b'{"release": "' + b"r" * 600 + b'", "state": "failed"}',
+        b'{"release": "r1", "state": "failed", "replicas": -1}',
+        b" " * (MAX_BYTES + 1),
+        b"[" * 5_000,
+    ],
+)
+def test_what_is_no_record_is_refused(value: bytes) -> None:
+    with pytest.raises(Rejected):
+        parse(value)
+
+
+@pytest.mark.parametrize("key", ["a/releases/", "a/releases/x", "a/releases/-1", "a/releases/²"])
+def test_what_is_no_number_is_refused(key: str) -> None:
+    with pytest.raises(Rejected):
+        number_of(key)

@@ -1,0 +1,258 @@
+"""The lock of an environment and its records, against a real etcd that fails."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from deploy.release.records import lock as locks
+from deploy.release.records.lock import Held, Holder, Lock, LockHeld, LockLost
+from deploy.release.records.record import Record, lock_key
+from deploy.release.records.releases import Releases
+from tests.stack.etcd import config_of, eventually
+from wharfinger.errors import Conflict
+from wharfinger.etcd import Etcd
+from wharfinger.keys import Service
+from wharfinger.operator.parts.etcd import EtcdServer
+
+pytestmark = pytest.mark.real
+
+SHOP = Service("shop", "prod")
+TTL_SECONDS = 2
+
+
+class Told:
+    """What was said while it worked."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+
+    def step(self, text: str) -> None:
+        self.steps.append(text)
+
+    def waiting(self, what: str, done: int, of: int) -> None:
+        self.steps.append(f"{what} {done}/{of}")
+
+    def output(self, line: str) -> None:
+        self.steps.append(line)
+
+
+def lock_of(etcd: Etcd, by: str = "ann", wait_seconds: float = 0, told: Told | None = None) -> Lock:
+    return Lock(
+        etcd,
+        SHOP,
+        Holder(by=by, host="build1", pid=7, verb="up", at="2026-01-01T00:00:00Z"),
+        progress=told or Told(),
+        wait_seconds=wait_seconds,
+        ttl_seconds=TTL_SECONDS,
+    )
+
+
+@pytest.fixture
+async def other(etcd_server: EtcdServer) -> AsyncIterator[Etcd]:
+    """A session of somebody else."""
+    async with Etcd(config_of(etcd_server)) as session:
+        yield session
+
+
+async def test_one_has_it_and_the_next_is_told_who(etcd: Etcd, other: Etcd) -> None:
+    async def work(_held: Held) -> str:
+        with pytest.raises(LockHeld, match=r"ann \(up, on build1, pid 7, since 2026-01-01T00"):
+            await lock_of(other, "bob").hold(work)
+        return "done"
+
+    assert await lock_of(etcd).hold(work) == "done"
+    assert await etcd.get(lock_key(SHOP)) is None, "it is free at once"
+
+
+async def test_who_waits_gets_it_next(etcd: Etcd, other: Etcd) -> None:
+    order: list[str] = []
+    told = Told()
+
+    async def first(_held: Held) -> None:
+        await eventually(lambda: told.steps, "the second waits")
+        order.append("first")
+
+    async def second(_held: Held) -> None:
+        order.append("second")
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(lock_of(etcd).hold(first))
+        await asyncio.sleep(0.1)
+        tasks.create_task(lock_of(other, "bob", wait_seconds=10, told=told).hold(second))
+    assert order == ["first", "second"]
+    assert told.steps[0].startswith("waiting for ann (up, on build1")
+
+
+async def test_is_kept_beyond_its_time(etcd: Etcd) -> None:
+    async def work(held: Held) -> int:
+        await asyncio.sleep(2.5 * TTL_SECONDS)
+        kv = await etcd.get(held.key)
+        return kv.mod_revision if kv else 0
+
+    assert await lock_of(etcd).hold(work) > 0
+
+
+async def test_ends_by_itself_with_whoever_has_it(etcd: Etcd, other: Etcd) -> None:
+    lease = await other.grant(TTL_SECONDS)
+    await other.put(lock_key(SHOP), b"\xff", lease=lease.id)
+    told = Told()
+
+    async def work(_held: Held) -> bool:
+        return True
+
+    assert await lock_of(etcd, wait_seconds=10, told=told).hold(work)
+    assert told.steps[0].startswith("waiting for somebody who does not say")
+
+
+async def test_taken_away_the_work_is_stopped(
+    etcd: Etcd, other: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "PAUSE_SECONDS", 1.0)
+    monkeypatch.setattr(locks, "LAST_WORDS_SECONDS", 0.5)
+    stopped: list[object] = []
+
+    async def work(_held: Held) -> None:
+        taken = asyncio.create_task(locks.seize(other, SHOP, Holder(by="bob", verb="unlock")))
+        try:
+            await asyncio.sleep(20)
+        except asyncio.CancelledError as stop:
+            stopped.extend(stop.args)
+            had = await taken
+            assert had is not None
+            assert had.by == "ann"
+            raise
+
+    with pytest.raises(LockLost, match="taken by bob"):
+        await lock_of(etcd).hold(work)
+    assert "the lock was lost: taken by bob" in str(stopped[0])
+    assert await etcd.get(lock_key(SHOP)) is None
+    assert await locks.seize(etcd, SHOP, Holder()) is None, "nobody has it"
+
+
+async def test_a_lock_that_has_ended_writes_nothing(etcd: Etcd) -> None:
+    releases = Releases(etcd, SHOP)
+
+    async def work(held: Held) -> None:
+        begun = await releases.begin(held, Record(release="r1", state="running"))
+        await etcd.delete(held.key)
+        await etcd.put(held.key, b"{}")
+        with pytest.raises(LockLost):
+            await releases.end(held, begun, begun.record.over("succeeded", "now"))
+        with pytest.raises(LockLost):
+            await releases.begin(held, Record(release="r2", state="running"))
+
+    await lock_of(etcd).hold(work)
+    states = [(each.number, each.record.state) for each in await releases.history()]
+    assert states == [(1, "running")]
+
+
+async def test_etcd_away_for_less_than_its_time_keeps_it(
+    etcd: Etcd, etcd_server: EtcdServer
+) -> None:
+    told = Told()
+    lock = Lock(etcd, SHOP, Holder(by="ann"), progress=told, ttl_seconds=6)
+    releases = Releases(etcd, SHOP)
+
+    async def work(held: Held) -> None:
+        begun = await releases.begin(held, Record(release="r1", state="running"))
+        etcd_server.process.freeze()
+        await asyncio.sleep(2.5)
+        etcd_server.process.thaw()
+        await releases.end(held, begun, begun.record.over("succeeded", "now"))
+
+    await lock.hold(work)
+    assert [each.record.state for each in await releases.history()] == ["succeeded"]
+
+
+async def test_etcd_killed_and_back_keeps_it_as_well(etcd: Etcd, etcd_server: EtcdServer) -> None:
+    lock = Lock(etcd, SHOP, Holder(by="ann"), progress=Told(), ttl_seconds=8)
+    releases = Releases(etcd, SHOP)
+
+    async def work(held: Held) -> None:
+        begun = await releases.begin(held, Record(release="r1", state="running"))
+        await etcd_server.process.kill()
+        ending = asyncio.create_task(
+            releases.end(held, begun, begun.record.over("succeeded", "now"))
+        )
+        await asyncio.sleep(1)
+        await etcd_server.start()
+        await ending
+
+    await lock.hold(work)
+    assert [each.record.state for each in await releases.history()] == ["succeeded"]
+
+
+async def test_etcd_away_for_longer_stops_the_work_in_time(
+    etcd: Etcd, etcd_server: EtcdServer
+) -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    async def work(_held: Held) -> None:
+        etcd_server.process.freeze()
+        await asyncio.sleep(30)
+
+    lock = Lock(etcd, SHOP, Holder(), progress=Told(), ttl_seconds=4)
+    with pytest.raises(LockLost, match="stopped where it was"):
+        await lock.hold(work)
+    etcd_server.process.thaw()
+    # What took the time beyond it are last words to an etcd that does not answer.
+    assert loop.time() - began < 4 + locks.LAST_WORDS_SECONDS + 2
+
+
+async def test_records_are_counted_and_an_end_is_written_once(etcd: Etcd) -> None:
+    remarks: list[str] = []
+    releases = Releases(etcd, SHOP, on_remark=remarks.append)
+    await etcd.put("/wharfinger/deploy/shop_prod/releases/x", b"{}")
+    await etcd.put("/wharfinger/deploy/shop_prod/releases/9", b"no record")
+
+    async def work(held: Held) -> None:
+        begun = await releases.begin(held, Record(release="r1", state="running"))
+        assert begun.number == 10
+        ended = begun.record.over("failed", "now", "it exits")
+        await releases.end(held, begun, ended)
+        await releases.end(held, begun, ended)
+        with pytest.raises(LockLost):
+            await releases.end(held, begun, begun.record.over("succeeded", "now"))
+
+    await lock_of(etcd).hold(work)
+    assert [each.record.state for each in await releases.history()] == ["failed"]
+    assert len(remarks) == 2
+
+
+async def test_an_interrupt_reaches_the_work_while_it_is_held(etcd: Etcd) -> None:
+    seen: list[bool] = []
+
+    async def work(held: Held) -> None:
+        try:
+            await asyncio.sleep(20)
+        except asyncio.CancelledError:
+            seen.append(await etcd.get(held.key) is not None)
+            raise
+
+    task = asyncio.create_task(lock_of(etcd).hold(work))
+    await asyncio.sleep(0.3)
+    task.cancel("cut off by SIGTERM")
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert seen == [True]
+    assert await etcd.get(lock_key(SHOP)) is None
+
+
+async def test_a_seizure_that_meets_another_holder_does_nothing(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await etcd.put(lock_key(SHOP), b"{}")
+    grant = etcd.grant
+
+    async def slowly(ttl_seconds: int, lease_id: int = 0) -> object:
+        await etcd.put(lock_key(SHOP), b'{"by": "cy"}')
+        return await grant(ttl_seconds, lease_id)
+
+    monkeypatch.setattr(etcd, "grant", slowly)
+    with pytest.raises(Conflict, match="changed hands"):
+        await locks.seize(etcd, SHOP, Holder())
+    kv = await etcd.get(lock_key(SHOP))
+    assert kv is not None
+    assert locks.read(kv).by == "cy"
