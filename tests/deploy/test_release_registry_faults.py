@@ -155,6 +155,17 @@ async def test_an_upload_that_was_cut_begins_anew(fake_registry: FakeRegistry) -
         assert len(fake_registry.asked) == before + 1
 
 
+async def test_an_upload_behind_a_proxy_stays_where_it_began(fake_registry: FakeRegistry) -> None:
+    name = image(fake_registry)
+    async with Registry() as client:
+        await client.tags(name)
+        there = says(202, Location="https://127.0.0.1/v2/shop/blobs/uploads/1?_state=x")
+        fake_registry.moods = [says(404), there]
+        digest = await client.put_blob(name, b"x")
+    assert digest in fake_registry.blobs
+    assert fake_registry.paths[-1].startswith("PUT /v2/shop/blobs/uploads/1?_state=x&digest=sha256")
+
+
 async def test_an_upload_that_is_cut_each_time_is_given_up(fake_registry: FakeRegistry) -> None:
     name = image(fake_registry)
     async with Registry() as client:
