@@ -13,7 +13,9 @@ import pytest
 from deploy.release.app.model import App, Build
 from deploy.release.images import layers, lock
 from deploy.release.images.building import Built, build
+from deploy.release.images.docker import Docker
 from deploy.release.images.layers import RECIPES, SOURCES
+from tests.stack.registry import RegistryServer
 from wharfinger.errors import ConfigError, Unavailable
 from wharfinger.operator.parts.dockerd import DockerDaemon
 from wharfinger.operator.parts.process import free_port, until
@@ -179,6 +181,43 @@ async def test_a_layer_that_is_no_longer_the_locked_one_is_refused(site: Site) -
         await site.build(app)
 
 
+async def test_a_layer_of_a_registry_is_locked_by_its_digest_and_pulled(
+    site: Site, registry: RegistryServer
+) -> None:
+    name = f"{registry.address}/layers/small"
+    app = replace(APP, build=Build(layer=name))
+    await site.docker.run("tag", "wharfinger/small", name)
+    await site.docker.run("push", name)
+    first = await site.build(app, update_lock=True)
+    locked = lock.read((site.folder / lock.FILE).read_text())[name]
+    assert locked.image.startswith(f"{name}@sha256:")
+    # Another layer by the same name counts for nothing, here or in the registry.
+    await site.docker.run("tag", "busybox", name)
+    await site.docker.run("push", name)
+    await site.forget()
+    assert (await site.build(app)).image_id == first.image_id
+    await site.build(app, update_lock=True)
+    assert lock.read((site.folder / lock.FILE).read_text())[name].diff_ids != locked.diff_ids
+
+
+async def test_an_engine_that_wants_all_layers_gets_them(
+    site: Site, monkeypatch: pytest.MonkeyPatch, breakable_docker_daemon: DockerDaemon
+) -> None:
+    """As one does that keeps its images in containerd: here one that has no layer yet."""
+    run = Docker.run
+
+    async def elsewhere(self: Docker, *words: str | os.PathLike[str], loud: bool = False) -> str:
+        if words[0] == "load":
+            return await breakable_docker_daemon.run(*words)
+        return await run(self, *words, loud=loud)
+
+    monkeypatch.setattr(Docker, "run", elsewhere)
+    built = await site.build(update_lock=True)
+    assert any(step.startswith("loading it whole") for step in site.told.steps)
+    id_there = ("image", "inspect", "--format={{.Id}}", f"{APP.image}:built")
+    assert await breakable_docker_daemon.run(*id_there) == built.image_id
+
+
 async def test_a_build_that_fails_says_what_docker_said(site: Site) -> None:
     site.dockerfile("RUN echo it is broken >&2 && false")
     with pytest.raises(Unavailable, match="it is broken"):
@@ -189,7 +228,11 @@ async def test_what_is_unusual_is_remarked(site: Site) -> None:
     site.dockerfile("USER root", "COPY app /app", 'ENTRYPOINT ["/app/start"]')
     await site.build(update_lock=True)
     remarks = [step for step in site.told.steps if step.startswith("remark: ")]
-    assert [remark.split(":")[1].strip() for remark in remarks] == ["USER", "ENTRYPOINT"]
+    assert [remark.split(":")[1].strip() for remark in remarks] == [
+        "git tells no commit here",
+        "USER",
+        "ENTRYPOINT",
+    ]
 
 
 async def test_labels_say_the_commit_and_no_password(

@@ -26,6 +26,8 @@ PORT = 5000
 RELEASES = {
     "r1": "",
     "r2": "ENV RELEASE=2\n",
+    # Takes its time between its start and the first request that it can answer.
+    "slow": 'CMD ["sh", "-c", "sleep 4; exec shop"]\n',
     "exits": 'CMD ["sh", "-c", "echo no price list is configured >&2; exit 3"]\n',
     "deaf": 'CMD ["sh", "-c", "echo waits for a database >&2; sleep 1000"]\n',
 }
@@ -37,12 +39,17 @@ class SwarmSite:
 
     Args:
         lab: its hosts, off.
+
+    Attributes:
+        images: of the releases, by their names.
+        registries: one on each host.
     """
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.platform = Platform(lab)
         self.images: dict[str, str] = {}
+        self.registries: list[InsideProcess] = []
         self._first = lab.hosts[0]
         self._count = 0
 
@@ -153,6 +160,7 @@ class SwarmSite:
         file = host.folder / "registry.yml"
         file.write_text(json.dumps(config))
         process = await host.start("docker-registry", "serve", file)
+        self.registries.append(process)
 
         async def answers() -> bool:
             assert process.running, process.log_tail(20)

@@ -25,8 +25,9 @@ ATTEMPTS: Final = 10
 # Tags of releases that etcd does not know, of which one may be this digest's.
 LOOKED_AT: Final = 50
 _SECONDS: Final = 1_800.0
-# What the registry says to one of two who upload the same bytes to its files at the same moment.
-_UPLOADS_MET: Final = ("digest invalid", "blob unknown to registry")
+# What docker hears of a registry that keeps files, where two upload the same at one moment: it
+# writes them in place, and the other reads half of one (distribution 2.8, filesystem driver).
+_UPLOADS_MET: Final = ("digest invalid", "blob unknown to registry", "unexpected HTTP status: 500")
 _AGAIN_SECONDS: Final = 0.5
 
 
@@ -104,7 +105,9 @@ async def _send(name: str, environment: Mapping[str, str], progress: Progress) -
         except Unavailable as error:
             if not remaining or not any(each in str(error) for each in _UPLOADS_MET):
                 raise
-            progress.step("others upload the same layer; pushing again")
+            progress.step(
+                "the registry could not take it, as others upload the same; pushing again"
+            )
             await asyncio.sleep(_AGAIN_SECONDS)
         else:
             return
