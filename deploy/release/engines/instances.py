@@ -142,24 +142,34 @@ class Instances:
         return await self._ordered("undrain", found.values(), timeout_seconds)
 
     async def removed(self, leaving: Sequence[Instance]) -> int:
-        """Deletes keys that no registrar takes out; gives the revision, 0 where none was left.
+        """Takes instances out that no registrar takes out; gives the revision, 0 for none.
 
         Raises:
             Rejected: our user in etcd must not.
         """
         revision = 0
         for each in leaving:
-            for key in (each.key.address, each.key.metadata):
-                done = await self._patiently(lambda key=key: self._deleted(key))  # type: ignore[misc]
-                revision = max(revision, done)
+            done = await self._patiently(lambda key=each.key: self._deleted(key))  # type: ignore[misc]
+            revision = max(revision, done)
         return revision
 
-    async def _deleted(self, key: str) -> int:
-        there = await self._etcd.get(key)
+    async def _deleted(self, key: InstanceKey) -> int:
+        there = await self._etcd.get(key.address)
         if there is None:
-            return 0
-        done = await self._etcd.transact([unchanged(there)], [Delete(key)])
-        return done.revision if done.succeeded else 0
+            # It went with its registrar's lease, and discoveries keep what went so and answers.
+            # What comes back alone and is deleted, is gone for them, too.
+            lease = await self._etcd.grant(ORDER_SECONDS)
+            put = Put(key.address, key.endpoint.value.encode(), lease.id)
+            await self._etcd.transact([absent(key.address)], [put])
+            there = await self._etcd.get(key.address)
+            if there is None:
+                raise Conflict(f"{key.address} was changed meanwhile")
+        # One after the other: both at once, as the last of a lease, would look like its end.
+        done = await self._etcd.transact([unchanged(there)], [Delete(key.address)])
+        if not done.succeeded:
+            raise Conflict(f"{key.address} was changed meanwhile")
+        described = await self._etcd.transact([], [Delete(key.metadata)])
+        return max(done.revision, described.revision) if described.results[0] else done.revision
 
     async def _ordered(
         self, verb: Verb, targets: Iterable[tuple[str, InstanceKey]], timeout_seconds: float
