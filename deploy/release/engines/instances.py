@@ -26,7 +26,6 @@ from wharfinger.kv import (
     Put,
     absent,
     ranges_of,
-    unchanged,
 )
 from wharfinger.orders import MAX_BY_LENGTH, Order, Verb, encode, parse
 from wharfinger.text import printable, shortened
@@ -144,32 +143,41 @@ class Instances:
     async def removed(self, leaving: Sequence[Instance]) -> int:
         """Takes instances out that no registrar takes out; gives the revision, 0 for none.
 
+        What went with its registrar's lease, discoveries keep for as long as it answers. What comes
+        back alone, is seen, and is deleted then, is gone for them, too.
+
         Raises:
             Rejected: our user in etcd must not.
         """
+        back = 0
+        for each in leaving:
+            there = await self._patiently(lambda key=each.key: self._there(key))  # type: ignore[misc]
+            back = max(back, there)
+        if back:
+            await self.served(back)
         revision = 0
         for each in leaving:
-            done = await self._patiently(lambda key=each.key: self._deleted(key))  # type: ignore[misc]
-            revision = max(revision, done)
+            gone = await self._patiently(lambda key=each.key: self._deleted(key))  # type: ignore[misc]
+            revision = max(revision, gone)
         return revision
 
+    async def _there(self, key: InstanceKey) -> int:
+        """Puts an address that is not there any more; gives the revision, 0 where it is."""
+        if await self._etcd.get(key.address) is not None:
+            return 0
+        lease = await self._etcd.grant(ORDER_SECONDS)
+        put = Put(key.address, key.endpoint.value.encode(), lease.id)
+        done = await self._etcd.transact([absent(key.address)], [put])
+        return done.revision
+
     async def _deleted(self, key: InstanceKey) -> int:
-        there = await self._etcd.get(key.address)
-        if there is None:
-            # It went with its registrar's lease, and discoveries keep what went so and answers.
-            # What comes back alone and is deleted, is gone for them, too.
-            lease = await self._etcd.grant(ORDER_SECONDS)
-            put = Put(key.address, key.endpoint.value.encode(), lease.id)
-            await self._etcd.transact([absent(key.address)], [put])
-            there = await self._etcd.get(key.address)
-            if there is None:
-                raise Conflict(f"{key.address} was changed meanwhile")
         # One after the other: both at once, as the last of a lease, would look like its end.
-        done = await self._etcd.transact([unchanged(there)], [Delete(key.address)])
-        if not done.succeeded:
-            raise Conflict(f"{key.address} was changed meanwhile")
-        described = await self._etcd.transact([], [Delete(key.metadata)])
-        return max(done.revision, described.revision) if described.results[0] else done.revision
+        revision = 0
+        for each in (key.address, key.metadata):
+            done = await self._etcd.transact([], [Delete(each)])
+            if done.results[0]:
+                revision = done.revision
+        return revision
 
     async def _ordered(
         self, verb: Verb, targets: Iterable[tuple[str, InstanceKey]], timeout_seconds: float
