@@ -11,6 +11,7 @@ from deploy.release.commands import (
     build,
     diff,
     history,
+    init,
     notify,
     promote,
     push,
@@ -18,6 +19,7 @@ from deploy.release.commands import (
     report,
     rollback,
     scale,
+    schema,
     status,
     unlock,
     up,
@@ -45,7 +47,7 @@ def command_line() -> Parser:
     parser = Parser(prog="deploy", description=_SUMMARY)
     parser.add_argument("--version", action="version", version=f"deploy {__version__}")
     verbs = Verbs(parser)
-    for module in (build, push, report, render, diff):
+    for module in (init, schema, build, push, report, render, diff):
         module.add_to(verbs)
     for module in (up, promote, rollback, scale, status, history, unlock, notify):
         module.add_to(verbs)

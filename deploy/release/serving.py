@@ -10,21 +10,26 @@ LABELS: Final[Mapping[str, str]] = {"wharfinger.serving": "tell"}
 # A probe is a process of the engine's and of the container's: one in half a minute is cheap.
 _REST_SECONDS: Final = 30
 _MARGIN_SECONDS: Final = 10
-# In a /dev/shm that was mounted from outside files outlive a start; /dev is new with each.
+# On a host that stalls a probe that only sleeps may take too long: no reason to end what serves.
+_RETRIES: Final = 3
+# In a /dev/shm that was mounted from outside files outlive a start; /dev is new with each. What
+# is amiss goes to the container's log, too: no manager tells what a probe on another node says.
 _SCRIPT: Final = """\
 f={file}; new() {{ [ -e "$1" ] && ! [ "$1" -ot /dev/full ]; }}; \
 if new $f.seen; then exec sleep {rest}; fi; \
-n=0; until new $f; do n=$((n+1)); if [ $n -gt {patience} ]; then \
-echo "not served by the edges within {patience} s of its start" | tee /proc/1/fd/2 2>/dev/null; \
-exit 1; fi; sleep 1; done; : >$f.seen"""
+n=0; until new $f; do if new $f.late; then exit 1; fi; n=$((n+1)); \
+if [ $n -gt {patience} ]; then : >$f.late; \
+w="not served by the edges within {patience} s of its start"; echo "$w"; \
+{{ echo "$w" >/proc/1/fd/2; }} 2>/dev/null; exit 1; fi; sleep 1; done; : >$f.seen"""
 
 
 def healthcheck(start_seconds: float) -> dict[str, object]:
     """The block `healthcheck` of a service in a stack, its dollars doubled.
 
-    One probe waits until the instance is served, and is its only chance; those that follow have
-    nothing to find out, and sleep. So an old instance, which Swarm stops when the new one is
-    healthy, goes only after requests have a new place to go.
+    The first probe waits until the instance is served; where it has waited in vain, the next ones
+    fail at once. Those that follow a good one have nothing to find out, and sleep. So an old
+    instance, which Swarm stops when the new one is healthy, goes only after requests have a new
+    place to go.
 
     Args:
         start_seconds: how long a new instance may take until it is served.
@@ -35,5 +40,5 @@ def healthcheck(start_seconds: float) -> dict[str, object]:
         "test": ["CMD-SHELL", script.replace("$", "$$")],
         "interval": "1s",
         "timeout": f"{max(patience, _REST_SECONDS) + _MARGIN_SECONDS}s",
-        "retries": 1,
+        "retries": _RETRIES,
     }

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from deploy.release import cli
 from deploy.release.commands import opening
 from deploy.release.records.record import Record
 from deploy.release.records.releases import Releases
+from tests.stack.etcd import DEADLINE_SECONDS
 from tests.stack.registry import RegistryServer
 from tests.stack.virtualengine import FOLDER, VirtualEngine, engine_of
 from wharfinger.cli import finish
@@ -27,6 +28,7 @@ from wharfinger.errors import Exit, WharfingerError
 from wharfinger.etcd import Etcd
 from wharfinger.keys import Service
 from wharfinger.operator.parts.etcd import EtcdServer
+from wharfinger.operator.parts.process import until
 
 APPLICATION = """\
 app: shop
@@ -42,6 +44,7 @@ environments:
 JUNIT = (
     '<testsuites><testsuite name="unit"><testcase name="a">{}</testcase></testsuite></testsuites>'
 )
+STEP_SECONDS = 0.4
 CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
@@ -165,6 +168,27 @@ class CommandSite:
     async def _told(self, arguments: Sequence[str]) -> Exit:
         place = ("--file", str(self.folder), "--config", str(self.folder / "wharfinger.toml"))
         return await cli.told(cli.command_line().parse_args([*arguments, *place]))
+
+    async def half_way(self) -> asyncio.subprocess.Process:
+        """Starts a rollout of r2 over r1 in `integration`, and waits until both run there."""
+        await self.pushed(1)
+        second = await self.pushed(2)
+        assert (await self.deploy("up", "integration", "r1")).code == 0
+        self.engine("integration").order(seconds=STEP_SECONDS)
+        process = await self.start("up", "integration", "r2")
+        await self.until(lambda kinds: second in kinds)
+        assert len(set(await self.running("integration"))) == 2
+        return process
+
+    async def until(
+        self, condition: Callable[[set[str]], bool], environment: str = "integration"
+    ) -> None:
+        """Waits until what runs is as it should be, by its digests."""
+
+        async def holds() -> bool:
+            return condition(set(await self.running(environment)))
+
+        await until(holds, timeout_seconds=DEADLINE_SECONDS, what=f"{environment} is so")
 
     async def reported(self, digest: str, inside: str = "") -> Ended:
         """Reports the check `unit`: passed, unless something else stands inside of its test."""

@@ -1,7 +1,6 @@
 """One action of the Swarm engine, as a process of its own: it may be killed half-way.
 
-`python -m tests.stack.swarmdeployer up|scale|running WISH` inside the namespaces of whoever deploys;
-WISH is JSON, a `Wish`.
+`python -m tests.stack.swarmdeployer up|scale|running WISH`; WISH is JSON, a `Wish`.
 """
 
 import asyncio
@@ -10,18 +9,28 @@ import sys
 import time
 
 import msgspec
+import yaml
 
-from deploy.release.app.model import App, Build, EngineName, Environment, Health, Order, Rollout
+from deploy.release.app.model import (
+    App,
+    Build,
+    EngineName,
+    Environment,
+    Health,
+    Order,
+    Rollout,
+    Serve,
+)
 from deploy.release.engine import Target
 from deploy.release.engines.instances import Instances
 from deploy.release.engines.swarm.engine import SwarmEngine
 from deploy.release.engines.swarm.manager import Manager
 from deploy.release.engines.swarm.registration import Registration
-from deploy.release.serving import LABELS, healthcheck
-from wharfinger.sections import EtcdConfig
+from deploy.release.render import files, project
 from wharfinger.errors import WharfingerError
 from wharfinger.etcd import Etcd
 from wharfinger.keys import Service
+from wharfinger.sections import EtcdConfig
 
 REPOSITORY = "127.0.0.1:5000/shop"
 
@@ -71,7 +80,7 @@ class Telling:
         self._say(f"    {line}")
 
     def _say(self, text: str) -> None:
-        print(f"{time.monotonic() - self._began:6.1f} {text}", flush=True)
+        _print(f"{time.monotonic() - self._began:6.1f} {text}")
 
 
 def target_of(wish: Wish) -> Target:
@@ -88,7 +97,8 @@ def target_of(wish: Wish) -> Target:
         name="shop",
         image=REPOSITORY,
         build=Build(layer="none"),
-        health=Health(start_seconds=wish.start_seconds),
+        health=Health(start_seconds=wish.start_seconds, every_seconds=0.5, healthy=1),
+        serve=Serve(host=wish.site),
         drain_seconds=wish.drain_seconds,
         environments={environment.name: environment},
     )
@@ -102,41 +112,20 @@ def target_of(wish: Wish) -> Target:
 
 
 def stack_of(target: Target, wish: Wish) -> str:
-    pace = {"parallelism": wish.batch, "order": "start-first"}
-    service = {
-        "image": target.image,
-        "networks": ["host"],
-        "labels": {
-            "wharfinger.app": target.app.name,
-            "wharfinger.env": target.environment.name,
-            "wharfinger.host": wish.site,
-            "wharfinger.drain": f"{target.app.drain_seconds:g}",
-            "wharfinger.release": target.release,
-            **LABELS,
-        },
-        "stop_grace_period": f"{target.app.drain_seconds + 30:g}s",
-        "deploy": {
-            "mode": "replicated" if target.replicas else "global",
-            **({"replicas": target.replicas} if target.replicas else {}),
-            "update_config": {
-                **pace,
-                "failure_action": "rollback",
-                "monitor": f"{target.environment.rollout.monitor_seconds:g}s",
-                "max_failure_ratio": 0,
-            },
-            "rollback_config": {**pace, "failure_action": "pause", "monitor": "1s"},
-            "restart_policy": {"condition": "any", "delay": "1s"},
-        },
-    }
+    """The rendered file; without its HEALTHCHECK where that is wished."""
+    rendered = files(target.app, target.environment, target.image, target.release, target.replicas)[
+        "stack.yml"
+    ]
     if wish.waits:
-        service["healthcheck"] = healthcheck(target.app.health.start_seconds)
-    networks = {"host": {"name": "host", "external": True}}
-    return json.dumps({"version": "3.8", "services": {"shop": service}, "networks": networks})
+        return rendered
+    content = yaml.safe_load(rendered)
+    del content["services"][target.app.name]["healthcheck"]
+    return json.dumps(content)
 
 
 async def act(verb: str, wish: Wish) -> int:
     target = target_of(wish)
-    manager = Manager(wish.docker, f"shop-{wish.environment}", "shop")
+    manager = Manager(wish.docker, project(target.app, target.environment), "shop")
     async with Etcd(EtcdConfig(endpoints=wish.etcd or ["127.0.0.1:1"])) as etcd:
         telling = Telling()
         service = Service("shop", wish.environment)
@@ -156,11 +145,16 @@ async def act(verb: str, wish: Wish) -> int:
                     await engine.scale(target, telling)
                 case _:
                     for each in await engine.running():
-                        print(json.dumps(msgspec.to_builtins(each)))
+                        _print(json.dumps(msgspec.to_builtins(each)))
         except WharfingerError as error:
-            print(f"{type(error).__name__} restored={getattr(error, 'restored', None)}: {error}")
+            _print(f"{type(error).__name__} restored={getattr(error, 'restored', None)}: {error}")
             return error.exit_code
     return 0
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -27,6 +26,8 @@ PORT = 5000
 RELEASES = {
     "r1": "",
     "r2": "ENV RELEASE=2\n",
+    # Takes its time between its start and the first request that it can answer.
+    "slow": 'CMD ["sh", "-c", "sleep 4; exec shop"]\n',
     "exits": 'CMD ["sh", "-c", "echo no price list is configured >&2; exit 3"]\n',
     "deaf": 'CMD ["sh", "-c", "echo waits for a database >&2; sleep 1000"]\n',
 }
@@ -38,12 +39,17 @@ class SwarmSite:
 
     Args:
         lab: its hosts, off.
+
+    Attributes:
+        images: of the releases, by their names.
+        registries: one on each host.
     """
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.platform = Platform(lab)
         self.images: dict[str, str] = {}
+        self.registries: list[InsideProcess] = []
         self._first = lab.hosts[0]
         self._count = 0
 
@@ -85,13 +91,44 @@ class SwarmSite:
         await process.start()
         return process
 
-    async def done(self, verb: str, wish: Wish) -> tuple[int, str]:
-        """The same to its end: exit code and what it said."""
+    async def run(self, verb: str, wish: Wish, *, code: int = 0) -> str:
+        """The same to its end, which must be with this exit code; gives what it said."""
         process = await self.begun(verb, wish)
-        code = await process.wait(timeout_seconds=300)
+        ended = await process.wait(timeout_seconds=240)
         said = process.log_tail(200)
-        print(f"--- {verb} {wish.release} x{wish.replicas} in {wish.environment}: {code}\n{said}")
-        return code, said
+        assert ended == code, f"{verb} {wish}: exit code {ended}\n{said}"
+        return said
+
+    async def until_served(self, environment: str = "prod", site: str = SITE) -> None:
+        """Waits until both edges answer for the environment."""
+        for edge in self.platform.edges:
+
+            async def answers(ip: str = edge.host.ip) -> bool:
+                headers = {"Host": site}
+                async with (
+                    self.lab.client.session() as session,
+                    session.post(f"http://{ip}/", headers=headers) as answer,
+                ):
+                    return answer.status == 200
+
+            await until(answers, timeout_seconds=60, what=f"{environment} is served")
+
+    async def drained(self, number: int) -> None:
+        """Has Swarm take all tasks from a host."""
+        name = self.lab.hosts[number].name
+        await self.docker("node", "update", "--availability", "drain", name)
+
+        async def empty() -> bool:
+            words = ("node", "ps", "--filter", "desired-state=shutdown", "--format")
+            told = await self.docker(*words, "{{.CurrentState}}", name)
+            return not any(line.startswith("Running") for line in told.splitlines())
+
+        await until(empty, timeout_seconds=60, what=f"{name} is empty")
+
+    async def update_state(self, environment: str = "prod") -> str:
+        """How far the update of an environment's service is, in Swarm's word."""
+        words = ("service", "inspect", "--format", "{{with .UpdateStatus}}{{.State}}{{end}}")
+        return await self.docker(*words, f"shop-{environment}_shop")
 
     async def images_running(self, environment: str = "prod") -> dict[str, list[str]]:
         """By host, the images of the environment's running containers."""
@@ -106,7 +143,8 @@ class SwarmSite:
         """Waits until etcd holds so many instances of the environment."""
 
         async def there() -> bool:
-            words = ("get", "--prefix", f"/shop_{environment}/", "--keys-only")
+            words = ("--endpoints", f"{self._first.ip}:2379", "get", "--prefix", "--keys-only")
+            words += (f"/shop_{environment}/",)
             told = await self._first.run("env", "ETCDCTL_API=3", "etcdctl", *words)
             return len(told.split()) == count
 
@@ -122,6 +160,7 @@ class SwarmSite:
         file = host.folder / "registry.yml"
         file.write_text(json.dumps(config))
         process = await host.start("docker-registry", "serve", file)
+        self.registries.append(process)
 
         async def answers() -> bool:
             assert process.running, process.log_tail(20)
@@ -162,8 +201,3 @@ def shares(images: dict[str, list[str]], image: str) -> list[int]:
     """How many containers of an image each host has, all others being a failure of the test."""
     assert {each for several in images.values() for each in several} <= {image}, images
     return [len(several) for several in images.values()]
-
-
-def log_of(path: Path) -> str:
-    """What a deployer has said so far."""
-    return path.read_text() if path.exists() else ""

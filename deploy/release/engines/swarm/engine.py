@@ -138,7 +138,7 @@ class SwarmEngine:
             return str(error)
         service, tasks = await self._watching.seen()
         if found.phase is not Phase.DONE:
-            return service.message or f"the update is {found.phase}"
+            return judging.in_words(service, found.phase)
         if self._registration is None:
             return ""
         mine = [task for task in tasks if task.runs and task.is_of(service)]
@@ -186,24 +186,29 @@ class SwarmEngine:
         await self._watching.until_gone(leaving, progress)
 
     async def _spread(self, target: Target, progress: Progress) -> None:
-        """Has the tasks dealt out anew, once, where Swarm has put them upon each other."""
+        """Moves tasks that Swarm has put upon each other: some more, which go where few are.
+
+        Told to have fewer, Swarm ends those first whose node has most. Nothing else is touched,
+        and nobody goes before somebody new is there, as they would with an update by force.
+        """
         service, tasks = await self._watching.seen()
-        if service.replicas is None:
-            return
         nodes = judging.fitting(await self._manager.nodes(), self._environment.hosts)
         counts = judging.spread(tasks, nodes)
-        if not judging.uneven(counts):
+        moves = judging.moves(counts)
+        if service.replicas is None or not moves:
             progress.step(f"runs on {judging.shown(counts)}")
             return
-        progress.step(f"uneven ({judging.shown(counts)}): docker service update --force")
-        await self._manager.force()
-        why = await self._trouble(target.image, await self._known(service), progress)
-        _, tasks = await self._watching.seen()
-        if any(task.runs and task.image != target.image for task in tasks):
-            raise RolloutFailed(f"while spreading: {why}", restored=False)
+        progress.step(f"uneven ({judging.shown(counts)}): {moves} more, then so many fewer")
+        known = await self._known(service)
+        await self._manager.scale(target.replicas + moves)
+        why = await self._trouble(target.image, known, progress)
+        await self._manager.scale(target.replicas)
+        if trouble := await self._trouble(target.image, await self._known(service), progress):
+            raise RolloutFailed(f"while spreading {target.release}: {trouble}", restored=False)
         await self._gone(progress)
-        shown = judging.shown(judging.spread(tasks, nodes))
-        progress.step(f"runs on {shown}{f', not spread: {why}' if why else ''}")
+        counts = judging.spread((await self._watching.seen())[1], nodes)
+        still = f", still uneven{f': {why}' if why else ''}" if judging.moves(counts) else ""
+        progress.step(f"runs on {judging.shown(counts)}{still}")
 
     async def _known(self, service: Service | None) -> frozenset[str]:
         if service is None:

@@ -102,6 +102,17 @@ def _way_back(update: str, *, settled: bool) -> Phase:
     return Phase.ROLLED_BACK if settled and update != "rollback_started" else Phase.ROLLING_BACK
 
 
+def in_words(service: Service, phase: Phase) -> str:
+    """Why a phase is no good end; Swarm's own words where they say more."""
+    match phase:
+        case Phase.ROLLED_BACK:
+            return "Swarm has rolled it back"
+        case Phase.FAILING:
+            return f"{FAILURES} tasks have failed"
+        case _:
+            return f"the update is {phase}: {service.message or 'Swarm does not say why'}"
+
+
 def failures(service: Service, tasks: Iterable[Task], known: Collection[str]) -> tuple[Task, ...]:
     """The tasks as specified now that have failed, but for those that were there before."""
     return tuple(
@@ -157,13 +168,20 @@ def spread(tasks: Iterable[Task], nodes: Iterable[Node]) -> Mapping[str, int]:
     return {node.name: counts[node.id] for node in nodes}
 
 
-def uneven(counts: Mapping[str, int]) -> bool:
-    """Whether a node has two more than another: its loss would take more than it needs to.
+def moves(counts: Mapping[str, int]) -> int:
+    """How many tasks are to be elsewhere, so that no node has two more than another.
 
-    Swarm starts first where it may, so that a node that is about to lose its task counts as
-    busy, and never moves what runs (moby/moby#24103, #40797).
+    The loss of a node would take more than it needs to. Swarm starts first where it may, so that
+    a node that is about to lose its task counts as busy, and never moves what runs
+    (moby/moby#24103, #40797).
     """
-    return bool(counts) and max(counts.values()) - min(counts.values()) > 1
+    if not counts or max(counts.values()) - min(counts.values()) <= 1:
+        return 0
+    least, rest = divmod(sum(counts.values()), len(counts))
+    # Those that have most keep the one more that some must have.
+    wanted = [least + (n < rest) for n in range(len(counts))]
+    held = sorted(counts.values(), reverse=True)
+    return sum(max(0, has - keeps) for has, keeps in zip(held, wanted, strict=True))
 
 
 def shown(counts: Mapping[str, int]) -> str:

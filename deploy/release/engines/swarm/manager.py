@@ -1,6 +1,7 @@
 """Asks and tells a manager of the Swarm, by the `docker` command."""
 
 import contextlib
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -13,7 +14,7 @@ ASK_SECONDS: Final = 30.0
 TELL_SECONDS: Final = 120.0
 LOG_SECONDS: Final = 10.0
 LOG_LINES: Final = 20
-_GONE: Final = "no such"
+_GONE: Final = re.compile(r"no such (service|task|object)", re.IGNORECASE)
 
 
 class Manager:
@@ -40,7 +41,7 @@ class Manager:
         try:
             return answers.service(await self._ask("service", "inspect", self.name))
         except Unavailable as error:
-            if _GONE in str(error).lower():
+            if _GONE.search(str(error)):
                 return None
             raise
 
@@ -59,7 +60,7 @@ class Manager:
                 return answers.tasks(await self._ask("inspect", "--type", "task", *ids))
             except Unavailable as error:
                 # One was forgotten between the two questions.
-                if last or _GONE not in str(error).lower():
+                if last or not _GONE.search(str(error)):
                     raise
         raise AssertionError
 
@@ -101,17 +102,6 @@ class Manager:
             Unavailable: no manager answers, or nothing was specified before.
         """
         await self._tell("service", "update", "--rollback", "--detach", "--quiet", self.name)
-
-    async def force(self) -> None:
-        """Has Swarm replace every task by another, in the same order as an update.
-
-        Raises:
-            Unavailable: no manager answers.
-        """
-        await self._tell(
-            *("service", "update", "--force", "--detach", "--quiet"),
-            *("--no-resolve-image", self.name),
-        )
 
     async def scale(self, replicas: int) -> None:
         """Changes how many tasks there shall be.

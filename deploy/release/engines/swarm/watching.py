@@ -72,7 +72,7 @@ class Watching:
             Stuck: nothing changes any more; with what is to be seen.
             Unavailable: no manager answers.
         """
-        before: object = None
+        before, told = None, None
         since = time.monotonic()
         while True:
             service, tasks = await self.seen()
@@ -80,10 +80,11 @@ class Watching:
             found = judging.judge(service, tasks, image, known=known, nodes=nodes)
             if found.phase not in (Phase.UNDER_WAY, Phase.ROLLING_BACK):
                 return found
-            states = {(task.id, task.state, task.desired) for task in tasks}
-            now = (found, service.update, states)
+            now = (found, {(task.id, task.state, task.desired) for task in tasks})
             if now != before:
                 before, since = now, time.monotonic()
+            if found != told:
+                told = found
                 progress.waiting(f"{self._manager.name} {found.phase}", found.up, found.of)
             monitor = self._environment.rollout.monitor_seconds
             limit = judging.patience_seconds(self._app, monitor, tasks)
@@ -104,15 +105,17 @@ class Watching:
             Unavailable: no manager answers.
         """
         _, tasks = await self.seen()
-        of = before = leaving(tasks)
-        deadline = time.monotonic() + self._app.drain_seconds + LEAVING_SECONDS
-        while before and time.monotonic() < deadline:
-            progress.waiting("old instances have ended", of - before, of)
+        of = left = leaving(tasks)
+        told, deadline = 0, time.monotonic() + self._app.drain_seconds + LEAVING_SECONDS
+        while left and time.monotonic() < deadline:
+            if left != told:
+                told = left
+                progress.waiting("old instances have ended", of - left, of)
             await asyncio.sleep(LOOK_SECONDS)
             _, tasks = await self.seen()
-            before = leaving(tasks)
-        if before:
-            progress.step(f"{before} old instances have not ended yet")
+            left = leaving(tasks)
+        if left:
+            progress.step(f"{left} old instances have not ended yet")
 
     async def _places(self, service: Service) -> int:
         if service.replicas is not None:
