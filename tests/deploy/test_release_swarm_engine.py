@@ -26,7 +26,9 @@ APP = App(
     drain_seconds=0,
     environments={"prod": ENVIRONMENT},
 )
-NODES = tuple(Node(id=f"n{n}", name=f"box{n}", usable=True, labels={}) for n in (1, 2, 3))
+NODES = tuple(
+    Node(id=f"n{n}", name=f"box{n}", ready=True, active=True, labels={}) for n in (1, 2, 3)
+)
 
 
 class Swarm:
