@@ -1,6 +1,6 @@
 # Each target prepares what it needs (.ci/setup says what and why) and calls one command.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check scenarios bench deb image format lock sample vendor picture screenshot clean
+.PHONY: help setup demo test check scenarios bench deb image layers format lock sample vendor picture screenshot clean
 
 # dockerd, network namespaces and the containers' files need root.
 ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env=ONCE,CI)
@@ -37,6 +37,10 @@ deb: ## build/wharfinger_VERSION_ARCHITECTURE.deb
 image: ## the agents' images, wharfinger:VERSION and wharfinger-edge:VERSION
 	@.ci/setup python
 	@$(ROOT) deploy/images/agent/build
+
+layers: ## the layers below applications, wharfinger/debian, /nginx and so on (NAMES="nginx" for some)
+	@.ci/setup python
+	@$(ROOT) deploy/images/build $(NAMES)
 
 format: ## write the format and the safe fixes
 	@.ci/setup python

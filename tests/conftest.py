@@ -31,6 +31,8 @@ pytest_plugins = [
         "tests.stack.pushed",
         "tests.stack.registrar",
         "tests.stack.registry",
+        "tests.stack.releasesite",
+        "tests.stack.commandsite",
         "tests.stack.fakeregistry",
         "tests.stack.rolling",
         "tests.stack.rsyslog",

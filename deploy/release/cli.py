@@ -9,13 +9,17 @@ from typing import Final, NoReturn
 from deploy.release import showing
 from deploy.release.commands import (
     build,
+    diff,
     history,
+    init,
     notify,
     promote,
     push,
+    render,
     report,
     rollback,
     scale,
+    schema,
     status,
     unlock,
     up,
@@ -35,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parsed = parser.parse_args(arguments)
     if parsed.config is not None and not parsed.reads_config:
         parser.error(f"{parsed.verb} reads no configuration: leave out --config")
-    finish("deploy", lambda: asyncio.run(_told(parsed)), interrupted=parsed.interrupted)
+    finish("deploy", lambda: asyncio.run(told(parsed)), interrupted=parsed.interrupted)
 
 
 def command_line() -> Parser:
@@ -43,21 +47,25 @@ def command_line() -> Parser:
     parser = Parser(prog="deploy", description=_SUMMARY)
     parser.add_argument("--version", action="version", version=f"deploy {__version__}")
     verbs = Verbs(parser)
-    for module in (build, push, report):
+    for module in (init, schema, build, push, report, render, diff):
         module.add_to(verbs)
     for module in (up, promote, rollback, scale, status, history, unlock, notify):
         module.add_to(verbs)
     return parser
 
 
-async def _told(parsed: argparse.Namespace) -> Exit:
-    """Runs the verb; programs are told of a failure as of a result."""
+async def told(parsed: argparse.Namespace) -> Exit:
+    """Runs the verb; programs are told of a failure as of a result.
+
+    Raises:
+        WharfingerError: whatever it fails with.
+    """
     try:
         return await _interruptible(parsed)
     except WharfingerError as error:
         if getattr(parsed, "json", False):
-            told = {"ok": False, "error": str(error), "exit": int(error.exit_code)}
-            showing.result(told, as_json=True)
+            failed = {"ok": False, "error": str(error), "exit": int(error.exit_code)}
+            showing.result(failed, as_json=True)
         raise
 
 
@@ -79,4 +87,7 @@ async def _interruptible(parsed: argparse.Namespace) -> Exit:
         if not came:
             raise
         raise Conflict(f"{came[0]}: {parsed.interrupted}") from None
+    finally:
+        for each in _SIGNALS:
+            loop.remove_signal_handler(each)
     return result

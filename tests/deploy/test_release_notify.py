@@ -4,8 +4,7 @@ import asyncio
 import dataclasses
 import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from hypothesis import strategies as st
 from deploy.release.notify import Notice, NotifyConfig, send
 from deploy.release.notify.notice import Format, Outcome, body
 from tests.stack.tls import Authority
+from tests.stack.webhook import TOKEN, listening
 from wharfinger.operator.parts.process import free_port
 
 FAILED = Notice(
@@ -91,74 +91,41 @@ def test_nothing_is_asked_for() -> None:
     assert not list(NotifyConfig().problems())
 
 
-class Hook:
-    """A webhook that keeps what it hears."""
-
-    def __init__(self) -> None:
-        self.heard: list[dict[str, Any]] = []
-        self.answer: Callable[[], Awaitable[web.StreamResponse]] = self.well
-
-    async def well(self) -> web.StreamResponse:
-        return web.Response()
-
-    async def serve(self, request: web.Request) -> web.StreamResponse:
-        self.heard.append(await request.json())
-        return await self.answer()
-
-
-@asynccontextmanager
-async def hooked(tmp_path: Path) -> AsyncIterator[tuple[Hook, Path]]:
-    hook = Hook()
-    app = web.Application()
-    app.router.add_post("/T0KEN", hook.serve)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    file = tmp_path / "webhook"
-    file.write_text(f"http://127.0.0.1:{port}/T0KEN\n")
-    try:
-        yield hook, file
-    finally:
-        await runner.cleanup()
-
-
 async def test_a_webhook_hears_of_it(tmp_path: Path) -> None:
-    async with hooked(tmp_path) as (hook, file):
-        config = NotifyConfig(webhook_url_file=file)
+    async with listening(tmp_path) as hook:
+        config = NotifyConfig(webhook_url_file=hook.file)
         assert await send(FAILED, config) == ()
         assert hook.heard == [body(FAILED, Format.JSON)]
-        assert await send(PASSED, NotifyConfig(webhook_url_file=file, when="failure")) == ()
+        assert await send(PASSED, NotifyConfig(webhook_url_file=hook.file, when="failure")) == ()
         assert len(hook.heard) == 1
 
 
 async def test_its_troubles_are_told_without_its_address(tmp_path: Path) -> None:
     async def broken() -> web.StreamResponse:
-        return web.Response(status=500, text="T0KEN")
+        return web.Response(status=500, text=TOKEN)
 
     async def elsewhere() -> web.StreamResponse:
-        return web.Response(status=302, headers={"Location": "http://127.0.0.1:1/T0KEN"})
+        return web.Response(status=302, headers={"Location": f"http://127.0.0.1:1/{TOKEN}"})
 
     async def hanging() -> web.StreamResponse:
         await over.wait()
         return web.Response()
 
     over = asyncio.Event()
-    async with hooked(tmp_path) as (hook, file):
-        config = NotifyConfig(webhook_url_file=file)
+    async with listening(tmp_path) as hook:
+        config = NotifyConfig(webhook_url_file=hook.file)
         for answer, said in ((broken, "500"), (elsewhere, "302"), (hanging, "no answer within")):
             hook.answer = answer
             (trouble,) = await send(FAILED, config, timeout_seconds=0.5)
             assert said in trouble
-            assert "T0KEN" not in trouble
+            assert TOKEN not in trouble
         over.set()
     (trouble,) = await send(FAILED, config)
     assert "cannot be reached" in trouble
-    for text in ("", "ftp://x/T0KEN", "http://[T0KEN", "http://\x00T0KEN"):
-        file.write_text(text)
+    for text in ("", f"ftp://x/{TOKEN}", f"http://[{TOKEN}", f"http://\x00{TOKEN}"):
+        hook.file.write_text(text)
         (trouble,) = await send(FAILED, config)
-        assert "T0KEN" not in trouble
+        assert TOKEN not in trouble
     (trouble,) = await send(FAILED, NotifyConfig(webhook_url_file=tmp_path / "none"))
     assert "cannot be read" in trouble
 

@@ -6,30 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from deploy.release.registry import Access, Manifest, Registry
-from deploy.release.registry.manifest import OCI_MANIFEST, digest_of
-from tests.stack.registry import PASSWORD, USER, RegistryServer
+from deploy.release.registry import Access, Registry
+from deploy.release.registry.manifest import digest_of
+from tests.stack.registry import PASSWORD, USER, RegistryServer, made
 from tests.stack.tls import Authority
 from wharfinger.errors import Conflict, Rejected, Unavailable
 from wharfinger.operator.parts.dockerd import DockerDaemon
 
 pytestmark = pytest.mark.real
-
-
-async def made(registry: Registry, image: str, text: str = "one") -> Manifest:
-    """An image of nothing; it is pushed by its tag `made`."""
-    config = await registry.put_blob(image, b"{}")
-    layer = await registry.put_blob(image, text.encode())
-    of = "application/vnd.oci.image"
-    body = {
-        "schemaVersion": 2,
-        "mediaType": OCI_MANIFEST,
-        "config": {"mediaType": f"{of}.config.v1+json", "digest": config, "size": 2},
-        "layers": [{"mediaType": f"{of}.layer.v1.tar", "digest": layer, "size": len(text)}],
-    }
-    found = Manifest(OCI_MANIFEST, json.dumps(body, indent=3).encode())
-    await registry.put_manifest(image, "made", found)
-    return found
 
 
 async def test_a_tag_is_the_same_bytes_under_another_name(registry: RegistryServer) -> None:

@@ -277,7 +277,7 @@ def launch_of(inspected: Body) -> Body:
     }
     if variables := config.pop("Env", None):
         launch["environment"] = dict(each.split("=", 1) for each in variables)
-    for names, given in ((CONFIG, config), (HOST_CONFIG, inspected["HostConfig"])):
+    for names, given in ((CONFIG, config), (HOST_CONFIG, inspected.get("HostConfig", {}))):
         for key, value in given.items():
             if key not in names:
                 raise _refusal("NotUnderstood", key)

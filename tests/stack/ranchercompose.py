@@ -59,11 +59,17 @@ class Poster:
         rancher: where to.
         files: the texts of docker-compose.yml and rancher-compose.yml.
         variables: their values.
+        stack: name of the stack.
     """
 
     def __init__(
-        self, rancher: FakeRancher, files: tuple[str, str], variables: Mapping[str, str]
+        self,
+        rancher: FakeRancher,
+        files: tuple[str, str],
+        variables: Mapping[str, str],
+        stack: str = STACK,
     ) -> None:
+        self._stack = stack
         compose, health = (_filled_in(yaml.safe_load(text), variables) for text in files)
         self._rancher = rancher
         self._compose: dict[str, Body] = compose["services"]
@@ -71,12 +77,12 @@ class Poster:
 
     def up(self) -> None:
         """Creates the stack and what is not there of its services, and activates them."""
-        stack = self._ask("stacks", {"name": STACK})
+        stack = self._ask("stacks", {"name": self._stack})
         for name in self._compose:
             body = {
                 "name": name,
                 "stackId": stack["id"],
-                "scale": 1,
+                "scale": self._health.get(name, {}).get("scale", 1),
                 "launchConfig": self._launch(name),
                 "metadata": {HASH: ""},
             }

@@ -11,6 +11,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from deploy.release.registry import Manifest, Registry
+from deploy.release.registry.manifest import OCI_MANIFEST
 from tests.stack.tls import Authority
 from wharfinger.operator.parts.process import Process, free_port
 
@@ -100,6 +102,22 @@ class RegistryServer:
                 return answer.status in {200, 401}
         except (aiohttp.ClientError, OSError):
             return False
+
+
+async def made(registry: Registry, image: str, text: str = "one") -> Manifest:
+    """An image of nothing; it is pushed by its tag `made`."""
+    config = await registry.put_blob(image, b"{}")
+    layer = await registry.put_blob(image, text.encode())
+    of = "application/vnd.oci.image"
+    body = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": {"mediaType": f"{of}.config.v1+json", "digest": config, "size": 2},
+        "layers": [{"mediaType": f"{of}.layer.v1.tar", "digest": layer, "size": len(text)}],
+    }
+    found = Manifest(OCI_MANIFEST, json.dumps(body, indent=3).encode())
+    await registry.put_manifest(image, "made", found)
+    return found
 
 
 @pytest.fixture

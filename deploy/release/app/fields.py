@@ -153,6 +153,10 @@ def _block(make: Callable[..., Any], fields: Mapping[str, Field]) -> Kind[Any]:
     return kinds.block(make, fields)
 
 
+# What mirrors another has its engine, too, unless it says otherwise.
+_ENVIRONMENT: Final = _block(_given, ENVIRONMENT).with_schema(
+    {"anyOf": [{"required": ["engine"]}, {"required": ["mirrors"]}]}
+)
 TOP: Final = {
     "app": Field(
         "name",
@@ -196,7 +200,7 @@ TOP: Final = {
         kinds.named(
             grammar.ENVIRONMENT_NAME,
             "an environment's name: letters, digits, '.' and '-'",
-            _block(_given, ENVIRONMENT),
+            _ENVIRONMENT,
         ),
         "Where it runs, in the order in which it is promoted.",
         required=True,

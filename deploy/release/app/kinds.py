@@ -43,6 +43,10 @@ class Kind(Generic[T]):
     read: Callable[[Value, Reading], T]
     schema: Schema = field(default_factory=dict)
 
+    def with_schema(self, further: Schema) -> "Kind[T]":
+        """The same, of which the schema says more."""
+        return Kind(self.read, {**self.schema, **further})
+
 
 @dataclass(frozen=True, slots=True)
 class Field:

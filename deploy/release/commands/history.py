@@ -44,7 +44,7 @@ async def _history(parsed: argparse.Namespace) -> Exit:
                 rows.append((environment.name, str(each.number), *_cells(each.record)))
                 more = {"environment": environment.name, "number": each.number}
                 told.append({**more, **msgspec.to_builtins(each.record)})
-    showing.table(TITLES, rows, {"app": app.name, "history": told}, as_json=parsed.json)
+    showing.table(TITLES, rows, {"app": app.name, "releases": told}, as_json=parsed.json)
     return Exit.OK
 
 

@@ -5,16 +5,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from deploy.release.app.model import App, Environment
+from deploy.release.app.model import App
 from deploy.release.app.reading import read
+from deploy.release.commands.engines import engine_of
 from deploy.release.commands.site import Site
 from deploy.release.config import Config, asker
-from deploy.release.engine import Engine
 from deploy.release.registry import Registry
 from deploy.release.registry.access import Access
 from deploy.release.showing import showing
 from wharfinger.config import load
-from wharfinger.errors import Unavailable
 from wharfinger.etcd import Etcd
 
 
@@ -50,11 +49,6 @@ def access(config: Config) -> Access:
         config_dir=config.deploy.registry_config_dir,
         insecure=config.deploy.insecure_registries,
     )
-
-
-def engine_of(app: App, environment: Environment, site: Site) -> Engine:
-    """The engine that runs an environment."""
-    raise Unavailable(f"{app.name}: {environment.engine} of {site.by} is not wired")
 
 
 @asynccontextmanager

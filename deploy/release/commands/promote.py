@@ -1,13 +1,17 @@
 """`deploy promote FROM TO`: the image that runs in one environment, and no other, to the next."""
 
 import argparse
+import asyncio
 from typing import Final
 
+from deploy.release.app.model import App, Environment
 from deploy.release.commands import changing, flags
 from deploy.release.commands.admission import Source, admit, source
+from deploy.release.commands.engines import java
 from deploy.release.commands.opening import opened
 from deploy.release.commands.rollout import History, Wanted
 from deploy.release.commands.site import environment_of
+from deploy.release.render.difference import differences
 from wharfinger.errors import Exit, Rejected
 from wharfinger.operator.verbs import Verbs
 
@@ -39,6 +43,7 @@ async def _promote(parsed: argparse.Namespace) -> Exit:
             found = await source(site, app, origin)
             digest = parsed.digest or found.digest
             faults = [*found.faults, *_other(found, parsed.source, digest)]
+            faults += await asyncio.to_thread(_unlike, app, origin, environment)
             words = await admit(site, app, environment, digest, words=parsed.approve, faults=faults)
             image = f"{app.image}@{digest}"
             return Wanted(release=found.release, image=image, source=parsed.source, approval=words)
@@ -54,3 +59,13 @@ def _other(found: Source, name: str, digest: str) -> list[str]:
     if not found.digest or digest == found.digest:
         return []
     return [f"{name} runs {found.digest[:19]} ({found.release}), not {digest[:19]}"]
+
+
+def _unlike(app: App, origin: Environment, environment: Environment) -> list[str]:
+    """Where one environment mirrors the other, what was tried there must hold here."""
+    if origin.mirrors != environment.name:
+        return []
+    found = differences(app, origin, environment, java=java(app))
+    names = ", ".join(each.where for each in found if not each.allowed)
+    show = f"deploy diff {origin.name} {environment.name}"
+    return [f"{origin.name} does not mirror {environment.name} in {names}; {show}"] if names else []

@@ -36,7 +36,7 @@ def add_to(verbs: Verbs) -> None:
 
 async def _push(parsed: argparse.Namespace) -> Exit:
     copy = WorkingCopy(folder(parsed))
-    built = copy.read(BUILT.removesuffix(".json"), Built)
+    built = copy.read(BUILT, Built)
     if built is None:
         raise Rejected("nothing was built here yet: run `deploy build`")
     async with opened(parsed) as (site, app), site.registry() as registry:

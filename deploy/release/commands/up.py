@@ -37,13 +37,14 @@ async def _up(parsed: argparse.Namespace) -> Exit:
         raise Rejected("--approve and --without-evidence do not go together")
     async with opened(parsed) as (site, app):
         environment = environment_of(app, parsed.environment)
+        waived = _is_waived(environment, parsed.without_evidence)
 
         async def choose(_history: History) -> Wanted:
             image = await chosen(
                 site, app, folder(parsed), release=parsed.release, digest=parsed.digest
             )
             digest = image.image.rpartition("@")[2]
-            if _is_waived(environment, parsed.without_evidence):
+            if waived:
                 site.progress.step(f"no evidence is asked for: {parsed.without_evidence}")
                 words = ""
             else:

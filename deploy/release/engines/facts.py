@@ -94,12 +94,13 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     def described(self) -> str:
         """Its state in words."""
         said = [f"{self.name or self.id[:_ID_DIGITS]} is {self.status}"]
-        if self.status in ("exited", "dead", "restarting") or self.restarts:
+        # Of a run that goes on there is none yet, and the one before is forgotten.
+        if not self.runs:
             said.append(f"exit code {self.exit_code}")
         if self.out_of_memory:
             said.append("out of memory")
         if self.restarts:
-            said.append(f"restarted {self.restarts} times")
+            said.append(f"restarted {self.restarts} time{'s' * (self.restarts > 1)}")
         if self.health:
             said.append(f"its HEALTHCHECK says {self.health}")
         if self.error:

@@ -19,10 +19,10 @@ OTHER_TYPE: Final = "application/octet-stream"
 EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
 EMPTY: Final = b"{}"
 MAX_CONFIG_BYTES: Final = 64 << 10
-# Milliseconds since 1970 until the year 2286; one more would not be read.
-MAX_NUMBER: Final = 10**13 - 1
+# Microseconds since 1970 until the year 2286; one more would not be read.
+MAX_NUMBER: Final = 10**16 - 1
 _CHECK: Final = rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{MAX_CHECK_LENGTH - 1}}}"
-_TAG: Final = re.compile(rf"sha256-([0-9a-f]{{64}})\.({_CHECK})\.([0-9]{{1,13}})")
+_TAG: Final = re.compile(rf"sha256-([0-9a-f]{{64}})\.({_CHECK})\.([0-9]{{1,16}})")
 _EVIDENCE: Final = msgspec.json.Decoder(Evidence)
 
 

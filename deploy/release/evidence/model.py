@@ -8,7 +8,8 @@ import msgspec
 from wharfinger.errors import Rejected
 from wharfinger.text import printable, shortened
 
-MAX_CHECK_LENGTH: Final = 48
+# What a tag of evidence has room for: 128 characters less the digest and the number.
+MAX_CHECK_LENGTH: Final = 39
 MAX_NOTE_LENGTH: Final = 1_000
 MAX_TEXT_LENGTH: Final = 128
 _CHECK: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")

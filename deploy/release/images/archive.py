@@ -83,6 +83,13 @@ class Archive:
             raise Unavailable(f"{path}: {error}") from error
         except _BROKEN as error:
             raise Rejected(f"{path.name} is no archive of an image: {error}") from error
+        try:
+            self._understand(path.name)
+        except BaseException:
+            self._tar.close()
+            raise
+
+    def _understand(self, name: str) -> None:
         self._members = {member.name: member for member in islice(self._tar, _MEMBERS)}
         manifest = self._json("manifest.json")
         try:
@@ -91,9 +98,9 @@ class Archive:
             self.config: dict[str, Any] = self._json(self.config_name)
             self.diff_ids = tuple(map(str, self.config["rootfs"]["diff_ids"]))
         except (LookupError, TypeError, AttributeError) as error:
-            raise Rejected(f"{path.name}: what it says of its image is broken") from error
+            raise Rejected(f"{name}: what it says of its image is broken") from error
         if len(self.layer_names) != len(self.diff_ids) or len(self.diff_ids) > LAYERS:
-            raise Rejected(f"{path.name}: {len(self.layer_names)} layers cannot be")
+            raise Rejected(f"{name}: {len(self.layer_names)} layers cannot be")
 
     def __enter__(self) -> Self:
         return self
@@ -189,7 +196,7 @@ def listed(tar: IO[bytes], diff_id: str, size: int, *, limit: int = ENTRIES) -> 
             elif name.startswith(_AUFS):
                 continue  # of Docker's former storage, which no container sees
             elif name.startswith(_WHITEOUT):
-                hidden.append(_path(f"{folder}/{name.removeprefix(_WHITEOUT)}"))
+                hidden.append(_hidden(folder, name.removeprefix(_WHITEOUT)))
             elif path:
                 entries.append(_entry(path, member, head))
     except _BROKEN as error:
@@ -238,6 +245,12 @@ def _entry(path: str, member: tarfile.TarInfo, head: bytes) -> Entry:
     size = member.size if member.isfile() else 0
     mode = member.mode & 0o7777
     return Entry(path, kind, size, mode, int(member.mtime), target, same_as, head)
+
+
+def _hidden(folder: str, name: str) -> str:
+    if name in {"", "."}:
+        raise Rejected(f"a layer takes away {name!r} of /{folder[:80]}, which is no name")
+    return _path(f"{folder}/{name}")
 
 
 def _path(name: str) -> str:

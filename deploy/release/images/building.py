@@ -1,10 +1,10 @@
 """`deploy build`: docker builds on the locked layer, the rules are held, the hour is taken out."""
 
 import asyncio
-import json
+import functools
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -14,13 +14,15 @@ from deploy.release.images import archive, lock, reproducible, revision, rules
 from deploy.release.images.docker import PACKAGES, RECIPE, Docker
 from deploy.release.images.lock import Locked
 from deploy.release.images.model import Image
+from deploy.release.images.reproducible import Written
 from deploy.release.images.tree import Tree
 from deploy.release.progress import Progress
+from deploy.release.workingcopy import WorkingCopy
 from wharfinger.errors import ConfigError, Finding
 from wharfinger.files import write_atomically
 
-STATE: Final = ".wharf"
-BUILT: Final = "built.json"
+# What the working copy remembers it as.
+BUILT: Final = "built"
 # Where deploy/images/build puts what it makes.
 OWN_LAYERS: Final = "wharfinger"
 LAYERS: Final = "wharfinger.layers"
@@ -89,6 +91,8 @@ async def build(
     layer = await _layer(app, folder, docker, update=update_lock)
     progress.step(f"building on {layer.image}")
     now = await revision.of(folder)
+    if not now.commit:
+        progress.step("remark: git tells no commit here: the image does not say of which it is")
     labels = _labels(layer, now)
     with tempfile.TemporaryDirectory(prefix="wharf-") as name:
         place = Path(name)
@@ -97,16 +101,16 @@ async def build(
         await docker.build(context, context / app.build.dockerfile, options, place / "id")
         built_id = await asyncio.to_thread((place / "id").read_text)
         await docker.run("save", "--output", place / "saved.tar", built_id.strip())
-        tag = f"{app.image}:built"
-        image, sizes = await asyncio.to_thread(
-            _finished, place, layer, app, progress, epoch=now.epoch, tag=tag
-        )
-        await docker.run("load", "--quiet", "--input", place / "written.tar")
-    built = Built(image.id, image.labels, sizes)
-    await asyncio.to_thread(_keep, folder / STATE, built, tag)
-    sent = sum(each.packed_size or 0 for each in sizes)
+        image, remarks = await asyncio.to_thread(_judged, place, layer, app)
+        for remark in remarks:
+            progress.step(f"remark: {remark}")
+        write = functools.partial(_write, place, len(layer.diff_ids), app, now.epoch)
+        made = await docker.load(write, place / "written.tar")
+    built = Built(made.id, image.labels, _sizes(image, made))
+    await asyncio.to_thread(WorkingCopy(folder).write, BUILT, built)
+    sent = sum(each.packed_size or 0 for each in built.sizes)
     progress.step(
-        f"built {image.id[7:19]}: {rules.size_text(sum(each.size for each in sizes))}, "
+        f"built {made.id[7:19]}: {rules.size_text(sum(each.size for each in built.sizes))}, "
         f"of which a push sends {rules.size_text(sent)}"
     )
     return built
@@ -158,28 +162,37 @@ def _options(app: App, layer: Locked, labels: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _finished(
-    place: Path, layer: Locked, app: App, progress: Progress, *, epoch: int, tag: str
-) -> tuple[Image, tuple[LayerSize, ...]]:
-    """Holds the rules against what was saved, and writes it anew for the engine to load."""
+def _judged(place: Path, layer: Locked, app: App) -> tuple[Image, tuple[Finding, ...]]:
+    """What was saved, and remarks on it; it keeps the rules."""
     below = len(layer.diff_ids)
     with archive.Archive(place / "saved.tar") as saved:
         if findings := rules.changed_below(saved.diff_ids, layer.image, layer.diff_ids):
             raise ConfigError(findings)
         image = archive.read(saved, "")
-        tree = Tree(image.layers)
-        if findings := rules.faults(tree, below=below, host_java=app.build.java):
-            raise ConfigError(findings)
-        for remark in (*rules.remarks(image, tree, below=below), *_unported(app, image)):
-            progress.step(f"remark: {remark}")
-        made = reproducible.written(
-            saved, place / "written.tar", below=below, time=reproducible.Time(epoch), tags=[tag]
+    tree = Tree(image.layers)
+    if findings := rules.faults(tree, below=below, host_java=app.build.java):
+        raise ConfigError(findings)
+    return image, (*rules.remarks(image, tree, below=below), *_unported(app, image))
+
+
+def _write(place: Path, below: int, app: App, epoch: int, whole: bool) -> Written:  # noqa: FBT001
+    """Writes what was saved anew, for the engine to load."""
+    with archive.Archive(place / "saved.tar") as saved:
+        return reproducible.written(
+            saved,
+            place / "written.tar",
+            below=below,
+            time=reproducible.Time(epoch),
+            tags=[f"{app.image}:built"],
+            whole=whole,
         )
-    sizes = tuple(
-        LayerSize(diff_id, each.size, number >= below, made.packed_sizes.get(diff_id))
-        for number, (diff_id, each) in enumerate(zip(made.diff_ids, image.layers, strict=True))
+
+
+def _sizes(image: Image, made: Written) -> tuple[LayerSize, ...]:
+    return tuple(
+        LayerSize(diff_id, each.size, diff_id in made.packed_sizes, made.packed_sizes.get(diff_id))
+        for diff_id, each in zip(made.diff_ids, image.layers, strict=True)
     )
-    return Image(id=made.id, layers=image.layers, labels=image.labels), sizes
 
 
 def _unported(app: App, image: Image) -> tuple[Finding, ...]:
@@ -190,15 +203,3 @@ def _unported(app: App, image: Image) -> tuple[Finding, ...]:
     what = "does not start by with-port, which waits for the registrar's port"
     fix = "keep the layer's ENTRYPOINT, or have the registrar's runtime on every host"
     return (Finding("ENTRYPOINT", what, fix),)
-
-
-def _keep(folder: Path, built: Built, tag: str) -> None:
-    folder.mkdir(exist_ok=True)
-    write_atomically(folder / ".gitignore", b"*\n")
-    said = {
-        "image_id": built.image_id,
-        "tag": tag,
-        "labels": dict(built.labels),
-        "sizes": [asdict(each) for each in built.sizes],
-    }
-    write_atomically(folder / BUILT, json.dumps(said, indent=2).encode() + b"\n")

@@ -1,10 +1,11 @@
 """The docker command as a build uses it: the classic builder, which every engine has."""
 
+import asyncio
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from deploy.release import programs
 from deploy.release.images.lock import Locked
@@ -15,6 +16,8 @@ RECIPE: Final = "wharfinger.recipe"
 PACKAGES: Final = "wharfinger.packages"
 _BUILD_SECONDS: Final = 3600.0
 _MISSING: Final = "No such image"
+
+T = TypeVar("T")
 
 
 class Docker:
@@ -72,7 +75,7 @@ class Docker:
         ]
         return Locked(
             name=name,
-            image=f"{plain}@{digests[0]}" if digests else plain,
+            image=f"{plain}@{digests[0]}" if digests and plain == reference else reference,
             id=str(found["Id"]),
             diff_ids=tuple(found["RootFS"]["Layers"]),
             recipe=labels.get(RECIPE, ""),
@@ -90,6 +93,26 @@ class Docker:
         # Without --force-rm a step that fails leaves its container behind.
         words = ["build", "--force-rm", "--iidfile", str(id_file), "--file", str(dockerfile)]
         await self.run(*words, *options, context, loud=True)
+
+    async def load(self, write: Callable[[bool], T], file: Path) -> T:
+        """`docker load` of an image whose lower layers the engine has; gives what was written.
+
+        Args:
+            write: writes the archive to load, whole or without those layers.
+            file: where.
+
+        Raises:
+            Unavailable: it failed; with what it said.
+        """
+        written = await asyncio.to_thread(write, False)  # noqa: FBT003 (the only thing it takes)
+        try:
+            await self.run("load", "--quiet", "--input", file)
+        except Unavailable as error:
+            # An engine that keeps its images in containerd wants all of them.
+            self._progress.step(f"loading it whole ({error})")
+            written = await asyncio.to_thread(write, True)  # noqa: FBT003
+            await self.run("load", "--quiet", "--input", file)
+        return written
 
     async def _inspect(self, reference: str) -> dict[str, Any] | None:
         try:

@@ -16,7 +16,7 @@ _HEAD: Final = """\
 # difference, and commit it. `deploy build` refuses any other layer.
 """
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
-_NAME: Final = re.compile(r"[\w./:@+-]{1,255}", re.ASCII)
+_NAME: Final = re.compile(r"[a-zA-Z0-9][\w./:@+-]{0,254}", re.ASCII)
 _FIELDS: Final = frozenset(["image", "id", "diff_ids", "recipe", "packages"])
 
 

@@ -70,17 +70,19 @@ def written(
     time: Time,
     tags: Sequence[str] = (),
     labels: Mapping[str, str] | None = None,
+    whole: bool = False,
 ) -> Written:
     """Writes an image anew, for `docker load`, with nothing in it of the hour and the machine.
 
     Args:
         archive: as it was built.
         place: file to write.
-        below: how many of its layers are others', which stay as they are. Of those only the
-            names are written: the engine has them.
+        below: how many of its layers are others', which stay as they are.
         time: of everything in its own layers.
         tags: names that it gets.
         labels: that it gets beside those that it has.
+        whole: whether the others' layers are written, too. An engine that keeps its images with a
+            graph driver has them, and asks for their names alone.
 
     Raises:
         Rejected: a layer is broken.
@@ -90,6 +92,10 @@ def written(
     packed: dict[str, int] = {}
     with tarfile.open(place, "w", format=tarfile.PAX_FORMAT) as out:
         names = [f"{number}/layer.tar" for number in range(len(archive.diff_ids))]
+        for number in range(below if whole else 0):
+            member = tarfile.TarInfo(names[number])
+            member.size = archive.layer_size(number)
+            out.addfile(member, archive.layer(number))
         for number in range(below, len(archive.diff_ids)):
             made = place.with_suffix(".layer")
             diff_id, size = _write_layer(archive.layer(number), made, time)

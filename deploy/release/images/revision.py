@@ -40,10 +40,11 @@ async def of(folder: Path) -> Revision:
     commit = await _git(folder, "rev-parse", "HEAD")
     changed = await _git(folder, "status", "--porcelain", "--", ".") if commit else ""
     when = await _git(folder, "log", "-1", "--format=%ct") if commit and not changed else ""
+    wished = _wished()
     return Revision(
         f"{commit}-dirty" if changed else commit,
         without_password(await _git(folder, "remote", "get-url", "origin")),
-        _wished() or int(when or time.time()),
+        int(when or time.time()) if wished is None else wished,
     )
 
 

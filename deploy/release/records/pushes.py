@@ -1,6 +1,7 @@
 """Which image is which release: `/wharfinger/deploy/<APP>/pushes/<N>` in etcd, never changed."""
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 import msgspec
@@ -53,6 +54,19 @@ class Push(msgspec.Struct, frozen=True, kw_only=True):
 _PUSH: Final = msgspec.json.Decoder(Push)
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What etcd holds of an application's pushes.
+
+    Attributes:
+        pushes: by number.
+        taken: the highest number, though what stands there may be no push; 0 for none.
+    """
+
+    pushes: tuple[Push, ...]
+    taken: int
+
+
 class Pushes:
     """The pushes of one application.
 
@@ -69,15 +83,27 @@ class Pushes:
         self._prefix = f"{DEPLOY}{Service(app, 'any').app}/pushes/"
         self._etcd = etcd
 
+    async def held(self) -> Held:
+        """All that stands there at one moment.
+
+        Raises:
+            Unavailable: etcd is away.
+        """
+        items = (await self._etcd.list(self._prefix)).items
+        found = (self._read(key, kv.value) for key, kv in items.items())
+        names = (key.removeprefix(self._prefix) for key in items)
+        return Held(
+            tuple(sorted((each for each in found if each), key=lambda each: each.number)),
+            max((int(name) for name in names if _NUMBER.fullmatch(name)), default=0),
+        )
+
     async def all(self) -> tuple[Push, ...]:
         """All of them, by number; what stands there and is none is left out.
 
         Raises:
             Unavailable: etcd is away.
         """
-        snapshot = await self._etcd.list(self._prefix)
-        found = (self._read(key, kv.value) for key, kv in snapshot.items.items())
-        return tuple(sorted((each for each in found if each), key=lambda each: each.number))
+        return (await self.held()).pushes
 
     async def newest(self) -> Push | None:
         """The last; None where nothing was pushed yet.
@@ -86,16 +112,6 @@ class Pushes:
             Unavailable: etcd is away.
         """
         return next(reversed(await self.all()), None)
-
-    async def taken(self) -> int:
-        """The highest number that stands there, whatever it says; 0 for none.
-
-        Raises:
-            Unavailable: etcd is away.
-        """
-        snapshot = await self._etcd.list(self._prefix)
-        names = (key.removeprefix(self._prefix) for key in snapshot.items)
-        return max((int(name) for name in names if _NUMBER.fullmatch(name)), default=0)
 
     async def add(self, push: Push) -> bool:
         """Keeps one, unless its number is taken; says whether it was kept.

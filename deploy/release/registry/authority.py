@@ -60,7 +60,8 @@ class Authority:
 
         Raises:
             Rejected: we cannot show what it wants.
-            Unavailable: who gives the token is away, or what docker keeps cannot be read.
+            Unavailable: who gives the token is away.
+            ConfigError: what docker keeps cannot be read.
         """
         if self._credentials is None:
             self._credentials = await credentials(self._registry, self._config_dir)

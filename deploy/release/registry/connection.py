@@ -24,7 +24,10 @@ from wharfinger.errors import ConfigError, Finding, Rejected, Unavailable
 from wharfinger.text import printable, shortened
 
 MAX_REDIRECTS: Final = 3
-TIMEOUT: Final = aiohttp.ClientTimeout(total=30.0, sock_connect=5.0)
+TIMEOUT_SECONDS: Final = 30.0
+CONNECT_SECONDS: Final = 5.0
+# A report goes over a slow line, too.
+SLOWEST_BYTES_PER_SECOND: Final = 100_000
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 
 
@@ -47,7 +50,6 @@ class Connection:
         self._url: URL | None = None
         self._backoff = backoff or Backoff(first_seconds=0.2)
         self._session = aiohttp.ClientSession(
-            timeout=TIMEOUT,
             cookie_jar=aiohttp.DummyCookieJar(),
             # Digests are of what is sent, and a packed answer can be a thousand times longer.
             headers={
@@ -69,6 +71,7 @@ class Connection:
         Raises:
             Unavailable: it cannot be reached, or failed again and again.
             Rejected: it does not know us, or answers without end.
+            ConfigError: what docker keeps of us cannot be read.
         """
         why = ""
         for attempt in range(request.attempts):
@@ -136,7 +139,9 @@ class Connection:
         url = URL(f"https://{self.registry}/")
         if self._may_be_plain:
             try:
-                async with self._session.get(url / "v2/", ssl=self._tls, allow_redirects=False):
+                async with self._session.get(
+                    url / "v2/", ssl=self._tls, allow_redirects=False, timeout=_timeout(0)
+                ):
                     pass
             except aiohttp.ClientConnectorCertificateError as error:
                 raise Distrusted(_explained(self.registry, error)) from error
@@ -156,6 +161,7 @@ class Connection:
                 data=request.body or None,
                 ssl=self._tls,
                 allow_redirects=False,
+                timeout=_timeout(len(request.body)),
             ) as answer:
                 body = await self._read(answer, request.limit_bytes)
                 return Reply(status=answer.status, headers=answer.headers, body=body)
@@ -193,6 +199,11 @@ def location(reply: Reply, registry: str) -> str:
     return url.raw_path_qs
 
 
+def _timeout(body_bytes: int) -> aiohttp.ClientTimeout:
+    seconds = TIMEOUT_SECONDS + body_bytes / SLOWEST_BYTES_PER_SECOND
+    return aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
+
+
 def _tls(access: Access) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context()
@@ -215,7 +226,7 @@ def _explained(registry: str, error: Exception) -> str:
         case aiohttp.ConnectionTimeoutError():
             why = "cannot be reached: no connection in time"
         case TimeoutError():
-            why = f"did not answer within {TIMEOUT.total:g} s"
+            why = "did not answer in time"
         case aiohttp.ServerDisconnectedError() | ConnectionResetError():
             why = "cut the connection before it answered"
         case aiohttp.ClientPayloadError():

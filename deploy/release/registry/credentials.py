@@ -15,7 +15,7 @@ import msgspec
 
 from deploy.release import programs
 from deploy.release.registry.access import NOBODY, Credentials
-from wharfinger.errors import Unavailable
+from wharfinger.errors import ConfigError, Finding, Unavailable
 
 _FILE: Final = "config.json"
 _MAX_BYTES: Final = 1 << 20
@@ -55,7 +55,7 @@ async def credentials(registry: str, config_dir: Path | None = None) -> Credenti
         config_dir: where config.json is; None for where the `docker` command looks.
 
     Raises:
-        Unavailable: what is kept cannot be read; no message holds any of it.
+        ConfigError: what is kept cannot be read; no message holds any of it.
     """
     folder = config_dir or Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     config = await asyncio.to_thread(_read, folder / _FILE)
@@ -74,12 +74,12 @@ def _read(path: Path) -> _Config:
     except FileNotFoundError:
         return _Config()
     except OSError as error:
-        raise Unavailable(f"{path}: {error.strerror}") from error
+        raise _wrong(path, f"cannot be read: {error.strerror}") from error
     try:
         return msgspec.json.decode(data or b"{}", type=_Config)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         # The error's own words may quote what it found.
-        raise Unavailable(f"{path} is no config.json of docker's: docker login anew") from None
+        raise _wrong(path, "is no config.json of docker's") from None
 
 
 def _host(name: str) -> str:
@@ -93,14 +93,14 @@ def _of_entry(entry: _Entry, path: Path, registry: str) -> Credentials:
         try:
             decoded = base64.b64decode(entry.auth, validate=True).decode().rstrip("\0")
         except (binascii.Error, UnicodeDecodeError):
-            raise Unavailable(f"{path}: `auth` of {registry} cannot be read") from None
+            raise _wrong(path, f"`auth` of {registry} cannot be read") from None
         user, _, password = decoded.partition(":")
     return Credentials(user, password, entry.identitytoken, entry.registrytoken)
 
 
 async def _asked(helper: str, registry: str, folder: Path) -> Credentials:
     if not _HELPER.fullmatch(helper):
-        raise Unavailable(f"{folder / _FILE}: {helper[:80]!a} is no name of a credential helper")
+        raise _wrong(folder / _FILE, f"{helper[:80]!a} is no name of a credential helper")
     program = f"docker-credential-{helper}"
     try:
         said = await programs.run(
@@ -111,9 +111,14 @@ async def _asked(helper: str, registry: str, folder: Path) -> Credentials:
         if _NONE_THERE in str(error):
             return NOBODY
         # What it printed before it failed may be the secret.
-        raise Unavailable(f"{program} fails for {registry}: see `{program} get`") from None
+        raise _wrong(folder / _FILE, f"{program} fails for {registry}") from None
     except (msgspec.MsgspecError, RecursionError):
-        raise Unavailable(f"{program} does not give what docker expects: {registry}") from None
+        why = f"{program} does not give what docker expects, for {registry}"
+        raise _wrong(folder / _FILE, why) from None
     if kept.username == _TOKEN_USER:
         return Credentials(identity_token=kept.secret)
     return Credentials(kept.username, kept.secret)
+
+
+def _wrong(path: Path, problem: str) -> ConfigError:
+    return ConfigError([Finding(str(path), problem, "docker login anew")])

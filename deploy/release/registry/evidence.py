@@ -1,6 +1,7 @@
 """Evidence in the registry: attached to a digest, and read back without trust."""
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable
 from typing import Final
@@ -18,7 +19,8 @@ MAX_OF_CHECK: Final = 20
 MAX_CHECKS: Final = 100
 ATTEMPTS: Final = 5
 _AT_ONCE: Final = 8
-_MILLISECONDS: Final = 1_000
+_NANOSECONDS: Final = 1_000
+_CHANCES: Final = 10_000
 
 Remark = Callable[[str], None]
 
@@ -133,10 +135,10 @@ async def _read(client: Client, image: str, digest: str, tag: str, check: str) -
 
 
 async def _free_tag(client: Client, image: str, digest: str, check: str) -> str:
-    """After all that are there; by the clock, so that two at once do not mean the same."""
+    """After all that are there; by the clock and by chance, so that two at once do not meet."""
     found = (artifact.tag_read(tag, digest) for tag in await client.tags(image))
-    numbers = [each[1] for each in found if each and each[0] == check]
-    number = max(int(time.time() * _MILLISECONDS), *(1 + each for each in numbers), 1)
+    last = max((each[1] for each in found if each and each[0] == check), default=0)
+    number = max(time.time_ns() // _NANOSECONDS, last + 1 + secrets.randbelow(_CHANCES))
     if number > artifact.MAX_NUMBER:
         raise Rejected(f"{image}: somebody made evidence of {check} in the year 2286: remove it")
     return artifact.tag(digest, check, number)

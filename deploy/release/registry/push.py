@@ -1,6 +1,7 @@
 """From an image that was built to a release: pushed, its digest read back, numbered, tagged."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,13 @@ from wharfinger.errors import Conflict, Rejected, Unavailable
 
 PUSHED: Final = "pushed"
 ATTEMPTS: Final = 10
+# Tags of releases that etcd does not know, of which one may be this digest's.
+LOOKED_AT: Final = 50
 _SECONDS: Final = 1_800.0
+# What docker hears of a registry that keeps files, where two upload the same at one moment: it
+# writes them in place, and the other reads half of one (distribution 2.8, filesystem driver).
+_UPLOADS_MET: Final = ("digest invalid", "blob unknown to registry", "unexpected HTTP status: 500")
+_AGAIN_SECONDS: Final = 0.5
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,20 +82,35 @@ async def push(
         environment["DOCKER_CONFIG"] = str(source.docker_config)
     progress.step(f"pushing {source.image_id[:19]} to {where}")
     await programs.run("docker", "tag", source.image_id, name, environment=environment)
-    await programs.run(
-        "docker",
-        "push",
-        name,
-        environment=environment,
-        timeout_seconds=_SECONDS,
-        on_line=progress.output,
-    )
+    await _send(name, environment, progress)
     digest = await _read_back(app.image, staged, source.image_id, registry)
     await _compare(app.image, digest, source.image_id, environment)
     progress.step(f"the registry has it as {digest}")
     done = await _numbered(app.image, digest, source, registry, pushes)
     progress.step(f"it is release {done.release}")
     return done
+
+
+async def _send(name: str, environment: Mapping[str, str], progress: Progress) -> None:
+    for remaining in reversed(range(ATTEMPTS)):
+        try:
+            await programs.run(
+                "docker",
+                "push",
+                name,
+                environment=environment,
+                timeout_seconds=_SECONDS,
+                on_line=progress.output,
+            )
+        except Unavailable as error:
+            if not remaining or not any(each in str(error) for each in _UPLOADS_MET):
+                raise
+            progress.step(
+                "the registry could not take it, as others upload the same; pushing again"
+            )
+            await asyncio.sleep(_AGAIN_SECONDS)
+        else:
+            return
 
 
 async def _read_back(image: str, tag: str, image_id: str, registry: Registry) -> str:
@@ -131,11 +153,17 @@ async def _numbered(
     """The release that the digest is; a new one where it is none yet."""
     taken_by_others = False
     for _ in range(ATTEMPTS):
-        held = [each for each in await pushes.all() if (each.image, each.digest) == (image, digest)]
-        found = held[-1] if held and not taken_by_others else None
-        found = found or await _new(image, digest, source, registry, pushes)
-        if found is None:
-            continue  # somebody else was given the number
+        # In this order: whose tag is here has a number there.
+        tags = await registry.tags(image)
+        held = await pushes.held()
+        ours = [each for each in held.pushes if (each.image, each.digest) == (image, digest)]
+        if ours and not taken_by_others:
+            found = ours[-1]
+        else:
+            number = await _free_number(image, digest, tags, held.taken, registry)
+            found = _release(image, digest, number, source)
+            if not await pushes.add(found):
+                continue  # somebody else was given the number
         try:
             await registry.put_tag(image, digest, found.release, fixed=True)
         except Conflict:
@@ -146,13 +174,23 @@ async def _numbered(
     raise Conflict(f"{image}: others push at the same time; push again")
 
 
-async def _new(
-    image: str, digest: str, source: Source, registry: Registry, pushes: Pushes
-) -> Push | None:
-    # The registry counts, too: etcd may have been set up anew since.
-    tagged = [release_number(tag) or 0 for tag in await registry.tags(image)]
-    made = Push(
-        release=release_tag(1 + max(await pushes.taken(), *tagged, 0)),
+async def _free_number(
+    image: str, digest: str, tags: Sequence[str], taken: int, registry: Registry
+) -> int:
+    """A number that nobody has; or the one that the digest has in the registry.
+
+    The registry counts, too, since etcd may have been set up anew.
+    """
+    tagged = sorted(filter(None, map(release_number, tags)))
+    for number in tagged[-LOOKED_AT:]:
+        if number > taken and await registry.digest_of(image, release_tag(number)) == digest:
+            return number
+    return 1 + max(taken, *tagged, 0)
+
+
+def _release(image: str, digest: str, number: int, source: Source) -> Push:
+    return Push(
+        release=release_tag(number),
         image=image,
         digest=digest,
         at=source.at,
@@ -160,4 +198,3 @@ async def _new(
         revision=source.revision[:MAX_TEXT_LENGTH],
         image_id=source.image_id,
     )
-    return made if await pushes.add(made) else None

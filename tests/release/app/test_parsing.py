@@ -30,7 +30,7 @@ environments:
 """
 SMALL = """\
 app: shop
-image: shop
+image: registry.example/shop
 build: {layer: java}
 environments:
   test: {engine: swarm}
@@ -74,7 +74,8 @@ def test_what_is_not_said_goes_without_saying() -> None:
     app = parse(SMALL)
     environment = app.environments["test"]
     assert app == replace(
-        App(name="shop", image="shop", build=app.build), environments=app.environments
+        App(name="shop", image="registry.example/shop", build=app.build),
+        environments=app.environments,
     )
     assert (environment.replicas, environment.rollout.order) == (1, Order.START_FIRST)
 
@@ -118,6 +119,21 @@ def test_a_mirror_is_what_it_mirrors_but_for_its_own() -> None:
     )
 
 
+def test_a_mirror_on_one_host_has_no_choice_of_hosts() -> None:
+    app = parse(
+        SMALL
+        + """\
+  pre: {mirrors: production, engine: compose}
+  few: {mirrors: production, engine: compose, replicas: 3}
+  production: {engine: swarm, everywhere: true, hosts: role=app}
+"""
+    )
+    for name, replicas in (("pre", 1), ("few", 3)):
+        found = app.environments[name]
+        assert (found.everywhere, found.hosts, found.replicas) == (False, None, replicas)
+    assert app.environments["production"].everywhere
+
+
 def test_as_many_as_the_rule_says_at_least() -> None:
     app = parse(SMALL.replace("swarm}", "swarm, autoscale: {min: 3, max: 5, requests: 50}}"))
     assert app.environments["test"].replicas == 3
@@ -140,6 +156,9 @@ CASES = (
     Case("app: shop", "app: [a]", "1: app: is a list, not the name of an application"),
     Case("app: shop\n", "", "1: has no app; write app: shop"),
     Case("team/shop", "team/shop:1.2", "2: image: has a tag or a digest; write registry.example"),
+    Case("registry.example:5000/team/shop", "team/shop", "2: image: 'team/shop' names no registry"),
+    Case("registry.example:5000/team/shop", "shop:1", "2: image: 'shop:1' names no registry"),
+    Case("team/shop", "team/shop@sha256:ab", "2: image: has a tag or a digest"),
     Case("team/shop", "team/SHOP", "2: image: 'registry.example:5000/team/SHOP' is no repository"),
     Case("layer: tomcat, ", "", "3: build: has no layer; write layer"),
     Case("java: host", "java: jre", "3: build.java: is 'jre', not host or none"),
@@ -263,6 +282,9 @@ CASES = (
     Case("app: shop", "app: shop.de", "12: environments.pre.engine: a Swarm has no service called"),
     Case("app: shop", f"app: {'s' * 30}", "12: environments.pre.engine: a Swarm's service would"),
     Case("drain: 15s", "labels: {wharfinger.env: a}", "7: labels.wharfinger.env: is written by"),
+    Case("drain: 15s", "labels: {wharfinger.80.app: a}", "7: labels.wharfinger.80.app: is written"),
+    Case("app: shop", "app: my_shop", "13: environments.production.engine: Rancher has no service"),
+    Case("app: shop", f"app: {'s' * 50}", "13: environments.production.engine: a stack of Rancher"),
     Case("drain: 15s", "command: run it", "7: command: is text, not a list; write each word"),
     Case("drain: 15s", "drain: 15s\ndrain: 5s", "8: drain: is there twice, first in line 7"),
     Case("drain: 15s", "drain: 2026-01-01", "7: drain: '2026-01-01' is read as a date"),
@@ -294,7 +316,7 @@ def test_a_fixed_port_is_held_by_one(order: str, fault: str) -> None:
 def test_all_faults_are_told_at_once_in_the_order_of_the_file() -> None:
     told = faults(
         """\
-image: shop:1
+image: registry.example/shop:1
 build: {layr: java}
 drain: 15
 environments:
@@ -319,6 +341,13 @@ def test_what_was_refused_is_not_held_against_the_rest() -> None:
         SMALL.replace("swarm}", "swarm, replicas: x, autoscale: {min: 2, max: 3, cpu: 9}}")
     )
     assert len(told) == 1
+
+
+def test_what_is_named_once_and_meant_again_and_again_has_an_end() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    assert "more than 100000 values" in faults("\n".join(lines))[0]
+    assert "nested too deeply" in faults("a: &a [*a]")[0]
 
 
 @pytest.mark.parametrize("text", ["", "- 1", "a: [", "\x00", "? {}: 1", "app: shop", "[" * 5000])

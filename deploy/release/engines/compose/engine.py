@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,8 @@ from deploy.release.engines.compose.files import (
 )
 from deploy.release.engines.compose.plan import Wish
 from deploy.release.engines.compose.program import Compose
-from deploy.release.engines.compose.rollout import NotRunning, Rollout, Site
+from deploy.release.engines.compose.rollout import Rollout
+from deploy.release.engines.compose.site import NotRunning, Site
 from deploy.release.engines.containers import Containers
 from deploy.release.engines.facts import UNHEALTHY, Facts
 from deploy.release.engines.instances import Instances
@@ -84,7 +86,7 @@ class ComposeEngine:
             RolloutFailed: it does not run; what ran before was put back, or could not be.
             Unavailable: engine, registry or etcd do not answer; the next `up` goes on from here.
         """
-        text = self._render(target)[FILE]
+        text = self._text(target)
         mark = marked(text)
         progress.step(await self._compose.found())
         if await self._containers.pull(target.image):
@@ -177,8 +179,13 @@ class ComposeEngine:
                 release=former.release,
                 replicas=former.replicas,
             )
-            text = self._render(target)[FILE]
+            text = self._text(target)
         return self._kept.keep(former.mark, text)
+
+    def _text(self, target: Target) -> str:
+        # How many there are is said by a flag: a file that says it, too, would be another release's
+        # for each number.
+        return self._render(replace(target, replicas=1))[FILE]
 
     async def _site(self, progress: Progress) -> Site:
         instances = self._instances(progress.step)

@@ -61,8 +61,10 @@ class Waited:
             patience: with it.
             reason: a registrar's word for why it is not registered; may be empty.
         """
-        if not self.facts.runs or self.facts.restarts > self.restarts:
+        if not self.facts.runs:
             return "it has ended"
+        if self.facts.restarts > self.restarts:
+            return "it has ended, and was started again"
         if self.facts.health == UNHEALTHY:
             return "it is not healthy"
         if self.is_up or self.seconds <= patience.start_seconds:

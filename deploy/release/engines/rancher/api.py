@@ -1,6 +1,7 @@
 """Rancher's API, asked how a service stands; what changes it is rancher-compose's to send."""
 
 import os
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -81,8 +82,9 @@ class Rancher:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        auth = aiohttp.BasicAuth(self._access.key, self._access.secret)
-        self._session = aiohttp.ClientSession(auth=auth, timeout=TIMEOUT)
+        pair = f"{self._access.key}:{self._access.secret}".encode()
+        headers = {"Authorization": f"Basic {b64encode(pair).decode()}"}
+        self._session = aiohttp.ClientSession(headers=headers, timeout=TIMEOUT)
         return self
 
     async def __aexit__(

@@ -133,8 +133,7 @@ def places(jdk: Path) -> tuple[str, ...]:
     return (str(jdk), str(jdk.parents[1] / "settings/java-17"))
 
 
-def test_a_tree_like_debians_is_whole(jdk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploy.release.render.java.closure._FORBIDDEN", ("/proc",))
+def test_a_tree_like_debians_is_whole(jdk: Path) -> None:
     found = resolve(environment={}, folder=jdk.parent)
     assert found.home == str(jdk)
     assert found.paths == places(jdk)

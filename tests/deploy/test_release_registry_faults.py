@@ -1,0 +1,399 @@
+"""What registries do that none should: who-are-you, failures, cut answers, lies."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from deploy.release.registry import Access, Manifest, Registry
+from deploy.release.registry.manifest import OCI_MANIFEST, digest_of
+from tests.stack.fakeregistry import FakeRegistry, basic, cut, cut_within, says
+from wharfinger.errors import ConfigError, Rejected, Unavailable
+
+BODY = b'{"schemaVersion":2,"config":null}'
+DIGEST = digest_of(BODY)
+
+
+def image(server: FakeRegistry) -> str:
+    server.hold("shop", "r1", BODY)
+    return f"{server.address}/shop"
+
+
+@pytest.mark.parametrize("fault", [says(500), says(503), says(429), cut, cut_within])
+async def test_what_fails_is_asked_again(fake_registry: FakeRegistry, fault: Any) -> None:
+    name = image(fake_registry)
+    async with Registry() as client:
+        assert await client.digest_of(name, "r1") == DIGEST
+        fake_registry.moods = [fault, fault]
+        assert await client.digest_of(name, "r1") == DIGEST
+
+
+async def test_what_fails_for_long_is_away(fake_registry: FakeRegistry) -> None:
+    name = image(fake_registry)
+    async with Registry() as client:
+        await client.tags(name)
+        said = '{"errors":[{"code":"UNKNOWN","message":"disk\\u001b[2J full"}]}'
+        fake_registry.moods = [says(500, said)] * 4
+        with pytest.raises(Unavailable, match=r"500 UNKNOWN: disk.*tried 4 times") as error:
+            await client.tags(name)
+        assert str(error.value).isprintable()
+
+
+async def test_what_it_will_not_is_not_asked_again(fake_registry: FakeRegistry) -> None:
+    name = image(fake_registry)
+    async with Registry() as client:
+        await client.tags(name)
+        fake_registry.moods = [says(403, '{"errors":[{"code":"DENIED"}]}')]
+        with pytest.raises(Rejected, match="403 DENIED"):
+            await client.tags(name)
+
+
+async def test_bytes_that_are_not_what_was_asked_for(fake_registry: FakeRegistry) -> None:
+    name = image(fake_registry)
+    async with Registry() as client:
+        fake_registry.manifests[f"shop/{DIGEST}"] = BODY + b" "
+        with pytest.raises(Rejected, match="damaged, or it lies"):
+            await client.manifest(name, DIGEST)
+        with pytest.raises(Rejected, match="damaged, or it lies"):
+            await client.put_tag(name, DIGEST, "r2")
+    assert "shop/r2" not in fake_registry.manifests
+
+
+async def test_a_header_that_is_not_of_its_bytes(fake_registry: FakeRegistry) -> None:
+    name = image(fake_registry)
+    lie = {"Docker-Content-Digest": digest_of(b"other"), "Content-Type": OCI_MANIFEST}
+    async with Registry() as client:
+        await client.tags(name)
+        fake_registry.moods = [says(200, BODY.decode(), **lie)]
+        with pytest.raises(Rejected, match="damaged, or it lies"):
+            await client.digest_of(name, "r1")
+
+
+async def test_a_manifest_that_is_changed_as_it_is_put(fake_registry: FakeRegistry) -> None:
+    name = image(fake_registry)
+    async with Registry() as client:
+        await client.tags(name)
+        fake_registry.moods = [says(201, Docker_Content_Digest=digest_of(b"other"))]
+        with pytest.raises(Rejected, match="changes manifests"):
+            await client.put_manifest(name, "r2", Manifest(OCI_MANIFEST, BODY))
+
+
+async def test_an_answer_without_end(fake_registry: FakeRegistry) -> None:
+    name = image(fake_registry)
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(10_000):
+            await response.write(b"x" * 65_536)
+        return response
+
+    async with Registry() as client:
+        await client.tags(name)
+        fake_registry.moods = [endless]
+        with pytest.raises(Rejected, match="answers more than"):
+            await client.digest_of(name, "r1")
+
+
+@pytest.mark.parametrize(
+    "body", ["", "[]", "{", '{"tags":[1]}', '{"tags":"r1"}', "<html>", "[" * 100_000]
+)
+async def test_tags_that_are_none(fake_registry: FakeRegistry, body: str) -> None:
+    name = image(fake_registry)
+    async with Registry() as client:
+        await client.tags(name)
+        fake_registry.moods = [says(200, body)]
+        with pytest.raises(Rejected, match="cannot be read"):
+            await client.tags(name)
+
+
+async def test_tags_that_no_registry_takes_are_left_out(fake_registry: FakeRegistry) -> None:
+    name = image(fake_registry)
+    async with Registry() as client:
+        await client.tags(name)
+        fake_registry.moods = [says(200, '{"tags":["r1","../x","a\\nb",""]}')]
+        assert await client.tags(name) == ("r1",)
+        fake_registry.moods = [says(200, '{"tags":null}')]
+        assert await client.tags(name) == ()
+
+
+async def test_pages_of_tags(fake_registry: FakeRegistry) -> None:
+    name = image(fake_registry)
+    async with Registry() as client:
+        await client.tags(name)
+        fake_registry.moods = [
+            says(200, '{"tags":["a"]}', Link='</v2/shop/tags/list?last=a&n=1>; rel="next"'),
+            says(200, '{"tags":["b"]}', Link='<tags/list>; rel="next"'),
+        ]
+        assert await client.tags(name) == ("a", "b")
+        assert fake_registry.paths[-1] == "GET /v2/shop/tags/list?last=a&n=1"
+        # What leads elsewhere is not followed.
+        fake_registry.moods = [
+            says(200, '{"tags":["a"]}', Link='</v2/other/tags/list>; rel="next"')
+        ]
+        assert await client.tags(name) == ("a",)
+
+
+async def test_an_upload_that_was_cut_begins_anew(fake_registry: FakeRegistry) -> None:
+    name = image(fake_registry)
+    async with Registry() as client:
+        await client.tags(name)
+        spoiled = says(400, '{"errors":[{"code":"DIGEST_INVALID"}]}')
+        # aiohttp itself asks once more where a connection that it held ends.
+        for faults in ([cut, cut], [spoiled], [says(404)]):
+            data = repr(faults).encode()
+            begun = says(202, Location="/v2/shop/blobs/uploads/1")
+            fake_registry.moods = [says(404), begun, *faults]
+            digest = await client.put_blob(name, data)
+            assert fake_registry.blobs[digest] == data
+        # Where it lies already, nothing is sent.
+        before = len(fake_registry.asked)
+        assert await client.put_blob(name, data) == digest
+        assert len(fake_registry.asked) == before + 1
+
+
+async def test_an_upload_that_is_cut_each_time_is_given_up(fake_registry: FakeRegistry) -> None:
+    name = image(fake_registry)
+    async with Registry() as client:
+        await client.tags(name)
+        begun = says(202, Location="/v2/shop/blobs/uploads/1")
+        fake_registry.moods = [says(404), *[begun, cut, cut] * 3]
+        with pytest.raises(Unavailable, match="cut off 3 times"):
+            await client.put_blob(name, b"x")
+
+
+@pytest.mark.parametrize(
+    "target", ["http://127.0.0.2:1/v2/shop/blobs/uploads/1", "//elsewhere/x", "http://[/x", ""]
+)
+async def test_uploads_go_nowhere_else(fake_registry: FakeRegistry, target: str) -> None:
+    name = image(fake_registry)
+    async with Registry() as client:
+        await client.tags(name)
+        fake_registry.moods = [says(404), says(202, Location=target)]
+        with pytest.raises(Rejected, match="wants uploads elsewhere"):
+            await client.put_blob(name, b"x")
+
+
+def access(folder: Path, config: Any) -> Access:
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    return Access(config_dir=folder)
+
+
+def with_tokens(server: FakeRegistry, wanted: str) -> list[web.Request]:
+    """Has it send us for tokens; gives the requests for these."""
+    asked: list[web.Request] = []
+
+    def gate(request: web.Request) -> web.Response | None:
+        if request.path == "/token":
+            asked.append(request)
+            if request.headers.get("Authorization", "") == wanted:
+                return web.json_response({"token": f"for-{request.query['scope']}"})
+            return web.json_response({"details": "who?"}, status=401)
+        given = request.headers.get("Authorization", "")
+        if request.path == "/v2/" or given.startswith("Bearer for-repository:shop:pull"):
+            return None
+        challenge = f'Bearer realm="http://{server.address}/token",service="wharf",scope="all"'
+        return web.Response(status=401, headers={"WWW-Authenticate": challenge})
+
+    server.gate = gate
+    return asked
+
+
+async def test_a_token_is_fetched_once_for_what_is_done(
+    fake_registry: FakeRegistry, tmp_path: Path
+) -> None:
+    name = image(fake_registry)
+    asked = with_tokens(fake_registry, basic("alice", "secret"))
+    auth = base64.b64encode(b"alice:secret").decode()
+    config = {"auths": {fake_registry.address: {"auth": auth}}}
+    async with Registry(access(tmp_path, config)) as client:
+        assert await client.digest_of(name, "r1") == DIGEST
+        assert await client.tags(name) == ("r1",)
+        await client.put_tag(name, DIGEST, "r2")
+    # Not for all that the registry names, but for what we are about to do.
+    scopes = [request.query["scope"] for request in asked]
+    assert scopes == ["repository:shop:pull", "repository:shop:pull,push"]
+    assert asked[0].query["service"] == "wharf"
+
+
+async def test_a_token_without_a_password_is_asked_for_too(
+    fake_registry: FakeRegistry, tmp_path: Path
+) -> None:
+    name = image(fake_registry)
+    with_tokens(fake_registry, "")
+    async with Registry(Access(config_dir=tmp_path)) as client:
+        assert await client.digest_of(name, "r1") == DIGEST
+
+
+async def test_a_token_that_has_ended_is_replaced(
+    fake_registry: FakeRegistry, tmp_path: Path
+) -> None:
+    name = image(fake_registry)
+    asked = with_tokens(fake_registry, "")
+    async with Registry(Access(config_dir=tmp_path)) as client:
+        await client.tags(name)
+        challenge = f'Bearer realm="http://{fake_registry.address}/token"'
+        fake_registry.moods = [says(401, WWW_Authenticate=challenge)]
+        assert await client.tags(name) == ("r1",)
+    assert len(asked) == 2
+
+
+async def test_who_gives_tokens_does_not_want_us(
+    fake_registry: FakeRegistry, tmp_path: Path
+) -> None:
+    name = image(fake_registry)
+    with_tokens(fake_registry, basic("alice", "secret"))
+    config = {"auths": {fake_registry.address: {"username": "mallory", "password": "gu-ess"}}}
+    async with Registry(access(tmp_path, config)) as client:
+        with pytest.raises(Rejected, match=r"refuses user 'mallory'.*docker login") as refused:
+            await client.tags(name)
+    assert "gu-ess" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "realm",
+    [
+        "ftp://127.0.0.1/",
+        "//127.0.0.1/token",
+        "",
+        "http://u:p@127.0.0.1/",
+        "file:///etc/passwd",
+        "x",
+    ],
+)
+async def test_a_password_goes_to_no_odd_place(
+    fake_registry: FakeRegistry, tmp_path: Path, realm: str
+) -> None:
+    name = image(fake_registry)
+    config = {"auths": {fake_registry.address: {"username": "alice", "password": "secret"}}}
+    async with Registry(access(tmp_path, config)) as client:
+        challenge = says(401, WWW_Authenticate=f'Bearer realm="{realm}"')
+        fake_registry.moods = [challenge]
+        with pytest.raises(Rejected, match="for a token"):
+            await client.tags(name)
+
+
+@pytest.mark.parametrize("body", ["", "{}", "[]", '{"token":1}', '{"token":"a\\nb"}'])
+async def test_tokens_that_are_none(fake_registry: FakeRegistry, tmp_path: Path, body: str) -> None:
+    name = image(fake_registry)
+    challenge = f'Bearer realm="http://{fake_registry.address}/token"'
+    async with Registry(Access(config_dir=tmp_path)) as client:
+        fake_registry.moods = [says(401, WWW_Authenticate=challenge), says(200, body)]
+        with pytest.raises(Rejected, match="gives no token"):
+            await client.tags(name)
+
+
+async def test_a_kept_token_of_identity_is_exchanged(
+    fake_registry: FakeRegistry, tmp_path: Path
+) -> None:
+    name = image(fake_registry)
+    forms: list[dict[str, Any]] = []
+
+    async def token(request: web.Request) -> web.StreamResponse:
+        forms.append(dict(await request.post()))
+        return web.json_response({"access_token": "abc"})
+
+    challenge = f'Bearer realm="http://{fake_registry.address}/token",service="wharf"'
+    config = {"auths": {f"https://{fake_registry.address}/v1/": {"identitytoken": "kept"}}}
+    async with Registry(access(tmp_path, config)) as client:
+        fake_registry.moods = [says(401, WWW_Authenticate=challenge), token]
+        assert await client.tags(name) == ("r1",)
+    assert forms[0]["grant_type"] == "refresh_token"
+    assert forms[0]["refresh_token"] == "kept"
+    assert fake_registry.asked[-1][2] == "Bearer abc"
+
+
+async def test_a_redirected_blob_is_fetched_without_saying_who_we_are(
+    fake_registry: FakeRegistry, tmp_path: Path
+) -> None:
+    name = image(fake_registry)
+    data = b"the blob"
+    config = {"auths": {fake_registry.address: {"username": "alice", "password": "secret"}}}
+    async with FakeRegistry() as store, Registry(access(tmp_path, config)) as client:
+        store.moods = [says(200, data.decode())]
+        fake_registry.moods = [
+            says(401, WWW_Authenticate='Basic realm="x"'),
+            says(307, Location=f"http://{store.address}/blob?signed=1"),
+        ]
+        assert await client.blob(name, digest_of(data), 100) == data
+        assert fake_registry.asked[-1][2] == basic("alice", "secret")
+        assert store.asked == [("GET", "/blob?signed=1", "")]
+
+
+async def test_redirects_in_a_circle(fake_registry: FakeRegistry) -> None:
+    name = image(fake_registry)
+    async with Registry() as client:
+        await client.tags(name)
+        fake_registry.moods = [says(307, Location="/v2/x")] * 4
+        with pytest.raises(Rejected, match="from one address to the next"):
+            await client.tags(name)
+        fake_registry.moods = [says(307)] * 4
+        with pytest.raises(Rejected, match=r"from one address to the next|to no address"):
+            await client.tags(name)
+
+
+def helper(folder: Path, script: str) -> None:
+    program = folder / "docker-credential-wharf"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+
+
+async def test_a_program_may_keep_the_secret(
+    fake_registry: FakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = image(fake_registry)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    helper(
+        tmp_path, """read host; echo "{\\"Username\\":\\"alice\\",\\"Secret\\":\\"of $host\\"}" """
+    )
+    challenge = says(401, WWW_Authenticate='Basic realm="x"')
+    config = {"credsStore": "wharf", "auths": {fake_registry.address: {}}}
+    async with Registry(access(tmp_path, config)) as client:
+        fake_registry.moods = [challenge]
+        assert await client.tags(name) == ("r1",)
+    assert fake_registry.asked[-1][2] == basic("alice", f"of {fake_registry.address}")
+
+
+async def test_a_program_that_knows_nothing_or_fails(
+    fake_registry: FakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = image(fake_registry)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    config = {"credHelpers": {fake_registry.address: "wharf"}}
+    for script, kind, words in (
+        ("echo 'credentials not found in native keychain'; exit 1", Rejected, "refuses nobody"),
+        ("echo s3cret; exit 2", ConfigError, "docker-credential-wharf fails"),
+        ("echo '{\"s3cret\":1}'", ConfigError, "does not give what docker expects"),
+    ):
+        helper(tmp_path, script)
+        async with Registry(access(tmp_path, config)) as client:
+            fake_registry.moods = [says(401, WWW_Authenticate='Basic realm="x"')]
+            with pytest.raises(kind, match=words) as error:
+                await client.tags(name)
+        assert "s3cret" not in str(error.value)
+        fake_registry.moods = []
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"auths": {"HOST": {"auth": "%%%"}}}, "cannot be read"),
+        ({"auths": {"HOST": {"auth": "/////w=="}}}, "cannot be read"),
+        ({"auths": ["s3cret"]}, "docker login anew"),
+        ({"credsStore": "../../bin/sh"}, "no name of a credential helper"),
+    ],
+)
+async def test_what_is_kept_cannot_be_read(
+    fake_registry: FakeRegistry, tmp_path: Path, config: Any, words: str
+) -> None:
+    name = image(fake_registry)
+    text = json.dumps(config).replace("HOST", fake_registry.address)
+    async with Registry(access(tmp_path, json.loads(text))) as client:
+        fake_registry.moods = [says(401, WWW_Authenticate='Basic realm="x"')]
+        with pytest.raises(ConfigError, match=words) as error:
+            await client.tags(name)
+    assert "s3cret" not in str(error.value)

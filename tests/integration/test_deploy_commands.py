@@ -1,0 +1,285 @@
+"""`deploy` from push to rollback, on a real etcd and registry: what it does, refuses, records."""
+
+import json
+
+import pytest
+
+from tests.stack.commandsite import CommandSite
+
+pytestmark = pytest.mark.real
+
+
+async def test_up_brings_what_was_pushed_last_and_says_so(site: CommandSite) -> None:
+    await site.pushed(1)
+    digest = await site.pushed(2)
+    done = await site.deploy("up", "integration")
+    assert (done.code, done.out) == (0, f"integration runs r2, 2 of it: {site.image}@{digest}\n")
+    assert "up of r2 in integration: 2 instances" in done.err
+    assert await site.running("integration") == [digest] * 2
+    (record,) = await site.records("integration")
+    assert (record.state, record.by, record.digest) == ("succeeded", "ann", digest)
+    assert (record.replicas, record.declared, record.engine) == (2, 2, "compose")
+    assert await site.tag("integration") == digest
+
+
+async def test_up_takes_a_release_or_a_digest_by_name(site: CommandSite) -> None:
+    first, second = await site.pushed(1), await site.pushed(2)
+    assert (await site.deploy("up", "integration", "r1")).code == 0
+    assert set(await site.running("integration")) == {first}
+    assert (await site.deploy("up", "integration", "--digest", second)).code == 0
+    assert await site.states("integration") == [
+        ("up", "r1", "succeeded"), ("up", "r2", "succeeded"),
+    ]  # fmt: skip
+
+
+async def test_a_release_is_known_by_its_tag_when_etcd_was_lost(site: CommandSite) -> None:
+    digest = await site.pushed(7)
+    await site.etcd.delete_prefix("/wharfinger/")
+    assert (await site.deploy("up", "integration", "r7")).code == 0
+    assert set(await site.running("integration")) == {digest}
+    done = await site.deploy("up", "integration", "r8")
+    assert (done.code, "has no release r8" in done.err) == (69, True)
+
+
+async def test_what_cannot_be_meant_is_a_wrong_use(site: CommandSite) -> None:
+    for arguments, why in (
+        (("up", "integration"), "nothing was pushed yet"),
+        (("up", "stage"), "no environment 'stage'; it has integration, production"),
+        (("up", "integration", "12"), "is no release: write r12"),
+        (("up", "integration", "--digest", "sha256:12"), "is no digest"),
+        (("up", "integration", "--without-evidence", "x"), "asks for no evidence"),
+        (("scale", "integration", "0"), "give a number from 1"),
+        (("promote", "integration", "integration"), "cannot be promoted to itself"),
+        (("status", "--wait", "1"), "unrecognized arguments"),
+    ):
+        done = await site.deploy(*arguments)
+        assert (done.code, why in done.err, done.out) == (64, True, ""), done.err
+    assert await site.records("integration") == []
+
+
+async def test_a_bad_file_says_each_line_and_changes_nothing(site: CommandSite) -> None:
+    file = site.folder / "wharf.yaml"
+    file.write_text(file.read_text().replace("drain: 1s", "drain: soon\ndrian: 2s"))
+    done = await site.deploy("up", "integration", "--json")
+    assert done.code == 78
+    assert "wharf.yaml:5" in done.err
+    assert "wharf.yaml:6" in done.err
+    assert (done.result["ok"], done.result["exit"]) == (False, 78)
+
+
+async def test_a_failed_release_is_on_record_with_why(site: CommandSite) -> None:
+    good, bad = await site.pushed(1), await site.pushed(2)
+    assert (await site.deploy("up", "integration", "r1")).code == 0
+    site.engine("integration").order(fail=[bad])
+    done = await site.deploy("up", "integration", "r2")
+    assert done.code == 69
+    assert "shop-1 exited with code 3" in done.err
+    assert await site.running("integration") == [good] * 2
+    last = (await site.records("integration"))[-1]
+    assert (last.state, last.why, last.said) == (
+        "rolled back", "shop-1 exited with code 3", ("no port", "bye"),
+    )  # fmt: skip
+    assert await site.tag("integration") == good
+
+
+async def test_a_release_that_is_half_there_is_gone_back_from(site: CommandSite) -> None:
+    good, bad = await site.pushed(1), await site.pushed(2)
+    await site.deploy("up", "integration", "r1")
+    site.engine("integration").order(**{"break": [bad]})
+    assert (await site.deploy("up", "integration", "r2")).code == 69
+    assert set(await site.running("integration")) == {good, bad}
+    status = await site.deploy("status", "integration")
+    assert status.code == 69
+    assert "the up of r2 by ann" in status.out
+    assert "which should run r1" in status.out
+    refused = await site.deploy("scale", "integration", "3")
+    assert (refused.code, "runs more than r1" in refused.err) == (69, True)
+    assert (await site.deploy("rollback", "integration")).code == 0
+    assert await site.running("integration") == [good] * 2
+    assert await site.states("integration") == [
+        ("up", "r1", "succeeded"), ("up", "r2", "failed"), ("rollback", "r1", "succeeded"),
+    ]  # fmt: skip
+
+
+async def test_rollback_goes_to_what_succeeded_here_and_needs_no_registry(
+    site: CommandSite,
+) -> None:
+    first = await site.pushed(1)
+    second, third = await site.pushed(2), await site.pushed(3)
+    none = await site.deploy("rollback", "integration")
+    assert (none.code, "no release has succeeded here yet" in none.err) == (69, True)
+    await site.deploy("up", "integration", "r1")
+    site.engine("integration").order(fail=[second])
+    await site.deploy("up", "integration", "r2")
+    site.engine("integration").order()
+    await site.deploy("up", "integration", "r3")
+    assert set(await site.running("integration")) == {third}
+    await site.registry.process.kill()
+    done = await site.deploy("rollback", "integration")
+    assert (done.code, "the tag integration was not moved" in done.err) == (0, True)
+    assert set(await site.running("integration")) == {first}
+    refused = await site.deploy("rollback", "integration", "r2")
+    assert (refused.code, "r2 has not succeeded here" in refused.err) == (69, True)
+    again = await site.deploy("rollback", "integration")
+    assert (again.code, "r1 is the first release" in again.err) == (69, True)
+
+
+async def test_a_scale_is_kept_until_the_file_changes(site: CommandSite) -> None:
+    await site.pushed(1)
+    await site.pushed(2)
+    early = await site.deploy("scale", "integration", "4")
+    assert (early.code, "nothing has succeeded" in early.err) == (69, True)
+    await site.deploy("up", "integration", "r1")
+    assert (await site.deploy("scale", "integration", "4")).code == 0
+    await site.deploy("up", "integration", "r2")
+    assert len(await site.running("integration")) == 4
+    file = site.folder / "wharf.yaml"
+    file.write_text(file.read_text().replace("replicas: 2", "replicas: 1"))
+    await site.deploy("up", "integration", "r2")
+    assert len(await site.running("integration")) == 1
+
+
+async def test_promotion_names_all_that_is_missing_and_then_brings_that_digest(
+    site: CommandSite,
+) -> None:
+    digest = await site.pushed(1)
+    await site.deploy("up", "integration")
+    refused = await site.deploy("promote", "integration", "production")
+    assert refused.code == 69
+    assert "unit: nobody reported it" in refused.err
+    assert "approval.production: nobody approved it" in refused.err
+    skipped = await site.reported(digest, "<skipped/>")
+    assert skipped.code == 1
+    words = ("--approve", "looked at it")
+    refused = await site.deploy("promote", "integration", "production", *words)
+    assert (refused.code, "all 1 tests were skipped" in refused.err) == (69, True)
+    assert (await site.reported(digest)).code == 0
+    refused = await site.deploy("promote", "integration", "production")
+    assert (refused.code, "unit" in refused.err) == (69, False), "an approval alone is missing"
+    assert await site.running("production") == []
+    assert await site.records("production") == [], "nothing began"
+
+    done = await site.deploy("promote", "integration", "production", *words, "--json")
+    assert done.code == 0, done.err
+    assert await site.running("production") == [digest] * 3
+    (record,) = await site.records("production")
+    assert (record.verb, record.source, record.approval) == (
+        "promote", "integration", "looked at it",
+    )  # fmt: skip
+    assert (done.result["digest"], done.result["from"]) == (digest, "integration")
+    assert await site.tag("production") == digest
+
+
+async def test_an_approval_is_of_one_digest(site: CommandSite) -> None:
+    first, second = await site.pushed(1), await site.pushed(2)
+    await site.deploy("up", "integration", "r1")
+    await site.reported(first)
+    await site.reported(second)
+    promote = ("promote", "integration", "production")
+    assert (await site.deploy(*promote, "--approve", "fine")).code == 0
+    assert (await site.deploy(*promote)).code == 0, "it is kept at the digest"
+    assert "fine (ann, " in (await site.records("production"))[-1].approval
+    await site.deploy("up", "integration", "r2")
+    assert (await site.deploy(*promote)).code == 69
+
+
+async def test_promotion_is_of_what_the_source_really_runs(site: CommandSite) -> None:
+    first, second = await site.pushed(1), await site.pushed(2)
+    await site.reported(first)
+    await site.reported(second)
+    promote = ("promote", "integration", "production", "--approve", "yes")
+    refused = await site.deploy(*promote)
+    assert (refused.code, "nothing was ever released to integration" in refused.err) == (69, True)
+    await site.deploy("up", "integration", "r1")
+    refused = await site.deploy(*promote, "--digest", second)
+    assert (refused.code, f"runs {first[:19]} (r1), not {second[:19]}" in refused.err) == (69, True)
+
+    path = site.folder / "shop_integration.json"
+    kept = path.read_text()
+    path.write_text(kept.replace(first, second))
+    refused = await site.deploy(*promote)
+    assert (refused.code, "should run" in refused.err) == (69, True)
+    path.write_text(kept.replace('"up"', '"unhealthy"', 1))
+    refused = await site.deploy(*promote)
+    assert (refused.code, "shop-1 is unhealthy" in refused.err) == (69, True)
+    path.write_text("[]")
+    refused = await site.deploy(*promote)
+    assert (refused.code, "runs nothing" in refused.err) == (69, True)
+    path.write_text(kept)
+    site.engine("integration").order(away=True)
+    refused = await site.deploy(*promote)
+    assert (refused.code, "the engine does not answer" in refused.err) == (69, True)
+    site.engine("integration").order(fail=[second])
+    await site.deploy("up", "integration", "r2")
+    refused = await site.deploy(*promote)
+    assert (refused.code, "the last rollout in integration was rolled back" in refused.err) == (
+        69, True,
+    )  # fmt: skip
+    assert await site.records("production") == []
+
+
+async def test_up_asks_for_the_same_evidence_unless_a_reason_is_given(site: CommandSite) -> None:
+    digest = await site.pushed(1)
+    refused = await site.deploy("up", "production")
+    assert (refused.code, "unit: nobody reported it" in refused.err) == (69, True)
+    done = await site.deploy("up", "production", "--without-evidence", "the shop is down")
+    assert done.code == 0
+    assert (await site.records("production"))[-1].waived == "the shop is down"
+    shown = await site.deploy("history", "production")
+    assert "without evidence: the shop is down" in shown.out
+    await site.reported(digest)
+    assert (await site.deploy("up", "production", "--approve", "seen")).code == 0
+    both = await site.deploy("up", "production", "--approve", "a", "--without-evidence", "b")
+    assert both.code == 64
+
+
+async def test_a_registry_that_is_away_refuses_a_promotion_and_leaves_nothing(
+    site: CommandSite,
+) -> None:
+    digest = await site.pushed(1)
+    await site.deploy("up", "integration")
+    await site.reported(digest)
+    await site.registry.process.kill()
+    promote = ("promote", "integration", "production", "--approve", "yes")
+    refused = await site.deploy(*promote)
+    assert refused.code == 69
+    assert await site.records("production") == []
+    assert await site.running("production") == []
+    await site.registry.start()
+    assert (await site.deploy(*promote)).code == 0
+
+
+async def test_status_and_history_for_people_and_programs(site: CommandSite) -> None:
+    digest = await site.pushed(1)
+    await site.deploy("up", "integration")
+    status = await site.deploy("status")
+    assert status.code == 0
+    rows = [line.split() for line in status.out.splitlines()]
+    assert rows[1][:5] == ["integration", "compose", "r1", digest[:19], "2/2"]
+    assert rows[2][:5] == ["production", "compose", "-", "-", "0/3"]
+    told = (await site.deploy("status", "integration", "--json")).result["environments"][0]
+    assert (told["ok"], told["running"]) == (True, [{"digest": digest, "instances": 2}])
+    history = await site.deploy("history", "--limit", "5")
+    assert history.out.splitlines()[1].split()[:6] == [
+        "integration", "1", "r1", "up", "succeeded", "2",
+    ]  # fmt: skip
+    site.engine("integration").order(away=True)
+    away = await site.deploy("status")
+    assert (away.code, "integration: the engine does not answer" in away.out) == (69, True)
+
+
+async def test_programs_are_told_every_step_and_the_end(site: CommandSite) -> None:
+    await site.pushed(1)
+    done = await site.deploy("up", "integration", "--json")
+    assert {each["event"] for each in done.events} == {"step", "waiting", "result"}
+    assert done.events[-1]["event"] == "result"
+    assert done.err == ""
+    assert json.dumps(done.result).count(site.image) == 1
+
+
+async def test_an_etcd_that_is_away_is_said_at_once(site: CommandSite) -> None:
+    await site.pushed(1)
+    await site.etcd_server.process.kill()
+    done = await site.deploy("up", "integration", "r1")
+    assert (done.code, "etcd" in done.err) == (69, True)
+    assert await site.running("integration") == []

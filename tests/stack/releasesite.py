@@ -1,0 +1,200 @@
+"""One host with all that a release needs, a working copy, and the real command in it."""
+
+import asyncio
+import json
+import os
+import shlex
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.stack.discovery import DiscoveryStack
+from tests.stack.lab.load import Load, posting
+from tests.stack.registrar import RegistrarStack
+from tests.stack.registry import RegistryServer
+
+SITE = "shop.test"
+ROOT = Path(__file__).parents[2]
+WHARF = """\
+app: shop
+image: {registry}/shop
+build: {{layer: "shop:latest", context: .}}
+health: {{every: 500ms, timeout: 500ms, healthy: 1, start: 10s}}
+drain: 2s
+serve: {{host: {site}}}
+environments:
+  integration: {{engine: compose, replicas: 1, rollout: {{monitor: 1s}}}}
+  pre: {{engine: compose, replicas: 1, rollout: {{monitor: 1s}}}}
+  production: {{engine: compose, replicas: 3, rollout: {{monitor: 1s}}}}
+"""
+DOCKERFILE = """\
+ARG LAYER
+FROM ${LAYER}
+COPY version /etc/version
+"""
+COMMAND = """\
+#!/bin/sh
+PYTHONPATH={root} exec {python} -m deploy.release "$@"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What came of the command.
+
+    Attributes:
+        code: its exit code.
+        out: what it printed on stdout.
+        err: what it printed on stderr.
+    """
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The last object that it printed with --json."""
+        found: dict[str, Any] = json.loads(self.out.splitlines()[-1])
+        return found
+
+
+class _Loopback:
+    """Where load comes from: this very process, each request over a connection of its own."""
+
+    def session(self, **more: Any) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True), **more)
+
+
+class ReleaseSite:
+    """Everything on one host; POSTs that Nginx passes on are never tried twice.
+
+    Attributes:
+        folder: of the working copy: wharf.yaml, Dockerfile, version.
+        registrar: with the engine and etcd.
+        docker: the engine.
+        edge: the discovery, with its Nginx.
+        registry: that images are pushed to.
+        image: the repository in it.
+        environment: what the command is told by its environment: etcd, engine, state, PATH.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        registrar: RegistrarStack,
+        edge: DiscoveryStack,
+        registry: RegistryServer,
+    ) -> None:
+        self.folder = folder / "shop"
+        self.registrar = registrar
+        self.docker = registrar.docker
+        self.edge = edge
+        self.registry = registry
+        self.image = f"{registry.address}/shop"
+        self._state = folder / "state-of-deploy"
+        (folder / "bin").mkdir()
+        command = folder / "bin" / "deploy"
+        command.write_text(COMMAND.format(root=shlex.quote(str(ROOT)), python=sys.executable))
+        command.chmod(0o755)
+        (edge.nginx.include.parent / "site.conf").write_text("proxy_next_upstream off;\n")
+        self.environment: Mapping[str, str] = {
+            **{key: value for key, value in os.environ.items() if key != "DOCKER_HOST"},
+            "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+            "WHARFINGER_ETCD__ENDPOINTS": registrar.etcd_server.endpoint,
+            "WHARFINGER_DOCKER__URL": registrar.docker.url,
+            "WHARFINGER_HOST__STATE_DIR": str(self._state),
+            "WHARFINGER_DEPLOY__BY": "ann",
+        }
+
+    def write(
+        self, wharf: str = WHARF, *, version: str = "1", dockerfile: str = DOCKERFILE
+    ) -> None:
+        """Writes the working copy anew."""
+        self.folder.mkdir(exist_ok=True)
+        text = wharf.format(registry=self.registry.address, site=SITE)
+        (self.folder / "wharf.yaml").write_text(text)
+        (self.folder / "Dockerfile").write_text(dockerfile)
+        (self.folder / "version").write_text(version)
+
+    async def start_deploy(self, *words: str) -> asyncio.subprocess.Process:
+        """Starts `deploy WORDS...` in the working copy."""
+        return await asyncio.create_subprocess_exec(
+            "deploy",
+            *words,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+
+    async def deploy(self, *words: str, code: int | None = 0) -> Ran:
+        """`deploy WORDS...`, to its end; with `code`, it must exit so."""
+        process = await self.start_deploy(*words)
+        ran = await ended(process)
+        assert code in (None, ran.code), f"{words}: {ran.code}\n{ran.out}\n{ran.err}"
+        return ran
+
+    async def release(self, version: str, **more: Any) -> str:
+        """Builds and pushes another version; gives its digest."""
+        self.write(version=version, **more)
+        locked = (self.folder / "layers.lock").exists()
+        await self.deploy("build", *(() if locked else ("--update-lock",)))
+        pushed = await self.deploy("push", "--json")
+        return str(pushed.result["digest"])
+
+    async def running(self, environment: str) -> list[str]:
+        """The digests of an environment's containers that run, sorted."""
+        label = f"--filter=label=wharfinger.env={environment}"
+        ids = (await self.docker.run("ps", "--quiet", label)).split()
+        if not ids:
+            return []
+        found = await self.docker.run("inspect", "--format={{.Config.Image}}", *ids)
+        return sorted(each.partition("@")[2] for each in found.split())
+
+    def load(self) -> AbstractAsyncContextManager[Load]:
+        """Orders through the edge."""
+        return posting(_Loopback(), [f"127.0.0.1:{self.edge.nginx.port}"], SITE)  # type: ignore[arg-type]
+
+
+async def ended(process: asyncio.subprocess.Process) -> Ran:
+    """Waits for the command's end."""
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return Ran(process.returncode, out.decode(), err.decode())
+
+
+async def killed(process: asyncio.subprocess.Process, *, when: str) -> str:
+    """Kills the command as soon as it says something; gives what it had said."""
+    assert process.stderr is not None
+    said = ""
+    async for line in process.stderr:
+        said += line.decode()
+        if when in said:
+            process.send_signal(signal.SIGKILL)
+            break
+    await process.communicate()
+    return said
+
+
+@pytest.fixture
+async def release_site(
+    tmp_path: Path,
+    registrar_stack: RegistrarStack,
+    edge: DiscoveryStack,
+    registry: RegistryServer,
+) -> AsyncIterator[ReleaseSite]:
+    """A host on which nothing of the shop runs yet, and a working copy of it."""
+    site = ReleaseSite(tmp_path, registrar_stack, edge, registry)
+    site.write()
+    await edge.nginx.reload()
+    yield site
+    await site.docker.remove_containers()
