@@ -101,7 +101,7 @@ async def test_one_digest_goes_the_whole_way_and_back(site: SwarmSite, tmp_path:
     await copy.deploy("rollback", "production")
     assert sorted(shares(await site.images_running("production"), first)) == [1, 2, 2]
     history = await copy.told("history", "production")
-    assert [each["state"] for each in history["history"]][:5] == [
+    assert [each["state"] for each in history["releases"]][:5] == [
         *("succeeded", "rolled back", "succeeded", "succeeded", "succeeded")
     ], history
     status = await copy.told("status")
