@@ -201,6 +201,7 @@ class Discovery:
             version=__version__,
             since=self._since,
             health="healthy" if health.healthy else "unhealthy",
+            ip=self._config.host.ip or "",
             why=health.why,
             troubles=hostrecord.troubles((c.name, c.why) for c in health.checks if not c.healthy),
             applied_revision=self._lanes.applied_revision,

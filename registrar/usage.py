@@ -41,7 +41,7 @@ def instances(verdicts: Mapping[str, tuple[Verdict, ...]]) -> list[Used]:
         for each in several
         if isinstance(each, Ready)
     ]
-    found = (Used(one.key.address, one.key.service.name, of) for of, one in ready)
+    found = (Used(one.key.endpoint.value, one.key.service.name, of) for of, one in ready)
     return sorted(found, key=lambda each: each.address)
 
 

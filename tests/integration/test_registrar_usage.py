@@ -21,6 +21,8 @@ async def test_a_busy_instance_is_told_from_an_idle_one(registrar_stack: Registr
     async def used() -> dict[str, float]:
         told = (await registrar_stack.ask("/usage"))["instances"]
         assert {each["service"] for each in told} == {"shop_prod"}
+        ports = await registrar_stack.ports()
+        assert {each["address"] for each in told} == {f"127.0.0.1:{port}" for port in ports}
         return {each["id"]: each["cpu_seconds"] for each in told}
 
     first = await used()
