@@ -132,4 +132,4 @@ def test_what_is_read_is_rendered_and_taken(app: App) -> None:
         (ask,) = asks.read(container)
         assert isinstance(ask, Wanted), ask
         assert ask.service == Service(app.name, environment.name)
-        assert ask.port == app.port.fixed
+        assert (ask.port, ask.pool) == (app.port.fixed, app.port.pool)
