@@ -4,8 +4,8 @@
 
 Each rule kept beside the same rule broken, on one Debian layer, pushed to one registry whose files
 are counted: the first push of the image, without the layer that all share, and that of a change of
-4 kB in the application. What `deploy build` says of the broken ones is shown beside them. The
-machine's own packages are installed, from wherever its apt has them.
+4 kB in the application. What `deploy build` says of each is shown beside it. Packages come from
+where the Debian layer has them.
 """
 
 import asyncio
@@ -20,12 +20,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from deploy.release.app.model import App, Build
-from deploy.release.images import layers
-from deploy.release.images.building import build
+from deploy.release.images import layers, rules
+from deploy.release.images.archive import Archive, read
+from deploy.release.images.docker import Docker
+from deploy.release.images.tree import Tree
 from tests.stack.debian import debian_root
 from tests.stack.registry import RegistryServer
-from wharfinger.errors import ConfigError
 from wharfinger.operator.parts.dockerd import DockerDaemon
 
 APPLICATION = "COPY app /app"
@@ -128,21 +128,18 @@ class Bench:
         size = int(await self.docker.run("image", "inspect", "--format={{.Size}}", tag))
         return (
             *(f"{bytes_ / 1e6:.3f}" for bytes_ in (size, *pushes)),
-            await self.verdict(case, folder),
+            await self.verdict(case, tag),
         )
 
-    async def verdict(self, case: Case, folder: Path) -> str:
-        """What `deploy build` says, of the packages that are there already."""
-        app = App(
-            name="shop",
-            image="registry.example/shop",
-            build=Build(layer=f"wharfinger/{case.layer}", java=case.java),
-        )
-        try:
-            await build(app, folder, Progress(), self.docker.url, update_lock=True)
-        except ConfigError as error:
-            return f"refused: {str(error.findings[0])[:90]}"
-        return "built"
+    async def verdict(self, case: Case, tag: str) -> str:
+        """What `deploy build` would say of it."""
+        saved = self.folder / "saved.tar"
+        await self.docker.run("save", "--output", saved, tag, timeout_seconds=600)
+        layer = await Docker(self.docker.url, Progress()).layer("", f"wharfinger/{case.layer}")
+        with Archive(saved) as opened:
+            tree = Tree(read(opened, "").layers)
+        found = rules.faults(tree, below=len(layer.diff_ids), host_java=case.java)
+        return f"refuses {found[0].where}" if found else "takes it"
 
 
 async def main() -> None:
