@@ -4,15 +4,15 @@
 
 Each rule kept beside the same rule broken, on one Debian layer, pushed to one registry whose files
 are counted: the first push of the image, without the layer that all share, and that of a change of
-4 kB in the application. What `deploy build` says of each is shown beside it. Packages come from
-where the Debian layer has them.
+4 kB in the application. Beside it stands what the latter is when `deploy build` has built it, or what
+that refuses. Packages come from where the Debian layer has them.
 """
 
 import asyncio
 import os
 import shutil
-import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +20,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from deploy.release.images import layers, rules
-from deploy.release.images.archive import Archive, read
+from deploy.release.app.model import App, Build
+from deploy.release.images import building, layers
+from deploy.release.images.building import build
 from deploy.release.images.docker import Docker
-from deploy.release.images.tree import Tree
 from tests.stack.debian import debian_root
 from tests.stack.registry import RegistryServer
+from wharfinger.errors import ConfigError
 from wharfinger.operator.parts.dockerd import DockerDaemon
 
 APPLICATION = "COPY app /app"
@@ -62,11 +63,11 @@ CASES = (
 )
 
 
-class Progress:
-    """Tells on stderr what is done."""
+class Quiet:
+    """Tells nobody."""
 
     def step(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        pass
 
     def waiting(self, what: str, done: int, of: int) -> None:
         pass
@@ -95,9 +96,7 @@ class Bench:
         root = await asyncio.to_thread(debian_root)
         for recipe in layers.wanted(["java", "small"]):
             arguments = ("--root", root) if recipe.name == "debian" else ()
-            await layers.make(
-                recipe, "wharfinger", Progress(), self.docker.url, arguments=arguments
-            )
+            await layers.make(recipe, "wharfinger", Quiet(), self.docker.url, arguments=arguments)
             await self.push(f"wharfinger/{recipe.name}", f"layers/{recipe.name}")
 
     async def push(self, image: str, name: str) -> int:
@@ -126,28 +125,46 @@ class Bench:
             await self.docker.run(*words, layer, *fresh, folder, timeout_seconds=900)
             pushes.append(await self.push(tag, f"case{self.number}:{change}"))
         size = int(await self.docker.run("image", "inspect", "--format={{.Size}}", tag))
-        return (
-            *(f"{bytes_ / 1e6:.3f}" for bytes_ in (size, *pushes)),
-            await self.verdict(case, tag),
-        )
+        figures = (f"{bytes_ / 1e6:.3f}" for bytes_ in (size, *pushes))
+        return (*figures, await self.built(case, folder))
 
-    async def verdict(self, case: Case, tag: str) -> str:
-        """What `deploy build` would say of it."""
-        saved = self.folder / "saved.tar"
-        await self.docker.run("save", "--output", saved, tag, timeout_seconds=600)
-        layer = await Docker(self.docker.url, Progress()).layer("", f"wharfinger/{case.layer}")
-        with Archive(saved) as opened:
-            tree = Tree(read(opened, "").layers)
-        found = rules.faults(tree, below=len(layer.diff_ids), host_java=case.java)
-        return f"refuses {found[0].where}" if found else "takes it"
+    async def built(self, case: Case, folder: Path) -> str:
+        """What the push of a change stores when `deploy build` has built both, or why it does not."""
+        app = App(
+            name="shop",
+            image="registry.example/shop",
+            build=Build(layer=f"wharfinger/{case.layer}", java=case.java),
+        )
+        stored_bytes = 0
+        for change in range(2):
+            (folder / "app" / "application").write_bytes(os.urandom(4096))
+            os.environ["SOURCE_DATE_EPOCH"] = str(1_790_000_000 + change)
+            try:
+                await build(app, folder, Quiet(), self.docker.url, update_lock=True)
+            except ConfigError as error:
+                return f"refuses {error.findings[0].where[:40]}"
+            name = f"case{self.number}-built:{change}"
+            stored_bytes = await self.push(f"{app.image}:built", name)
+        return f"{stored_bytes / 1e6:.3f}"
+
+
+class OnHostNetwork(Docker):
+    """Builds on the host's network: the engine of this bench has no bridge."""
+
+    async def build(
+        self, context: Path, dockerfile: Path, options: Sequence[str], id_file: Path
+    ) -> None:
+        words = [*options, "--network", "host"]
+        await super().build(context, dockerfile, words, id_file)
 
 
 async def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="wf-", dir="/tmp"))
     bench = Bench(folder)
     table = Table(box=box.SIMPLE, title="MB, on layers that the registry has")
-    for column in ("rule", "what", "image", "first push", "a change of 4 kB", "deploy build"):
+    for column in ("rule", "what", "image", "first push", "a change", "the same by deploy build"):
         table.add_column(column)
+    building.Docker = OnHostNetwork  # type: ignore[misc]
     try:
         await bench.start()
         for case in CASES:
