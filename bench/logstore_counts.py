@@ -20,6 +20,7 @@ from logstore.corpus import START, message
 from logshipper.store.engine.day import DayWriter
 from logshipper.store.engine.folder import Folder
 from logshipper.store.lines import documents, times
+from logshipper.store.lines.times import Arrival
 from logshipper.store.model import DEFAULT_TENANT, Document
 from logshipper.store.query import language
 from logshipper.store.query.archive import Archive
@@ -54,7 +55,7 @@ def made(dice: random.Random, number: int, time_ns: int) -> Document:
         "stream": ("stdout", "stderr")[dice.random() < 0.1],
         "time": time_ns,
     }
-    return documents.document(fields, f"{source:016x}.1.{number * 150:x}", time_ns)
+    return documents.document(fields, f"{source:016x}.1.{number * 150:x}", Arrival.of(time_ns))
 
 
 def fill(folder: Folder, lines: int, days: int) -> None:

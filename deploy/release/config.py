@@ -16,10 +16,6 @@ from wharfinger.text import printable
 _ASKERS: Final = ("GITLAB_USER_LOGIN", "GITHUB_ACTOR", "SUDO_USER")
 
 
-def _path_problem(path: Path | None) -> str:
-    return "" if path is None or path.is_absolute() else f"{path} is no absolute path"
-
-
 class DeployConfig(Section, frozen=True, kw_only=True):
     """Brings tested images to the hosts that shall run them: the command `deploy`."""
 
@@ -37,7 +33,6 @@ class DeployConfig(Section, frozen=True, kw_only=True):
         doc(
             "CA that signed the registry's certificate, if not one of the system's.",
             shown='"/path"',
-            check=_path_problem,
         ),
     ] = None
     registry_config_dir: Annotated[
@@ -45,7 +40,6 @@ class DeployConfig(Section, frozen=True, kw_only=True):
         doc(
             "Folder of docker's config.json, with what `docker login` has kept.",
             shown='"/root/.docker"',
-            check=_path_problem,
         ),
     ] = None
     insecure_registries: Annotated[

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 import yaml
 
 Scalar = str | int | float | bool | None
+# One that is named once and meant again and again can be endless.
+MOST_VALUES: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +85,13 @@ class Reading:
         file: its name.
         top: the mapping at the top; an empty one when there is none.
         faults: what is wrong so far.
+        values: how many were read.
     """
 
     file: str
     top: Value
     faults: list[Fault] = field(default_factory=list)
+    values: int = 0
 
     def fault(self, at: Value, problem: str, fix: str) -> None:
         """Notes what is wrong with a value."""
@@ -113,7 +118,7 @@ def read(file: str, text: str) -> Reading:
         problem = error.problem or "cannot be read"
         reading.faults.append(Fault(file, line, "", f"no YAML: {problem}", "mend the line"))
     except yaml.YAMLError as error:
-        reading.faults.append(Fault(file, 1, "", f"no YAML: {error}", "write it as UTF-8 text"))
+        reading.faults.append(Fault(file, 1, "", f"no YAML: {error}", "write it as short text"))
     except RecursionError:
         reading.fault(reading.top, "nested too deeply", "write what an engine reads")
     finally:
@@ -124,6 +129,9 @@ def read(file: str, text: str) -> Reading:
 
 def _value(node: yaml.Node, where: str, loader: yaml.SafeLoader, reading: Reading) -> Value:
     line = node.start_mark.line + 1
+    reading.values += 1
+    if reading.values > MOST_VALUES:
+        raise yaml.YAMLError(f"it holds more than {MOST_VALUES} values")
     if isinstance(node, yaml.MappingNode):
         return Value(line, where, entries=_entries(node, where, loader, reading))
     if isinstance(node, yaml.SequenceNode):

@@ -84,6 +84,7 @@ class Logstore:
             who.sending,
             self._parser,
             denied=who.guard.count,
+            highest_ns=lambda: self._writer.removal.highest_ns,
         )
         elastic = Elastic(ingest)
         backend = Embedded(self._archive, self._tails, self._readers)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Never
@@ -128,6 +128,14 @@ class Absences:
         self._events.emit("instance drained", container=container_id[:12], by=drain.by)
         return leaving
 
+    async def departed(self, leaving: Iterable[Leaving]) -> None:
+        """Lets the stop of those that nobody is sent to any more go out without another drain."""
+        async with self._saving:
+            for each in leaving:
+                seen = self._census.containers.get(each.container_id)
+                if seen is not None and each.container_id in self.drains.containers:
+                    await self._tell_drain(seen, 0)
+
     async def drain_host(self, by: str) -> list[Leaving]:
         """Keeps everything out that runs here, now and later; gives what leaves with it.
 
@@ -166,6 +174,9 @@ class Absences:
         async with self._saving:
             if container_id not in self.drains.containers:
                 return False
+            # Before anybody is sent there: from then on a stop has to be held back again.
+            if (seen := self._census.containers.get(container_id)) is not None:
+                await self._tell_drain(seen, _drain_seconds(seen))
             held = self.drains.of_container(container_id, None)
             await self._state.save_drains(held)
             self.drains = held
@@ -211,7 +222,8 @@ class Absences:
         hold = Hold(container.started_at_ns, departure, upper_bound_seconds(leaving, HOLD_SECONDS))
         self._holds[container_id] = hold
         self._replan()
-        await self._tell_no_drain(seen)
+        # The start script inside passes the signal on at once: the drain is done before.
+        await self._tell_drain(seen, 0)
         return hold
 
     async def run(self) -> Never:
@@ -285,13 +297,13 @@ class Absences:
             del self._holds[container_id]
             self._replan()
 
-    async def _tell_no_drain(self, seen: Seen) -> None:
-        """Has the start script inside pass the signal on at once: the drain is done before."""
+    async def _tell_drain(self, seen: Seen, drain_seconds: int) -> None:
+        """Tells the start script inside for how long it has to hold a stop back."""
         declared = (ask.port for ask in seen.asks if isinstance(ask, Wanted) and ask.port)
         assigned = self._berths.assignments.ports.get(seen.container.id)
         port = seen.told or assigned or next(declared, None)
         if port is not None and seen.container.network_mode == "host":
-            await self._berths.tell_no_drain(seen.container, port, TELL_SECONDS)
+            await self._berths.tell_drain(seen.container, port, drain_seconds, TELL_SECONDS)
 
     def _keys(
         self, container_id: str, held: Mapping[str, tuple[InstanceKey, ...]]
@@ -300,6 +312,10 @@ class Absences:
         drain = self.drains.containers.get(container_id)
         had = map(InstanceKey.parse, drain.keys) if drain is not None else ()
         return {*had, *held.get(container_id, ())}
+
+
+def _drain_seconds(seen: Seen) -> int:
+    return max((ask.drain_seconds for ask in seen.asks if isinstance(ask, Wanted)), default=0)
 
 
 def _now() -> str:

@@ -88,6 +88,8 @@ class Requests:
         await self._departures.depart(
             leaving, tell, timeout_seconds=asked.timeout_seconds, wait=asked.wait
         )
+        if asked.wait:
+            await self._absences.departed(leaving)
         tell({"step": "done"})
 
     async def undrain(self, asked: Asked) -> tuple[list[str], bool]:

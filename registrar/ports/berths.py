@@ -177,11 +177,13 @@ class Berths:
             task.cancel()
         await asyncio.gather(*telling, return_exceptions=True)
 
-    async def tell_no_drain(self, container: Container, port: int, timeout_seconds: float) -> None:
-        """Tells a container that its next stop is not to be held back, if that can be done."""
+    async def tell_drain(
+        self, container: Container, port: int, drain_seconds: int, timeout_seconds: float
+    ) -> None:
+        """Tells a container for how long its next stop is held back, if that can be done."""
         with suppress(TimeoutError, WharfingerError):
             async with asyncio.timeout(timeout_seconds):
-                told = Told(port, 0)
+                told = Told(port, drain_seconds)
                 await self._inside.look(container, containers.tell, told)
 
     def prune(self, inodes: set[int]) -> None:

@@ -116,6 +116,11 @@ def test_a_single_one_on_a_fixed_port_goes_before_the_next_comes() -> None:
     assert next_step([], wish) == Start(1)
 
 
+def test_where_nothing_runs_all_are_started_at_once() -> None:
+    assert next_step([], Wish(3)) == Start(3)
+    assert next_step([Seen("old", False, UP)], Wish(3)) == Start(1)
+
+
 def test_fewer_of_the_same_release_leave_one_by_one_or_together() -> None:
     seen = [Seen(str(n), True, UP, str(n)) for n in range(4)]
     assert next_step(seen, Wish(2)) == Drain(("0", "1"))

@@ -64,6 +64,27 @@ async def test_for_people_and_for_programs(
     assert status["containers"][0]["why"].startswith("host drained by ")
 
 
+async def test_a_stop_after_a_drain_is_not_held_back_for_another(
+    registrar_stack: RegistrarStack, edge: DiscoveryStack
+) -> None:
+    stack = registrar_stack
+    await stack.run_shop("--label=wharfinger.drain=7", name="one")
+    await stack.until_keys(1)
+
+    async def told() -> str:
+        words = ("exec", "one", "tail", "-n", "1", "/dev/shm/wharfinger.port")
+        return (await stack.docker.run(*words)).strip()
+
+    assert await told() == "7"
+    assert await drain(wish("one"), path=stack.config) is Exit.OK
+    assert await told() == "0"
+    assert await drain(wish("one", "undrain"), path=stack.config) is Exit.OK
+    assert await told() == "7"
+    # What was not waited for may be sent requests still.
+    assert await drain(wish("one", wait=False), path=stack.config) is Exit.OK
+    assert await told() == "7"
+
+
 async def test_a_frozen_discovery_ends_it_with_75_and_no_wait_does_not_ask(
     registrar_stack: RegistrarStack, edge: DiscoveryStack
 ) -> None:

@@ -59,6 +59,6 @@ async def test_each_run_and_each_life_of_the_registrar_tells_anew(
     await stack.docker.run("restart", container)
     await until_told(stack, container)
     await stack.process.terminate()
-    await stack.docker.run("exec", container, "rm", "/dev/shm/wharfinger.serving")
+    await stack.docker.run("exec", "--user=0", container, "rm", "/dev/shm/wharfinger.serving")
     await stack.start()
     await until_told(stack, container)

@@ -1,9 +1,10 @@
 """Releases on a Swarm of three hosts, under POSTs that nobody tries twice."""
 
-import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import pytest
 
@@ -23,6 +24,14 @@ async def site(lab: Lab) -> AsyncIterator[SwarmSite]:
         yield made
 
 
+@dataclass(slots=True)
+class Cost:
+    """Of one action."""
+
+    lost: int = 0
+    answered: int = 0
+
+
 class Account:
     """What each action costs."""
 
@@ -31,7 +40,7 @@ class Account:
         self._record = record
 
     @asynccontextmanager
-    async def of(self, action: str, most: int | None = 0) -> AsyncIterator[None]:
+    async def of(self, action: str, most: int | None = 0) -> AsyncIterator[Cost]:
         """Counts what is lost by an action, and shortly after it.
 
         Args:
@@ -39,11 +48,14 @@ class Account:
             most: of requests that may be lost; None where it is only to be measured.
         """
         lost, answered = len(self._load.lost), len(self._load.answered)
-        yield
+        cost, began = Cost(), time.monotonic()
+        yield cost
+        seconds = time.monotonic() - began
         await self._load.more(60)
         found = self._load.lost[lost:]
-        self._record(f"{action}: lost", len(found))
-        self._record(f"{action}: answered", len(self._load.answered) - answered)
+        cost.lost, cost.answered = len(found), len(self._load.answered) - answered
+        figures = f"{cost.lost} lost, {cost.answered} answered, {seconds:.1f} s"
+        self._record(action, figures)
         assert most is None or len(found) <= most, (action, [each.why for each in found])
 
 
@@ -59,19 +71,6 @@ async def test_releases_are_rolled_out_and_back_without_a_request_lost(
 
         async with account.of("update"):
             await site.run("up", site.wish("r2"))
-        assert shares(await site.images_running(), site.images["r2"]) == [1, 1, 1]
-
-        async with account.of("release that exits"):
-            said = await site.run("up", site.wish("exits"), code=69)
-        assert "restored=True" in said
-        assert "no price list is configured" in said
-        assert "r2 runs again" in said
-        assert shares(await site.images_running(), site.images["r2"]) == [1, 1, 1]
-
-        async with account.of("release that never serves"):
-            said = await site.run("up", site.wish("deaf", start_seconds=6), code=69)
-        assert "not served by the edges within 6 s" in said
-        assert "waits for a database" in said
         assert shares(await site.images_running(), site.images["r2"]) == [1, 1, 1]
 
         async with account.of("rollback"):
@@ -98,6 +97,44 @@ async def test_releases_are_rolled_out_and_back_without_a_request_lost(
         assert shares(await site.images_running(), site.images["r1"])[busy] == 0
 
 
+async def test_what_does_not_run_is_rolled_back_and_says_why(
+    site: SwarmSite, record_property: Record
+) -> None:
+    await site.run("up", site.wish("r2"))
+    await site.until_served()
+    async with site.platform.load() as load:
+        account = Account(load, record_property)
+        await load.more(100)
+
+        async with account.of("release that exits"):
+            said = await site.run("up", site.wish("exits"), code=69)
+        assert "restored=True" in said
+        assert "no price list is configured" in said
+        assert "r2 runs again" in said
+        assert shares(await site.images_running(), site.images["r2"]) == [1, 1, 1]
+
+        async with account.of("release that never serves"):
+            said = await site.run("up", site.wish("deaf", start_seconds=6), code=69)
+        assert "not served by the edges within 6 s" in said
+        assert "waits for a database" in said
+        assert shares(await site.images_running(), site.images["r2"]) == [1, 1, 1]
+
+        async with account.of("release that no node takes"):
+            nowhere = site.wish("r1", hosts="role=none", start_seconds=4)
+            said = await site.run("up", nowhere, code=69)
+        assert "no suitable node" in said
+        assert "restored=True" in said
+        assert shares(await site.images_running(), site.images["r2"]) == [1, 1, 1]
+
+        async with account.of("registry away"):
+            for registry in site.registries:
+                await registry.kill()
+            said = await site.run("up", site.wish("slow"), code=69)
+        assert "No such image" in said
+        assert "restored=True" in said
+        assert sum(shares(await site.images_running(), site.images["r2"])) == 3
+
+
 async def test_a_deployer_killed_half_way_is_followed_by_one_that_goes_on(
     site: SwarmSite, record_property: Record
 ) -> None:
@@ -122,7 +159,6 @@ async def test_a_deployer_killed_half_way_is_followed_by_one_that_goes_on(
         async with account.of("deployer of a bad release killed"):
             wish = site.wish("deaf", start_seconds=8)
             deployer = await site.begun("up", wish)
-            await asyncio.sleep(0)
 
             async def begun() -> bool:
                 return await site.update_state() == "updating"
@@ -133,6 +169,39 @@ async def test_a_deployer_killed_half_way_is_followed_by_one_that_goes_on(
             said = await site.run("up", site.wish("r1"))
         assert "another update" in said
         assert sum(shares(await site.images_running(), site.images["r1"])) == 3
+
+
+async def test_managers_elect_another_leader_meanwhile(
+    site: SwarmSite, record_property: Record
+) -> None:
+    await site.run("up", site.wish("r1", replicas=2))
+    await site.until_served()
+    async with site.platform.load() as load:
+        account = Account(load, record_property)
+        async with account.of("engine of the leader killed"):
+            deployer = await site.begun("up", site.wish("r2", replicas=2, start_seconds=60))
+
+            async def half_way() -> bool:
+                return "under way: 1 of 2" in deployer.log_tail(50)
+
+            await until(half_way, timeout_seconds=60, what="one is replaced")
+            # Its containers live on, and so do their keys.
+            await site.lab.hosts[0].docker.kill()
+            code = await deployer.wait(timeout_seconds=200)
+        assert code == 0, deployer.log_tail(100)
+        record_property("after the leader was killed", deployer.log_tail(30))
+
+
+async def test_a_first_release_that_does_not_run_leaves_nothing(site: SwarmSite) -> None:
+    for release, why in (("exits", "no price list"), ("deaf", "waits for a database")):
+        wish = site.wish(release, environment="pre", start_seconds=3)
+        said = await site.run("up", wish, code=69)
+        assert why in said
+        assert "restored=False" in said
+        assert "the stack is removed" in said
+        assert await site.run("running", wish) == ""
+    said = await site.run("scale", site.wish("r1", environment="pre"), code=69)
+    assert "is not deployed" in said
 
 
 async def test_the_digest_that_passed_is_promoted_and_one_instance_is_enough(
@@ -159,10 +228,14 @@ async def test_the_digest_that_passed_is_promoted_and_one_instance_is_enough(
             site.images["r2"]
         ] * 2
 
-        async with account.of("update of one instance without HEALTHCHECK", most=None):
-            await site.run("up", site.wish("r1", replicas=1, waits=False))
-        async with account.of("the HEALTHCHECK comes back"):
-            await site.run("up", site.wish("r2", replicas=1))
+        async with account.of("one instance that takes its time"):
+            await site.run("up", site.wish("slow", replicas=1))
+        await site.run("up", site.wish("r2", replicas=1))
+        # What the HEALTHCHECK is for: Swarm stops the old one while the new one sleeps.
+        async with account.of("the same without HEALTHCHECK", most=None) as cost:
+            await site.run("up", site.wish("slow", replicas=1, waits=False))
+        assert cost.lost > 0
+        await site.run("up", site.wish("r2", replicas=1))
 
         async with account.of("no longer anywhere but everywhere", most=None):
             await site.docker("service", "rm", "shop-prod_shop")

@@ -154,7 +154,10 @@ class ReleaseSite:
     async def running(self, environment: str) -> list[str]:
         """The digests of an environment's containers that run, sorted."""
         label = f"--filter=label=wharfinger.env={environment}"
-        found = await self.docker.run("ps", label, "--format={{.Image}}")
+        ids = (await self.docker.run("ps", "--quiet", label)).split()
+        if not ids:
+            return []
+        found = await self.docker.run("inspect", "--format={{.Config.Image}}", *ids)
         return sorted(each.partition("@")[2] for each in found.split())
 
     def load(self) -> AbstractAsyncContextManager[Load]:

@@ -17,7 +17,7 @@ from logshipper.store.engine.retention import Limits
 from logshipper.store.engine.timekeeper import Timekeeper
 from logshipper.store.engine.writer import Writer
 from logshipper.store.lines import documents
-from logshipper.store.lines.times import DAY_NS
+from logshipper.store.lines.times import DAY_NS, Arrival
 from logshipper.store.metrics import Metrics
 from logshipper.store.model import Busy, Document
 
@@ -52,7 +52,7 @@ class Body(NamedTuple):
             documents.document(
                 {"message": word, "time": time_ns, "app": self.source, "level": "info"},
                 f"{self.source}{separator}{self.first + n:x}",
-                time_ns,
+                Arrival.of(time_ns),
             )
             for n, word in enumerate(self.words())
         ]

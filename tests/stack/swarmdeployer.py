@@ -9,14 +9,24 @@ import sys
 import time
 
 import msgspec
+import yaml
 
-from deploy.release.app.model import App, Build, EngineName, Environment, Health, Order, Rollout
+from deploy.release.app.model import (
+    App,
+    Build,
+    EngineName,
+    Environment,
+    Health,
+    Order,
+    Rollout,
+    Serve,
+)
 from deploy.release.engine import Target
 from deploy.release.engines.instances import Instances
 from deploy.release.engines.swarm.engine import SwarmEngine
 from deploy.release.engines.swarm.manager import Manager
 from deploy.release.engines.swarm.registration import Registration
-from deploy.release.serving import LABELS, healthcheck
+from deploy.release.render import files, project
 from wharfinger.errors import WharfingerError
 from wharfinger.etcd import Etcd
 from wharfinger.keys import Service
@@ -87,7 +97,8 @@ def target_of(wish: Wish) -> Target:
         name="shop",
         image=REPOSITORY,
         build=Build(layer="none"),
-        health=Health(start_seconds=wish.start_seconds),
+        health=Health(start_seconds=wish.start_seconds, every_seconds=0.5, healthy=1),
+        serve=Serve(host=wish.site),
         drain_seconds=wish.drain_seconds,
         environments={environment.name: environment},
     )
@@ -101,41 +112,20 @@ def target_of(wish: Wish) -> Target:
 
 
 def stack_of(target: Target, wish: Wish) -> str:
-    pace = {"parallelism": wish.batch, "order": "start-first"}
-    service = {
-        "image": target.image,
-        "networks": ["host"],
-        "labels": {
-            "wharfinger.app": target.app.name,
-            "wharfinger.env": target.environment.name,
-            "wharfinger.host": wish.site,
-            "wharfinger.drain": f"{target.app.drain_seconds:g}",
-            "wharfinger.release": target.release,
-            **LABELS,
-        },
-        "stop_grace_period": f"{target.app.drain_seconds + 30:g}s",
-        "deploy": {
-            "mode": "replicated" if target.replicas else "global",
-            **({"replicas": target.replicas} if target.replicas else {}),
-            "update_config": {
-                **pace,
-                "failure_action": "rollback",
-                "monitor": f"{target.environment.rollout.monitor_seconds:g}s",
-                "max_failure_ratio": 0,
-            },
-            "rollback_config": {**pace, "failure_action": "pause", "monitor": "1s"},
-            "restart_policy": {"condition": "any", "delay": "1s"},
-        },
-    }
+    """The rendered file; without its HEALTHCHECK where that is wished."""
+    rendered = files(target.app, target.environment, target.image, target.release, target.replicas)[
+        "stack.yml"
+    ]
     if wish.waits:
-        service["healthcheck"] = healthcheck(target.app.health.start_seconds)
-    networks = {"host": {"name": "host", "external": True}}
-    return json.dumps({"version": "3.8", "services": {"shop": service}, "networks": networks})
+        return rendered
+    content = yaml.safe_load(rendered)
+    del content["services"][target.app.name]["healthcheck"]
+    return json.dumps(content)
 
 
 async def act(verb: str, wish: Wish) -> int:
     target = target_of(wish)
-    manager = Manager(wish.docker, f"shop-{wish.environment}", "shop")
+    manager = Manager(wish.docker, project(target.app, target.environment), "shop")
     async with Etcd(EtcdConfig(endpoints=wish.etcd or ["127.0.0.1:1"])) as etcd:
         telling = Telling()
         service = Service("shop", wish.environment)

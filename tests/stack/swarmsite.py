@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,6 +27,8 @@ PORT = 5000
 RELEASES = {
     "r1": "",
     "r2": "ENV RELEASE=2\n",
+    # Takes its time between its start and the first request that it can answer.
+    "slow": 'CMD ["sh", "-c", "sleep 4; exec shop"]\n',
     "exits": 'CMD ["sh", "-c", "echo no price list is configured >&2; exit 3"]\n',
     "deaf": 'CMD ["sh", "-c", "echo waits for a database >&2; sleep 1000"]\n',
 }
@@ -37,12 +40,17 @@ class SwarmSite:
 
     Args:
         lab: its hosts, off.
+
+    Attributes:
+        images: of the releases, by their names.
+        registries: one on each host.
     """
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.platform = Platform(lab)
         self.images: dict[str, str] = {}
+        self.registries: list[InsideProcess] = []
         self._first = lab.hosts[0]
         self._count = 0
 
@@ -90,6 +98,34 @@ class SwarmSite:
         ended = await process.wait(timeout_seconds=240)
         said = process.log_tail(200)
         assert ended == code, f"{verb} {wish}: exit code {ended}\n{said}"
+        return said
+
+    async def deploy(self, folder: Path, *words: str, code: int = 0) -> str:
+        """The command itself, on the first manager and about a working copy; gives what it said.
+
+        Args:
+            folder: has wharf.yaml.
+            words: the verb and its arguments.
+            code: with which it must end.
+        """
+        self._count += 1
+        verb, *rest = words
+        process = self._first.process(
+            [sys.executable, "-m", "deploy.release", verb, "--file", folder / "wharf.yaml", *rest],
+            log=self.lab.folder / f"deployer-{self._count}.log",
+            environment={
+                **os.environ,
+                "PYTHONPATH": str(TREE),
+                "WHARFINGER_ETCD__ENDPOINTS": f"{self._first.ip}:2379",
+                "WHARFINGER_DOCKER__URL": self._first.docker.url,
+                "WHARFINGER_HOST__STATE_DIR": str(folder / "state"),
+                "WHARFINGER_DEPLOY__BY": "ann",
+            },
+        )
+        await process.start()
+        ended = await process.wait(timeout_seconds=240)
+        said = process.log_tail(200)
+        assert ended == code, f"deploy {words}: exit code {ended}\n{said}"
         return said
 
     async def until_served(self, environment: str = "prod", site: str = SITE) -> None:
@@ -153,6 +189,7 @@ class SwarmSite:
         file = host.folder / "registry.yml"
         file.write_text(json.dumps(config))
         process = await host.start("docker-registry", "serve", file)
+        self.registries.append(process)
 
         async def answers() -> bool:
             assert process.running, process.log_tail(20)

@@ -9,7 +9,7 @@ from typing import Any
 from logshipper.store.engine.day import DayWriter
 from logshipper.store.keeping import rows
 from logshipper.store.lines import documents, times
-from logshipper.store.lines.times import DAY_NS, SECOND_NS
+from logshipper.store.lines.times import DAY_NS, SECOND_NS, Arrival
 from logshipper.store.model import Document
 
 DAY = 20_780
@@ -36,7 +36,7 @@ def document(number: int, identity: str = "", **fields: Any) -> Document:
         given["message"] += " 数据库连接超时"
     if number % 7 == 0:
         given["trace"] = f"t{number}"
-    return documents.document(given | fields, identity, BASE_NS + 9 * DAY_NS)
+    return documents.document(given | fields, identity, Arrival.of(BASE_NS + 9 * DAY_NS))
 
 
 def write(path: Path, lines: int, *, first: int = 0, at_once: int = 700) -> list[str]:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logshipper.store.http.protocols import bulk
+from logshipper.store.lines.times import Arrival
 
 NOW_NS = 1_795_417_140 * 10**9
 GOOD = '{"message":"m"}'
@@ -15,7 +16,7 @@ GOOD = '{"message":"m"}'
 
 def parsed(*lines: str | bytes) -> bulk.Body:
     body = b"\n".join(line.encode() if isinstance(line, str) else line for line in lines)
-    return bulk.parse(body + b"\n", NOW_NS)
+    return bulk.parse(body + b"\n", Arrival.of(NOW_NS))
 
 
 def statuses(body: bulk.Body) -> list[int]:
@@ -89,7 +90,7 @@ def test_one_status_for_each_action(lines: tuple[str | bytes, ...], expected: li
 
 @given(st.binary(max_size=400))
 def test_garbage_never_fails(body: bytes) -> None:
-    statuses(bulk.parse(body, NOW_NS))
+    statuses(bulk.parse(body, Arrival.of(NOW_NS)))
 
 
 LINE = st.one_of(
@@ -102,7 +103,7 @@ LINE = st.one_of(
 
 @given(st.lists(LINE, max_size=12))
 def test_mixed_lines_never_fail(lines: list[str]) -> None:
-    body = bulk.parse("\n".join(lines).encode("utf-8", "surrogatepass"), NOW_NS)
+    body = bulk.parse("\n".join(lines).encode("utf-8", "surrogatepass"), Arrival.of(NOW_NS))
     assert len(statuses(body)) == len(body.items)
 
 
@@ -114,7 +115,7 @@ def test_good_lines_are_kept_in_order_beside_bad_ones(lines: list[tuple[bool, st
             '{"create":{}}',
             json.dumps({"message": text}) if good else "{!" + text.replace("\n", ""),
         ]
-    body = bulk.parse("\n".join(rows).encode("utf-8", "surrogatepass"), NOW_NS)
+    body = bulk.parse("\n".join(rows).encode("utf-8", "surrogatepass"), Arrival.of(NOW_NS))
     wanted = [text for good, text in lines if good]
     assert [d.line.message for d in body.documents][: len(wanted)] == wanted
 
@@ -159,13 +160,16 @@ DOCUMENT = st.one_of(
 @given(st.lists(st.tuples(ACTION, DOCUMENT), min_size=1, max_size=6), st.booleans())
 def test_the_short_way_and_the_long_one_agree(pairs: list[tuple[str, str]], ends: bool) -> None:
     body = "\n".join(line for pair in pairs for line in pair).encode() + b"\n" * ends
-    short = bulk._regular(body, NOW_NS, "logs")
-    assert short is None or short == bulk._irregular(body, NOW_NS, "logs")
+    short = bulk._regular(body, Arrival.of(NOW_NS), "logs")
+    assert short is None or short == bulk._irregular(body, Arrival.of(NOW_NS), "logs")
 
 
 def test_what_senders_send_goes_the_short_way() -> None:
     for action in ('{"create":{"_id":"c.1.0"}}', '{"create": {}}', '{"index":{"_index":"x"}}'):
-        assert bulk._regular(f"{action}\n{GOOD}\n".encode() * 3, NOW_NS, "logs") is not None
+        assert (
+            bulk._regular(f"{action}\n{GOOD}\n".encode() * 3, Arrival.of(NOW_NS), "logs")
+            is not None
+        )
 
 
 @given(st.lists(st.text(max_size=6) | st.none(), min_size=1), st.text(max_size=6))

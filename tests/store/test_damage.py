@@ -13,7 +13,7 @@ from logshipper.store.engine import schema, wal
 from logshipper.store.engine.day import DayWriter
 from logshipper.store.engine.folder import Folder
 from logshipper.store.lines import documents
-from logshipper.store.lines.times import DAY_NS
+from logshipper.store.lines.times import DAY_NS, Arrival
 from logshipper.store.model import Busy, Document
 from tests.stack.storecheck import check_file, check_index, check_lines, found
 from tests.stack.storelife import TODAY, Body, Life
@@ -29,7 +29,7 @@ def lines(first: int, count: int, day: int = TODAY) -> list[Document]:
         documents.document(
             {"message": f"word{n} of {n * 7919 % 10007}", "time": time_ns + n, "app": "shop"},
             f"c.1.{n * 97:x}",
-            time_ns,
+            Arrival.of(time_ns),
         )
         for n in range(first, first + count)
     ]

@@ -22,7 +22,7 @@ from logshipper.store.engine.day import DayWriter
 from logshipper.store.engine.ledger import Ledger
 from logshipper.store.engine.reader import DayReader, open_day
 from logshipper.store.lines import documents
-from logshipper.store.lines.times import DAY_NS
+from logshipper.store.lines.times import DAY_NS, Arrival
 from logshipper.store.model import BLOCK_BYTES, BLOCK_LINES, LINE_BITS, Document
 from wharfinger.errors import Unavailable
 
@@ -31,7 +31,9 @@ BASE_NS = DAY * DAY_NS
 
 
 def document(message: str, identity: str = "", time_ns: int = BASE_NS, **fields: Any) -> Document:
-    return documents.document({"message": message, "time": time_ns, **fields}, identity, BASE_NS)
+    return documents.document(
+        {"message": message, "time": time_ns, **fields}, identity, Arrival.of(BASE_NS)
+    )
 
 
 def messages(path: Path) -> list[str]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logshipper.store.lines import documents, usual
-from logshipper.store.lines.times import DAY_NS
+from logshipper.store.lines.times import DAY_NS, Arrival
 from logshipper.store.model import MAX_EXTRA_BYTES, MAX_MESSAGE_BYTES, Document, Stream
 from wharfinger import levels
 from wharfinger.errors import Rejected
@@ -24,14 +24,14 @@ JSON = st.recursive(
 
 
 def read(raw: bytes, identity: str) -> Document:
-    (found,) = usual.read([raw], [identity], NOW_NS)
+    (found,) = usual.read([raw], [identity], Arrival.of(NOW_NS))
     if isinstance(found, Rejected):
         raise found
     return found
 
 
 def made(identity: str = "", **fields: Any) -> Document:
-    return documents.document(fields, identity, NOW_NS)
+    return documents.document(fields, identity, Arrival.of(NOW_NS))
 
 
 def test_a_shippers_document() -> None:
@@ -68,6 +68,18 @@ def test_no_time_is_now_and_a_time_far_ahead_too() -> None:
     assert ahead.line.time_ns == NOW_NS
     assert json.loads(ahead.line.extra) == {"original_time": "2999-01-01T00:00:00Z"}
     assert made(time=(NOW_NS + DAY_NS - 1)).line.time_ns == NOW_NS + DAY_NS - 1
+
+
+def test_a_clock_that_is_behind_what_was_believed_judges_no_time() -> None:
+    behind = Arrival.of(NOW_NS - 40 * DAY_NS, NOW_NS)
+    for time_ns, kept in ((NOW_NS + DAY_NS, True), (NOW_NS + DAY_NS + 1, False)):
+        fields = {"message": "x", "time": time_ns}
+        one = documents.document(dict(fields), "", behind)
+        other = documents.stated({}, "x", time_ns, "", behind)
+        assert one.line.time_ns == other.line.time_ns == (time_ns if kept else behind.at_ns)
+    # A line that names none came when the clock says that it came.
+    assert documents.document({"message": "x"}, "", behind).line.time_ns == behind.at_ns
+    assert Arrival.of(NOW_NS, NOW_NS - 1) == Arrival.of(NOW_NS) == Arrival(NOW_NS, NOW_NS + DAY_NS)
 
 
 def test_a_time_that_is_none_is_refused() -> None:
@@ -158,7 +170,7 @@ def test_refuses_what_is_no_object(raw: bytes) -> None:
 def test_any_fields_make_a_document_or_a_reason(fields: dict[str, Any], identity: str) -> None:
     raw = json.dumps(fields).encode()
     try:
-        document = documents.document(documents.decode(raw), identity, NOW_NS)
+        document = documents.document(documents.decode(raw), identity, Arrival.of(NOW_NS))
     except Rejected:
         return
     document.text.encode()  # no lone surrogate reaches SQLite
@@ -193,7 +205,7 @@ def test_the_short_way_and_the_long_one_agree(fields: dict[str, Any]) -> None:
         except Rejected as error:
             return str(error)
 
-    long = of(lambda: documents.document(documents.decode(raw), "c.1.0", NOW_NS))
+    long = of(lambda: documents.document(documents.decode(raw), "c.1.0", Arrival.of(NOW_NS)))
     assert of(lambda: read(raw, "c.1.0")) == long
 
 
@@ -201,9 +213,9 @@ def test_the_short_way_and_the_long_one_agree(fields: dict[str, Any]) -> None:
 def test_many_lines_are_read_as_one_by_one(rows: list[dict[str, Any]]) -> None:
     raws = [json.dumps(fields).encode() for fields in rows]
     identities = [f"c.1.{at:x}" for at in range(len(raws))]
-    together = usual.read(raws, identities, NOW_NS)
+    together = usual.read(raws, identities, Arrival.of(NOW_NS))
     for raw, identity, found in zip(raws, identities, together, strict=True):
-        (alone,) = usual.read([raw], [identity], NOW_NS)
+        (alone,) = usual.read([raw], [identity], Arrival.of(NOW_NS))
         assert str(found) == str(alone)
 
 

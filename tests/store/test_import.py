@@ -11,7 +11,7 @@ import zstandard
 
 from logshipper.store.keeping import bodies, importing, packing
 from logshipper.store.keeping.importing import Outcome
-from logshipper.store.lines.times import text
+from logshipper.store.lines.times import Arrival, text
 from tests.store.damage import BASE_NS
 from tests.store.running import Make
 from wharfinger.errors import Rejected, Unavailable
@@ -129,7 +129,7 @@ def test_bodies_are_cut_where_they_may_be() -> None:
 def test_bad_lines_are_told_by_their_numbers_in_the_file() -> None:
     def parsed(form: str, *lines: bytes) -> bodies.Parsed:
         (body,) = bodies.cut(lines, form)
-        return bodies.understand(body, form, ARRIVAL_NS)
+        return bodies.understand(body, form, Arrival.of(ARRIVAL_NS))
 
     found = parsed("exported", exported(1), b"", b"bad", exported(2))
     assert (len(found.documents), found.bad, found.reasons[0][0]) == (2, 1, 3)

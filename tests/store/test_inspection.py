@@ -14,6 +14,7 @@ from logshipper.store.keeping import accounts
 from logshipper.store.keeping.inspection import Inspection
 from logshipper.store.keeping.progress import told
 from logshipper.store.lines import documents
+from logshipper.store.lines.times import Arrival
 from tests.store import damage
 from tests.store.damage import BASE_NS, DAY, sql, zeroed
 
@@ -129,7 +130,7 @@ def test_fields_that_were_left_out_may_stand_in_the_index(tmp_path: Path) -> Non
     writer = DayWriter(path)
     long = {"message": "m" * 300_000, "time": BASE_NS}
     wide = {"message": "x", "time": BASE_NS, "wide": "w" * 70_000, "more": "word"}
-    writer.write([documents.document(fields, "", BASE_NS) for fields in (long, wide)])
+    writer.write([documents.document(fields, "", Arrival.of(BASE_NS)) for fields in (long, wide)])
     writer.close()
     assert findings(path) == []
 
@@ -161,7 +162,7 @@ def test_whatever_was_stored_is_found_sound(
     taken = []
     for message, fields in lines:
         body = documents._encoder.encode({**fields, "message": message, "time": BASE_NS})
-        taken.append(documents.document(documents.decode(body), "", BASE_NS))
+        taken.append(documents.document(documents.decode(body), "", Arrival.of(BASE_NS)))
     writer.write(taken)
     writer.close()
     assert findings(path) == []

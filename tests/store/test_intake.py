@@ -8,9 +8,10 @@ from prometheus_client import CollectorRegistry
 
 from logshipper.store.engine.intake import GROUP_LINES, Batch, Intake
 from logshipper.store.lines import documents
+from logshipper.store.lines.times import Arrival
 from logshipper.store.metrics import Metrics
 
-LINE = documents.document({"message": "m"}, "", 0)
+LINE = documents.document({"message": "m"}, "", Arrival.of(0))
 PATIENCE_SECONDS = 20
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from logshipper.store.http.protocols import jsonline, understood
 from logshipper.store.http.protocols.jsonline import Names
 from logshipper.store.http.protocols.understood import Lines
+from logshipper.store.lines.times import Arrival
 from logshipper.store.model import Document, TooLarge
 from wharfinger.errors import Rejected
 
@@ -18,7 +19,7 @@ NOW_NS = 1_795_417_140 * 10**9
 
 def parsed(*lines: str | bytes, called: Names | None = None) -> Lines:
     body = b"\n".join(line.encode() if isinstance(line, str) else line for line in lines)
-    return jsonline.parse(body, NOW_NS, called or Names())
+    return jsonline.parse(body, Arrival.of(NOW_NS), called or Names())
 
 
 def one(line: str, called: Names | None = None) -> Document:
@@ -127,7 +128,7 @@ def test_the_short_way_and_the_long_one_agree(rows: list[dict[str, Any]]) -> Non
     good, bad = [], []
     for row in rows:
         try:
-            good.append(jsonline._document(json.dumps(row).encode(), called, NOW_NS))
+            good.append(jsonline._document(json.dumps(row).encode(), called, Arrival.of(NOW_NS)))
         except Rejected as error:
             bad.append(str(error))
     assert found.documents == good

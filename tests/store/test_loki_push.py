@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from logshipper.store.http.protocols import loki, lokilabels, understood
 from logshipper.store.http.protocols.understood import Lines
+from logshipper.store.lines.times import Arrival
 from logshipper.store.model import Stream, TooLarge
 from tests.store.pushes import loki_entry, loki_stream
 from wharfinger import wire
@@ -23,7 +24,7 @@ def body(*streams: Any) -> bytes:
 
 
 def one(stream: Any, *values: Any) -> Lines:
-    return loki.parse_json(body({"stream": stream, "values": list(values)}), NOW_NS)
+    return loki.parse_json(body({"stream": stream, "values": list(values)}), Arrival.of(NOW_NS))
 
 
 def test_labels_are_fields_and_all_else_is_kept() -> None:
@@ -44,7 +45,7 @@ def test_both_forms_make_the_same_documents() -> None:
     as_json = one(labels, *([str(at), line, more] for at, line, more in entries))
     text = r'{app="shop", q="say \"hi\"\n\\"}'
     as_protobuf = loki.parse_protobuf(
-        loki_stream(text, *(loki_entry(*entry) for entry in entries)), NOW_NS
+        loki_stream(text, *(loki_entry(*entry) for entry in entries)), Arrival.of(NOW_NS)
     )
     assert as_json.documents == as_protobuf.documents
     assert len({document.source for document in as_json.documents}) == 3
@@ -161,7 +162,7 @@ def test_what_loki_would_not_take_and_can_be_kept(value: Any) -> None:
 )  # fmt: skip
 def test_a_bad_stream_costs_only_itself(stream: Any) -> None:
     good = {"stream": {"app": "a"}, "values": [[str(AT_NS), "good"]]}
-    found = loki.parse_json(body(stream, good), NOW_NS)
+    found = loki.parse_json(body(stream, good), Arrival.of(NOW_NS))
     assert [document.line.message for document in found.documents] == ["good"]
     assert found.bad == 1
 
@@ -171,12 +172,12 @@ def test_a_bad_stream_costs_only_itself(stream: Any) -> None:
 )
 def test_what_is_no_request(text: bytes) -> None:
     with pytest.raises(Rejected):
-        loki.parse_json(text, NOW_NS)
+        loki.parse_json(text, Arrival.of(NOW_NS))
 
 
 def test_text_that_is_no_unicode_is_mended() -> None:
     broken = b'{"streams":[{"stream":{"app":"a"},"values":[["1","\xff x"],["2","\\ud800 y"]]}]}'
-    found = loki.parse_json(broken, NOW_NS)
+    found = loki.parse_json(broken, Arrival.of(NOW_NS))
     assert [document.line.message for document in found.documents] == ["\ufffd x", "\ufffd y"]
 
 
@@ -189,7 +190,7 @@ def test_a_time_in_the_future_is_now() -> None:
 def test_protobuf_streams_with_bad_labels_cost_only_themselves() -> None:
     entry = loki_entry(AT_NS, "x")
     bad = loki_stream("{app=", entry, entry)
-    found = loki.parse_protobuf(bad + loki_stream('{app="a"}', entry) + bad, NOW_NS)
+    found = loki.parse_protobuf(bad + loki_stream('{app="a"}', entry) + bad, Arrival.of(NOW_NS))
     assert (len(found.documents), found.bad) == (1, 4)
 
 
@@ -198,7 +199,7 @@ def test_protobuf_streams_with_bad_labels_cost_only_themselves() -> None:
 )
 def test_a_protobuf_entry_that_cannot_be_read_costs_only_itself(entry: bytes) -> None:
     good = loki_entry(AT_NS, "good")
-    found = loki.parse_protobuf(loki_stream("{}", good, entry, good), NOW_NS)
+    found = loki.parse_protobuf(loki_stream("{}", good, entry, good), Arrival.of(NOW_NS))
     assert (len(found.documents), found.bad) == (2, 1)
 
 
@@ -206,7 +207,7 @@ def test_a_protobuf_entry_that_cannot_be_read_costs_only_itself(entry: bytes) ->
     "text", [b"\x0a", b"\x0b", b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"{}"]
 )
 def test_what_is_no_protobuf_request(text: bytes) -> None:
-    for read in (loki.weigh_protobuf, lambda data: loki.parse_protobuf(data, NOW_NS)):
+    for read in (loki.weigh_protobuf, lambda data: loki.parse_protobuf(data, Arrival.of(NOW_NS))):
         with pytest.raises(Rejected):
             read(text)
 
@@ -223,7 +224,8 @@ def test_more_lines_than_memory_are_refused_before_they_take_it() -> None:
         understood.weigh_json(b'{"streams":[{"stream":{},"values":[' + b"[]," * 1_000_001)
     with pytest.raises(TooLarge):
         loki.parse_json(
-            b'{"streams":[{"stream":{},"values":[' + b'["1",""],' * most + b'["1",""]]}]}', NOW_NS
+            b'{"streams":[{"stream":{},"values":[' + b'["1",""],' * most + b'["1",""]]}]}',
+            Arrival.of(NOW_NS),
         )
 
 
@@ -235,19 +237,19 @@ def test_what_costs_time_or_memory_and_is_no_line_is_refused(
     monkeypatch.setattr(understood, "_MAX_VALUES", 10_000)
     metadata = wire.block(1, wire.block(2, b"\x1a\x00" * 10_001))
     with pytest.raises(TooLarge):
-        loki.parse_protobuf(metadata, NOW_NS)
+        loki.parse_protobuf(metadata, Arrival.of(NOW_NS))
     for text in (b'{"streams":[', b'{"streams":[{"stream":{},"values":[', b'{"streams":["\xff",'):
         with pytest.raises(TooLarge):
-            loki.parse_json(text + b"1," * 10_001, NOW_NS)
+            loki.parse_json(text + b"1," * 10_001, Arrival.of(NOW_NS))
 
 
 @given(st.binary(max_size=200))
 def test_garbage_never_fails(data: bytes) -> None:
     for read in (
-        lambda data: loki.parse_json(data, NOW_NS),
-        lambda data: loki.parse_protobuf(data, NOW_NS),
-        lambda data: loki.parse_protobuf(wire.block(1, data), NOW_NS),
-        lambda data: loki.parse_protobuf(wire.block(1, wire.block(2, data)), NOW_NS),
+        lambda data: loki.parse_json(data, Arrival.of(NOW_NS)),
+        lambda data: loki.parse_protobuf(data, Arrival.of(NOW_NS)),
+        lambda data: loki.parse_protobuf(wire.block(1, data), Arrival.of(NOW_NS)),
+        lambda data: loki.parse_protobuf(wire.block(1, wire.block(2, data)), Arrival.of(NOW_NS)),
     ):
         try:
             read(data)
@@ -267,7 +269,7 @@ JSON = st.recursive(
 @given(st.lists(JSON, max_size=4))
 def test_any_json_is_read_or_refused(streams: list[Any]) -> None:
     text = json.dumps({"streams": streams}).encode("utf-8", "surrogatepass")
-    loki.parse_json(text, NOW_NS)
+    loki.parse_json(text, Arrival.of(NOW_NS))
 
 
 @pytest.mark.parametrize(

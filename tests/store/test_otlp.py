@@ -15,6 +15,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 
 from logshipper.store.http.protocols import otlp, otlpjson, otlpwire, understood
 from logshipper.store.http.protocols.understood import Lines
+from logshipper.store.lines.times import Arrival
 from logshipper.store.model import Document, Stream, TooLarge
 from tests.store.pushes import attributes, otlp_request
 from wharfinger import levels, wire
@@ -38,8 +39,8 @@ def as_json(request: ExportLogsServiceRequest) -> bytes:
 
 def both(request: ExportLogsServiceRequest) -> Lines:
     """What either form makes, which is the same."""
-    found = otlpwire.parse(request.SerializeToString(), NOW_NS)
-    other = otlpjson.parse(as_json(request), NOW_NS)
+    found = otlpwire.parse(request.SerializeToString(), Arrival.of(NOW_NS))
+    other = otlpjson.parse(as_json(request), Arrival.of(NOW_NS))
     assert found.documents == other.documents
     assert found.bad == other.bad
     return found
@@ -160,7 +161,7 @@ def test_a_record_that_cannot_be_kept_costs_only_itself() -> None:
     broken = otlp_request({}, {"body": "good"}).SerializeToString()
     for record in (b"\x2a\xff", b"\x09abc", b"\x0b", wire.block(6, b"\x12\x03\x0a\xff\xff")):
         scope = wire.block(2, wire.block(2, record))
-        found = otlpwire.parse(broken + wire.block(1, scope), NOW_NS)
+        found = otlpwire.parse(broken + wire.block(1, scope), Arrival.of(NOW_NS))
         assert (len(found.documents), found.bad) == (1, 1), record
 
 
@@ -177,7 +178,7 @@ def test_a_record_that_cannot_be_kept_costs_only_itself() -> None:
 def test_json_that_is_wrong_costs_only_its_record(record: Any) -> None:
     good = {"body": {"stringValue": "good"}}
     request = {"resourceLogs": [{"scopeLogs": [{"logRecords": [good, record, good]}]}]}
-    found = otlpjson.parse(json.dumps(request).encode(), NOW_NS)
+    found = otlpjson.parse(json.dumps(request).encode(), Arrival.of(NOW_NS))
     assert (len(found.documents), found.bad) == (2, 1)
 
 
@@ -193,23 +194,23 @@ def test_json_that_is_wrong_costs_only_its_record(record: Any) -> None:
 )  # fmt: skip
 def test_json_that_is_unusual_is_taken(record: Any) -> None:
     request = {"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}, {}], "x": 1}
-    assert otlpjson.parse(json.dumps(request).encode(), NOW_NS).bad == 0
+    assert otlpjson.parse(json.dumps(request).encode(), Arrival.of(NOW_NS)).bad == 0
 
 
 def test_a_lone_surrogate_costs_a_character() -> None:
     raw = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"\\ud800x"}}]}]}]}'
-    assert otlpjson.parse(raw, NOW_NS).documents[0].line.message == "\ufffdx"
+    assert otlpjson.parse(raw, Arrival.of(NOW_NS)).documents[0].line.message == "\ufffdx"
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"5", b'{"resourceLogs":5}', b"{", b"[" * 10**6])
 def test_what_is_no_request_in_json(raw: bytes) -> None:
     with pytest.raises(Rejected):
-        otlpjson.parse(raw, NOW_NS)
+        otlpjson.parse(raw, Arrival.of(NOW_NS))
 
 
 @pytest.mark.parametrize("raw", [b"{}", b"\x0a", b"\x0a\x05abc", b"\x0f", b"\x0a" + b"\xff" * 11])
 def test_what_is_no_request_in_protobuf(raw: bytes) -> None:
-    for read in (otlpwire.weigh, lambda data: otlpwire.parse(data, NOW_NS)):
+    for read in (otlpwire.weigh, lambda data: otlpwire.parse(data, Arrival.of(NOW_NS))):
         with pytest.raises(Rejected):
             read(raw)
 
@@ -240,10 +241,10 @@ def test_what_costs_time_or_memory_and_is_no_record_is_refused(
 
     for data in (b"\x70\x00" * 10_001, wire.block(5, wire.block(5, b"\x0a\x00" * 10_001))):
         with pytest.raises(TooLarge):
-            otlpwire.parse(record(data), NOW_NS)
+            otlpwire.parse(record(data), Arrival.of(NOW_NS))
     for text in (b'{"resourceLogs":[', b'{"resourceLogs":[{"scopeLogs":[{"logRecords":['):
         with pytest.raises(TooLarge):
-            otlpjson.parse(text + b"1," * 10_001, NOW_NS)
+            otlpjson.parse(text + b"1," * 10_001, Arrival.of(NOW_NS))
 
 
 def test_answers() -> None:
@@ -284,13 +285,13 @@ def test_garbage_never_fails(data: bytes) -> None:
     record = wire.block(1, wire.block(2, wire.block(2, data)))
     value = wire.block(1, wire.block(2, wire.block(2, wire.block(5, data))))
     for raw in (data, wire.block(1, data), wire.block(1, wire.block(2, data)), record, value):
-        for read in (otlpwire.weigh, lambda raw: otlpwire.parse(raw, NOW_NS)):
+        for read in (otlpwire.weigh, lambda raw: otlpwire.parse(raw, Arrival.of(NOW_NS))):
             try:
                 read(raw)
             except Rejected:
                 continue
     try:
-        otlpjson.parse(data, NOW_NS)
+        otlpjson.parse(data, Arrival.of(NOW_NS))
     except Rejected:
         return
 

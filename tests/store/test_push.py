@@ -3,6 +3,8 @@
 import gzip
 import io
 import json
+import sys
+import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +16,11 @@ import zstandard
 from aiohttp import ClientResponse, encode_basic_auth
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
+from logshipper.store.engine import clock
+from logshipper.store.engine.clock import HOUR_NS, Clock
 from logshipper.store.http.protocols import understood
+from logshipper.store.lines import times
+from logshipper.store.lines.times import DAY_NS
 from tests.store.pushes import loki_entry, loki_stream, otlp_request, snapped
 from tests.store.running import Make, Store
 
@@ -85,6 +91,27 @@ async def test_lines_are_found_when_they_are_acknowledged(make: Make, way: Way) 
     assert sorted(await store.found(app="shop")) == ["first line", "数据库 second"]
     [hit] = (await store.get("/api/search", params={"q": "first"}))["hits"]
     assert (hit["app"], hit["time"]) == ("shop", "2026-11-18T11:06:40.000000000Z")
+
+
+@pytest.mark.parametrize("behind", [True, False])
+async def test_times_are_not_ahead_of_a_clock_that_is_behind(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Way, behind: bool
+) -> None:
+    """A machine that has lost its clock says an old time, and the lines have the right one."""
+    at_ns = time.time_ns() + 20 * DAY_NS
+    monkeypatch.setattr(sys.modules[__name__], "AT_NS", at_ns)
+    if behind:
+        # What the store remembers of the time before.
+        before = Clock(at_ns - HOUR_NS, at_ns - HOUR_NS)
+        (tmp_path / "logstore").mkdir()
+        (tmp_path / "logstore" / "clock").write_bytes(clock.encode(before))
+    store = await make()
+    assert (await way.send(store, "pushed")).status == way.success
+    assert await store.add("in bulk", time=at_ns, app="shop") == [201]
+    hits = (await store.get("/api/search", params={"app": "shop"}))["hits"]
+    assert {hit["message"] for hit in hits} == {"pushed", "in bulk"}
+    assert {hit["time"] == times.text(at_ns) for hit in hits} == {behind}
+    assert {"original_time" in hit for hit in hits} == {not behind}
 
 
 @pytest.mark.parametrize(

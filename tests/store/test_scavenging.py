@@ -11,6 +11,7 @@ from logshipper.store.http.hits import render
 from logshipper.store.http.protocols import exported
 from logshipper.store.keeping import scavenging
 from logshipper.store.keeping.inspection import Inspection
+from logshipper.store.lines.times import Arrival
 from tests.store import damage
 from tests.store.damage import BASE_NS, DAY, sql, zeroed
 from wharfinger.errors import Rejected, Unavailable
@@ -24,7 +25,7 @@ def salvaged(path: Path) -> bytes:
 
 
 def imported(path: Path, data: bytes) -> int:
-    found = exported.parse(data, ARRIVAL_NS)
+    found = exported.parse(data, Arrival.of(ARRIVAL_NS))
     assert found.bad == 0, found.reasons
     writer = DayWriter(path)
     try:

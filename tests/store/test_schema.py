@@ -12,7 +12,7 @@ from logshipper.store.engine import schema
 from logshipper.store.engine.day import DayWriter
 from logshipper.store.engine.reader import DayReader
 from logshipper.store.lines import documents
-from logshipper.store.lines.times import DAY_NS
+from logshipper.store.lines.times import DAY_NS, Arrival
 from logshipper.store.model import Document
 from wharfinger.errors import Unavailable
 
@@ -21,7 +21,10 @@ BASE_NS = 20_780 * DAY_NS
 
 def lines(first: int, end: int) -> list[Document]:
     given = [{"message": f"line {n}", "time": BASE_NS + n, "extra": n} for n in range(first, end)]
-    return [documents.document(fields, f"c.1.{fields['extra']:x}", BASE_NS) for fields in given]
+    return [
+        documents.document(fields, f"c.1.{fields['extra']:x}", Arrival.of(BASE_NS))
+        for fields in given
+    ]
 
 
 def written(path: Path, given: list[Document]) -> None:

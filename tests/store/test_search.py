@@ -13,7 +13,7 @@ from logshipper.store.engine.day import DayWriter
 from logshipper.store.engine.folder import Folder
 from logshipper.store.engine.reader import DayReader
 from logshipper.store.lines import documents, times
-from logshipper.store.lines.times import DAY_NS
+from logshipper.store.lines.times import DAY_NS, Arrival
 from logshipper.store.model import BadQuery, Document, Filters, Hit, LabelMatcher
 from logshipper.store.query import identity, language, plan
 from logshipper.store.query.archive import Archive
@@ -39,7 +39,9 @@ def store(folder: Folder, sent: list[Document], *, at_once: int = 7) -> None:
 
 def made(message: str, seconds: float = 0, **fields: object) -> Document:
     time_ns = BASE_NS + int(seconds * 10**9)
-    return documents.document({"message": message, "time": time_ns, **fields}, "", time_ns)
+    return documents.document(
+        {"message": message, "time": time_ns, **fields}, "", Arrival.of(time_ns)
+    )
 
 
 def found(archive: Archive, text: str, **order: object) -> list[str]:

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from logshipper.store.lines import documents
+from logshipper.store.lines.times import Arrival
 from logshipper.store.metrics import Metrics
 from logshipper.store.model import Hit, Key, Line, Stream
 from logshipper.store.query import plan
@@ -44,7 +45,7 @@ async def test_the_oldest_are_dropped_and_counted() -> None:
 
 async def test_between_two_followers_all_else_has_its_turn() -> None:
     tails = Tails(asyncio.get_running_loop(), Metrics(CollectorRegistry()))
-    document = documents.document({"message": "x", "app": "shop"}, "", time.time_ns())
+    document = documents.document({"message": "x", "app": "shop"}, "", Arrival.of(time.time_ns()))
     with contextlib.ExitStack() as stack:
         followers = [stack.enter_context(tails.follow("default", NOTHING)) for _ in range(3)]
         tails.committed("default", 20_000, [document] * 2, [1, None])
@@ -71,7 +72,7 @@ async def test_between_two_followers_all_else_has_its_turn() -> None:
 def test_which_lines_fit(text: str, kept: list[int]) -> None:
     made = [("one", "shop", "error"), ("two", "shop", "info"), ("three", "web", "error")]
     hits = [
-        Hit(20_000, Key(1, 1, at), documents.document(fields, "", time.time_ns()).line)
+        Hit(20_000, Key(1, 1, at), documents.document(fields, "", Arrival.of(time.time_ns())).line)
         for at, (name, app, level) in enumerate([*made, ("four", "web", "")])
         for fields in [{"message": f"message {name}", "app": app, "level": level}]
     ]

@@ -18,6 +18,7 @@ from logshipper.store.keeping.exporting import Wanted
 from logshipper.store.keeping.inspection import Inspection
 from logshipper.store.keeping.progress import Progress
 from logshipper.store.lines import documents
+from logshipper.store.lines.times import Arrival
 from logshipper.store.model import Document, Line
 from logshipper.store.query import language
 from tests.store import damage
@@ -53,12 +54,12 @@ def export(root: Path, **wanted: Any) -> bytes:
 
 
 def stored(root: Path) -> Counter[Line]:
-    lines = exported.parse(export(root), ARRIVAL_NS).documents
+    lines = exported.parse(export(root), Arrival.of(ARRIVAL_NS)).documents
     return Counter(document.line for document in lines)
 
 
 def imported(root: Path, data: bytes) -> int:
-    found = exported.parse(data, ARRIVAL_NS)
+    found = exported.parse(data, Arrival.of(ARRIVAL_NS))
     assert found.bad == 0, found.reasons
     row_ids = written(root / "default" / damage.NAME, found.documents)
     return sum(row_id is not None for row_id in row_ids)
@@ -100,7 +101,10 @@ def test_two_stores_that_had_the_same_sender_become_one(tmp_path: Path) -> None:
 def test_lines_that_are_all_alike_are_as_many_as_they_were(
     tmp_path: Path, *, newest_first: bool
 ) -> None:
-    alike = [documents.document({"message": "tick", "time": BASE_NS}, "", 0) for _ in range(5)]
+    alike = [
+        documents.document({"message": "tick", "time": BASE_NS}, "", Arrival.of(0))
+        for _ in range(5)
+    ]
     written(tmp_path / "a/default" / damage.NAME, [*alike, sender(1), *alike])
     data = export(tmp_path / "a", newest_first=newest_first)
     written(tmp_path / "b/default" / damage.NAME, alike[:3])
@@ -156,7 +160,7 @@ def test_whatever_was_stored_comes_back(
 ) -> None:
     root = tmp_path_factory.mktemp("twins")
     sent = [
-        documents.stated(dict(fields), message, BASE_NS + at, "", ARRIVAL_NS)
+        documents.stated(dict(fields), message, BASE_NS + at, "", Arrival.of(ARRIVAL_NS))
         for message, fields, at in lines
     ]
     written(root / "a/default" / damage.NAME, sent)
@@ -192,7 +196,7 @@ def test_whatever_was_stored_comes_back(
 )
 def test_a_line_that_is_none_of_an_export_costs_only_itself(line: bytes, why: str) -> None:
     good = b'{"id":"20261123.0.0","time":"2026-11-23T00:00:00Z","message":"x"}'
-    found = exported.parse(b"\n".join((good, b"", line, good)), ARRIVAL_NS)
+    found = exported.parse(b"\n".join((good, b"", line, good)), Arrival.of(ARRIVAL_NS))
     assert len(found.documents) == 2
     ((place, reason),) = found.reasons
     assert place == 2
@@ -200,8 +204,10 @@ def test_a_line_that_is_none_of_an_export_costs_only_itself(line: bytes, why: st
 
 
 def test_a_line_that_was_cut_comes_back(tmp_path: Path) -> None:
-    long = documents.document({"message": "äm" * 300_000, "time": BASE_NS}, "", BASE_NS)
-    wide = documents.document({"message": "x", "time": BASE_NS, "w": "w" * 65_000}, "", BASE_NS)
+    long = documents.document({"message": "äm" * 300_000, "time": BASE_NS}, "", Arrival.of(BASE_NS))
+    wide = documents.document(
+        {"message": "x", "time": BASE_NS, "w": "w" * 65_000}, "", Arrival.of(BASE_NS)
+    )
     written(tmp_path / "a/default" / damage.NAME, [long, wide])
     data = export(tmp_path / "a")
     assert imported(tmp_path / "b", data) == 2

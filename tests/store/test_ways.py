@@ -13,6 +13,7 @@ from logshipper.sinks.encoding import otlp as otlp_sink
 from logshipper.sinks.encoding.bulk import BulkEncoding
 from logshipper.sinks.encoding.jsonline import JsonlineEncoding
 from logshipper.store.http.protocols import bulk, jsonline, loki, otlpwire
+from logshipper.store.lines.times import Arrival
 from logshipper.store.model import Document
 from tests.logshipper.sending import FIELDS, PREFIX
 
@@ -30,12 +31,14 @@ RECORDS = [
 def understood(name: str, documents: list[bytes]) -> list[Document]:
     match name:
         case "bulk":
-            return list(bulk.parse(b"".join(documents), NOW_NS).documents)
+            return list(bulk.parse(b"".join(documents), Arrival.of(NOW_NS)).documents)
         case "jsonline":
-            return jsonline.parse(b"".join(documents), NOW_NS, jsonline.Names()).documents
+            return jsonline.parse(
+                b"".join(documents), Arrival.of(NOW_NS), jsonline.Names()
+            ).documents
         case "loki":
-            return loki.parse_json(loki_sink.body(documents), NOW_NS).documents
-    return otlpwire.parse(otlp_sink.body(documents), NOW_NS).documents
+            return loki.parse_json(loki_sink.body(documents), Arrival.of(NOW_NS)).documents
+    return otlpwire.parse(otlp_sink.body(documents), Arrival.of(NOW_NS)).documents
 
 
 ENCODINGS: dict[str, Encoding] = {

@@ -20,7 +20,7 @@ from logshipper.store.engine.retention import DayFile, Limits
 from logshipper.store.engine.timekeeper import Timekeeper
 from logshipper.store.engine.writer import Writer
 from logshipper.store.lines import documents, times
-from logshipper.store.lines.times import DAY_NS
+from logshipper.store.lines.times import DAY_NS, Arrival
 from logshipper.store.metrics import Metrics
 from logshipper.store.model import Busy, Document
 from logshipper.store.query import language
@@ -34,7 +34,7 @@ NOW_NS = 20_780 * DAY_NS + DAY_NS // 2
 
 def document(message: str, identity: str = "", days_ago: float = 0) -> Document:
     time_ns = NOW_NS - int(days_ago * DAY_NS)
-    return documents.document({"message": message, "time": time_ns}, identity, NOW_NS)
+    return documents.document({"message": message, "time": time_ns}, identity, Arrival.of(NOW_NS))
 
 
 class Store:

@@ -44,7 +44,7 @@ def _application(app: App) -> Iterator[Problem]:
             ("port", "pool"), "the port is fixed: no registrar gives one", "keep one of the two"
         )
     for name in app.labels:
-        if name in places.LABELS or name.startswith(places.LABEL_PREFIXES):
+        if places.is_reserved(name):
             yield Problem(
                 ("labels", name),
                 "is written by `deploy` itself, or by the engine",

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from deploy.release.app.fields import Given, Written
-from deploy.release.app.model import App, Environment, Order, Rollout
+from deploy.release.app.model import App, EngineName, Environment, Order, Rollout
 
 # How many, where, and who must agree; what runs the containers is a place, too.
 OWN: Final = frozenset(
@@ -14,6 +14,7 @@ OWN: Final = frozenset(
 # Whoever mirrors production does not run on its engine for that, nor wait for its own evidence.
 _NOT_TAKEN: Final = ("docker", "needs", "approve", "mirrors")
 _HOW_MANY: Final = ("replicas", "autoscale")
+_OF_HOSTS: Final = ("hosts", "everywhere")
 
 
 def resolved(written: Written) -> App:
@@ -46,5 +47,8 @@ def _mirrored(given: Given, environments: Mapping[str, Given]) -> dict[str, Any]
     taken = {key: value for key, value in source.said.items() if key not in _NOT_TAKEN}
     if any(key in given.said for key in _HOW_MANY):
         taken = {key: value for key, value in taken.items() if key not in _HOW_MANY}
+    if given.said.get("engine") is EngineName.COMPOSE:
+        # There is one host, and no choice.
+        taken = {key: value for key, value in taken.items() if key not in _OF_HOSTS}
     secrets = {**taken.get("secrets", {}), **given.said.get("secrets", {})}
     return {**taken, **given.said, "secrets": secrets}

@@ -16,10 +16,23 @@ LABELS: Final = frozenset(
         *("check", "check.interval", "check.timeout", "check.rise", "check.fall", "check.grace"),
     )
 )
-LABEL_PREFIXES: Final = ("com.docker.", "io.rancher.")
-# swarmkit, isValidDNSName; the service goes by `<stack>_<service>` (63 characters at most).
+_LABEL_OF_OTHERS: Final = re.compile(
+    # Of one port, registrars would take it for another service.
+    r"(com\.docker|io\.rancher|wharfinger\.[0-9]+)\..*",
+    re.ASCII,
+)
+# swarmkit, isValidDNSName; the service goes by `<stack>_<service>`.
 _SWARM: Final = re.compile(r"[A-Za-z0-9]([-_]*[A-Za-z0-9]+)*", re.ASCII)
-_SWARM_LENGTH: Final = 63
+# Rancher's names of stacks and services (rancher#9601, rancher#9043, rancher#680).
+_DNS_LABEL: Final = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*", re.ASCII)
+_LONGEST: Final = 63
+# What `render.project` may add.
+_DIGEST_LENGTH: Final = 9
+
+
+def is_reserved(label: str) -> bool:
+    """Whether an author may not say a label."""
+    return label in LABELS or _LABEL_OF_OTHERS.fullmatch(label) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +59,7 @@ def problems(app: App, environment: Environment) -> Iterator[Problem]:
         case EngineName.SWARM:
             yield from _swarm(at, app, environment)
         case EngineName.RANCHER:
-            if environment.docker:
-                problem = "Rancher is not asked through Docker"
-                yield Problem((*at, "docker"), problem, "take it out, set RANCHER_URL")
+            yield from _rancher(at, app, environment)
     yield from _variables(at, app, environment)
     yield from _mounts(at, app, environment)
 
@@ -62,6 +73,25 @@ def _compose(at: tuple[str, ...], environment: Environment) -> Iterator[Problem]
         yield Problem((*at, "everywhere"), problem, "write replicas: 1, or use swarm")
 
 
+def _rancher(at: tuple[str, ...], app: App, environment: Environment) -> Iterator[Problem]:
+    if environment.docker:
+        problem = "Rancher is not asked through Docker"
+        yield Problem((*at, "docker"), problem, "take it out, set RANCHER_URL")
+    if not _DNS_LABEL.fullmatch(app.name):
+        yield Problem(
+            (*at, "engine"),
+            f"Rancher has no service called {app.name!r}, since it becomes a name of DNS",
+            "use letters, digits, and '-' between them, in app",
+        )
+    longest = len(app.name) + len(environment.name) + 1 + _DIGEST_LENGTH
+    if longest > _LONGEST:
+        yield Problem(
+            (*at, "engine"),
+            f"a stack of Rancher would have a name of {longest} characters, not {_LONGEST}",
+            "use shorter names of app and environment",
+        )
+
+
 def _swarm(at: tuple[str, ...], app: App, environment: Environment) -> Iterator[Problem]:
     if not _SWARM.fullmatch(app.name):
         yield Problem(
@@ -69,12 +99,11 @@ def _swarm(at: tuple[str, ...], app: App, environment: Environment) -> Iterator[
             f"a Swarm has no service called {app.name!r}",
             "use letters, digits, '-' and '_' in app",
         )
-    # Two names and what divides them; `render.project` may add nine characters.
-    longest = 2 * len(app.name) + len(environment.name) + 2 + 9
-    if longest > _SWARM_LENGTH:
+    longest = 2 * len(app.name) + len(environment.name) + 2 + _DIGEST_LENGTH
+    if longest > _LONGEST:
         yield Problem(
             (*at, "engine"),
-            f"a Swarm's service would have a name of {longest} characters, not {_SWARM_LENGTH}",
+            f"a Swarm's service would have a name of {longest} characters, not {_LONGEST}",
             "use shorter names of app and environment",
         )
 

@@ -28,7 +28,7 @@ def add_to(verbs: Verbs) -> None:
     parser.add_argument("environment", nargs="?", default="", metavar="ENV", help="this one alone")
     flags.add_app(parser)
     parser.add_argument(
-        "--limit", type=int, metavar="N", help="of each environment (deploy.history)"
+        "--limit", type=flags.count, metavar="N", help="of each environment (deploy.history)"
     )
 
 
@@ -44,7 +44,7 @@ async def _history(parsed: argparse.Namespace) -> Exit:
                 rows.append((environment.name, str(each.number), *_cells(each.record)))
                 more = {"environment": environment.name, "number": each.number}
                 told.append({**more, **msgspec.to_builtins(each.record)})
-    showing.table(TITLES, rows, {"app": app.name, "history": told}, as_json=parsed.json)
+    showing.table(TITLES, rows, {"app": app.name, "releases": told}, as_json=parsed.json)
     return Exit.OK
 
 

@@ -6,6 +6,8 @@ from deploy.release.evidence.model import MAX_TEXT_LENGTH, Evidence, checked, no
 from wharfinger.errors import Rejected
 
 PREFIX: Final = "approval."
+# What approves: no report of a tool can be taken for somebody's word.
+TOOL: Final = "approval"
 
 
 def check_of(environment: str) -> str:
@@ -35,7 +37,7 @@ def approval(environment: str, words: str, *, by: str, at: str) -> Evidence:
         check=check_of(environment),
         passed=True,
         tests=1,
-        tool="approval",
+        tool=TOOL,
         at=at,
         by=note_of(by, MAX_TEXT_LENGTH),
         note=note_of(words.strip()),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from deploy.release.evidence.approval import PREFIX
+from deploy.release.evidence.approval import PREFIX, TOOL
 from deploy.release.evidence.model import Evidence
 
 # In `needs`: each of the application's own checks.
@@ -41,13 +41,22 @@ def missing(
 
 
 def _missing(check: str, found: Evidence | None) -> str:
+    if check.startswith(PREFIX):
+        return _not_approved(check, found)
     if found is None:
-        if check.startswith(PREFIX):
-            environment = check.removeprefix(PREFIX)
-            return f"{check}: nobody approved it; deploy promote FROM {environment} --approve WORDS"
         return f"{check}: nobody reported it for this digest; deploy report {check} FILE"
-    if found.holds:
+    return "" if found.holds else _not_passed(found)
+
+
+def _not_approved(check: str, found: Evidence | None) -> str:
+    if found is not None and found.holds and found.tool == TOOL:
         return ""
+    environment = check.removeprefix(PREFIX)
+    return f"{check}: nobody approved it; deploy promote FROM {environment} --approve WORDS"
+
+
+def _not_passed(found: Evidence) -> str:
+    check = found.check
     again = f"mend it and deploy build, push, report {check} FILE"
     if found.failures or found.errors:
         note = f" ({found.note})" if found.note else ""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from deploy.release.evidence import junit, scans
+from deploy.release.evidence.approval import PREFIX
 from deploy.release.evidence.model import (
     MAX_TEXT_LENGTH,
     Evidence,
@@ -47,7 +48,8 @@ def judge(check: str, report: bytes, reporter: Reporter) -> Evidence:
     Raises:
         Rejected: it cannot be read, so it shows nothing; or `check` is no name of one.
     """
-    checked(check)
+    if checked(check).startswith(PREFIX):
+        raise Rejected(f"{check} is no report of a tool: deploy promote --approve WORDS")
     if len(report) > MAX_REPORT_BYTES:
         raise Rejected(f"the report has more than {MAX_REPORT_BYTES >> 20} MiB")
     begins = report.lstrip(_BLANK)[:1]

@@ -8,7 +8,8 @@ import msgspec
 from wharfinger.errors import Rejected
 from wharfinger.text import printable, shortened
 
-MAX_CHECK_LENGTH: Final = 48
+# What a tag of evidence has room for: 128 characters less the digest and the number.
+MAX_CHECK_LENGTH: Final = 39
 MAX_NOTE_LENGTH: Final = 1_000
 MAX_TEXT_LENGTH: Final = 128
 _CHECK: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -43,7 +44,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     skipped: _Count = 0
     tool: _Text = ""
     tool_version: _Text = ""
-    sha256: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{64})?$")] = ""
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z")] = ""
     at: Annotated[str, msgspec.Meta(max_length=40)] = ""
     by: _Text = ""
     note: Annotated[str, msgspec.Meta(max_length=MAX_NOTE_LENGTH)] = ""

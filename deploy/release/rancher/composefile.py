@@ -123,7 +123,8 @@ def check(reading: Reading) -> dict[str, Value]:
 
 def _service(reading: Reading, name: str, service: Value) -> None:
     if not NAME.fullmatch(name):
-        reading.fault(service, "is no name of a service", "use letters, digits, ., _ and -")
+        fix = "use letters, digits, and - between them: 63 at most"
+        reading.fault(service, "is no name of a service: Rancher refuses it", fix)
     if service.entries is None:
         reading.fault(service, f"is {service.kind}, not a mapping", "give it an image")
         return

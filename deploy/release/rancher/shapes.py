@@ -113,4 +113,5 @@ def nearest(word: str, words: Iterable[str]) -> str:
     return f"write {close[0]}" if close else "take it out"
 
 
-NAME_CHARACTERS: Final = r"[a-zA-Z0-9._-]+"
+# rancher-compose takes more, but its server makes a name of DNS of it (rancher#9601, rancher#680).
+NAME_CHARACTERS: Final = r"(?=.{1,63}$)[a-zA-Z0-9]+(-[a-zA-Z0-9]+)*"

@@ -24,7 +24,10 @@ from wharfinger.errors import ConfigError, Finding, Rejected, Unavailable
 from wharfinger.text import printable, shortened
 
 MAX_REDIRECTS: Final = 3
-TIMEOUT: Final = aiohttp.ClientTimeout(total=30.0, sock_connect=5.0)
+TIMEOUT_SECONDS: Final = 30.0
+CONNECT_SECONDS: Final = 5.0
+# A report goes over a slow line, too.
+SLOWEST_BYTES_PER_SECOND: Final = 100_000
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 
 
@@ -47,7 +50,6 @@ class Connection:
         self._url: URL | None = None
         self._backoff = backoff or Backoff(first_seconds=0.2)
         self._session = aiohttp.ClientSession(
-            timeout=TIMEOUT,
             cookie_jar=aiohttp.DummyCookieJar(),
             # Digests are of what is sent, and a packed answer can be a thousand times longer.
             headers={
@@ -137,7 +139,9 @@ class Connection:
         url = URL(f"https://{self.registry}/")
         if self._may_be_plain:
             try:
-                async with self._session.get(url / "v2/", ssl=self._tls, allow_redirects=False):
+                async with self._session.get(
+                    url / "v2/", ssl=self._tls, allow_redirects=False, timeout=_timeout(0)
+                ):
                     pass
             except aiohttp.ClientConnectorCertificateError as error:
                 raise Distrusted(_explained(self.registry, error)) from error
@@ -157,6 +161,7 @@ class Connection:
                 data=request.body or None,
                 ssl=self._tls,
                 allow_redirects=False,
+                timeout=_timeout(len(request.body)),
             ) as answer:
                 body = await self._read(answer, request.limit_bytes)
                 return Reply(status=answer.status, headers=answer.headers, body=body)
@@ -178,7 +183,7 @@ class Connection:
 def location(reply: Reply, registry: str) -> str:
     """Path and query of where an answer sends us to upload; it must be the same registry.
 
-    Behind a proxy that ends TLS it names `http`, and is meant as it is asked.
+    Behind a proxy that ends TLS it may name `http` or another port; we stay where we are.
 
     Raises:
         Rejected: it names nobody, or somebody else.
@@ -186,12 +191,17 @@ def location(reply: Reply, registry: str) -> str:
     text = reply.headers.get("Location", "")
     try:
         url = URL(text, encoded=True)
-        elsewhere = bool(url.authority) and url.authority != registry
+        elsewhere = url.host not in (None, "", URL(f"https://{registry}").host)
     except ValueError:
         elsewhere = True
     if elsewhere or not url.raw_path.startswith("/"):
         raise Rejected(f"registry {registry} wants uploads elsewhere: {shortened(text, 80)!a}")
     return url.raw_path_qs
+
+
+def _timeout(body_bytes: int) -> aiohttp.ClientTimeout:
+    seconds = TIMEOUT_SECONDS + body_bytes / SLOWEST_BYTES_PER_SECOND
+    return aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
 
 
 def _tls(access: Access) -> ssl.SSLContext:
@@ -216,7 +226,7 @@ def _explained(registry: str, error: Exception) -> str:
         case aiohttp.ConnectionTimeoutError():
             why = "cannot be reached: no connection in time"
         case TimeoutError():
-            why = f"did not answer within {TIMEOUT.total:g} s"
+            why = "did not answer in time"
         case aiohttp.ServerDisconnectedError() | ConnectionResetError():
             why = "cut the connection before it answered"
         case aiohttp.ClientPayloadError():

@@ -25,8 +25,9 @@ ATTEMPTS: Final = 10
 # Tags of releases that etcd does not know, of which one may be this digest's.
 LOOKED_AT: Final = 50
 _SECONDS: Final = 1_800.0
-# What the registry says to one of two who upload the same bytes to its files at the same moment.
-_UPLOADS_MET: Final = ("digest invalid", "blob unknown to registry")
+# What docker hears of a registry that keeps files, where two upload the same at one moment: it
+# writes them in place, and the other reads half of one (distribution 2.8, filesystem driver).
+_UPLOADS_MET: Final = ("digest invalid", "blob unknown to registry", "unexpected HTTP status: 500")
 _AGAIN_SECONDS: Final = 0.5
 
 
@@ -82,7 +83,7 @@ async def push(
     progress.step(f"pushing {source.image_id[:19]} to {where}")
     await programs.run("docker", "tag", source.image_id, name, environment=environment)
     await _send(name, environment, progress)
-    digest = await _read_back(app.image, staged, source.image_id, registry)
+    digest = await read_back(app.image, staged, source.image_id, registry)
     await _compare(app.image, digest, source.image_id, environment)
     progress.step(f"the registry has it as {digest}")
     done = await _numbered(app.image, digest, source, registry, pushes)
@@ -104,14 +105,27 @@ async def _send(name: str, environment: Mapping[str, str], progress: Progress) -
         except Unavailable as error:
             if not remaining or not any(each in str(error) for each in _UPLOADS_MET):
                 raise
-            progress.step("others upload the same layer; pushing again")
+            progress.step(
+                "the registry could not take it, as others upload the same; pushing again"
+            )
             await asyncio.sleep(_AGAIN_SECONDS)
         else:
             return
 
 
-async def _read_back(image: str, tag: str, image_id: str, registry: Registry) -> str:
-    """The digest of what the registry holds, once that is what was built."""
+async def read_back(image: str, tag: str, image_id: str, registry: Registry) -> str:
+    """The digest of what the registry holds, once that is what was built.
+
+    Args:
+        image: the repository, with its registry.
+        tag: under which it was pushed.
+        image_id: as the engine calls it.
+        registry: where it is.
+
+    Raises:
+        Rejected: the registry holds something else.
+        Unavailable: it is away, or holds nothing.
+    """
     found = await registry.manifest(image, tag)
     if found is None:
         raise Unavailable(f"{image}:{tag} was pushed, and the registry does not have it")

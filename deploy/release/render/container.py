@@ -1,5 +1,6 @@
 """What an instance is, whichever engine runs it."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -57,9 +58,9 @@ class Container:
     drain_seconds: float
 
     @property
-    def grace_seconds(self) -> float:
-        """What an engine has to wait between stop and kill."""
-        return self.drain_seconds + GRACE_MARGIN_SECONDS
+    def grace_seconds(self) -> int:
+        """What an engine has to wait between stop and kill; it counts whole seconds."""
+        return math.ceil(self.drain_seconds) + GRACE_MARGIN_SECONDS
 
 
 def container(

@@ -7,6 +7,7 @@ from typing import Final
 from deploy.release.app.model import App, Environment
 
 _DIGITS: Final = 8
+_DASHES: Final = re.compile("-{2,}")
 _OTHER: Final = re.compile(r"[^a-z0-9_-]", re.ASCII)
 
 
@@ -17,7 +18,8 @@ def project(app: App, environment: Environment) -> str:
     it has other characters or a dash in the environment, a part of a digest follows.
     """
     plain = f"{app.name}-{environment.name}"
-    name = _OTHER.sub("-", plain.lower())
+    # Rancher takes no two dashes side by side.
+    name = _DASHES.sub("-", _OTHER.sub("-", plain.lower())).rstrip("-")
     if name == plain and "-" not in environment.name:
         return name
     exact = f"{app.name}_{environment.name}".encode()

@@ -24,6 +24,7 @@ class Removal:
     Attributes:
         excess: why retention cannot keep its limit; empty if it can.
         doubt: why retention does not go by the clock; empty if it does.
+        highest_ns: the highest time that was ever believed; 0 before it is asked.
         strays: files that lines are in and that nothing reads, and what to do about each.
     """
 
@@ -37,6 +38,7 @@ class Removal:
     ) -> None:
         self.excess = ""
         self.doubt = ""
+        self.highest_ns = 0
         self.strays: dict[str, str] = {}
         self._folder = folder
         self._timekeeper = timekeeper
@@ -56,6 +58,7 @@ class Removal:
         A file that cannot be removed is no reason to refuse lines; `excess` says so.
         """
         known = self._timekeeper.ask()
+        self.highest_ns = known.highest_ns
         self._first_day = retention.first_day(known.now_ns, limits.retention_days)
         failed: list[OSError] = []
         try:

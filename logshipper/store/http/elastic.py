@@ -126,7 +126,7 @@ class Elastic:
     async def _bulk(self, request: web.Request) -> web.Response:
         began = time.monotonic()
         index = request.match_info.get("index", bulk.DEFAULT_INDEX)
-        way = Way(lambda body, now_ns: bulk.parse(body, now_ns, index), weigh_lines)
+        way = Way(lambda body, arrival: bulk.parse(body, arrival, index), weigh_lines)
         try:
             taken = await self._ingest.take(request, way)
         except Refusal as refusal:

@@ -17,6 +17,7 @@ from logshipper.store.engine.intake import Intake, Reservation
 from logshipper.store.http import packed
 from logshipper.store.http.protocols import understood
 from logshipper.store.http.protocols.understood import Understood
+from logshipper.store.lines.times import Arrival
 from logshipper.store.metrics import Metrics
 from logshipper.store.model import Busy, TooLarge
 from wharfinger.errors import Rejected
@@ -48,13 +49,13 @@ class Way(Generic[T]):
     """How a body of one protocol becomes documents.
 
     Attributes:
-        understand: body and time of arrival to documents; raises `Rejected` if it is no such
+        understand: body and arrival to documents; raises `Rejected` if it is no such
             body, `TooLarge` if it holds too much.
         weigh: the bytes of memory that this takes beside the body; raises `TooLarge`.
         opened: takes off the packing of the protocol's own, below that of Content-Encoding.
     """
 
-    understand: Callable[[bytes, int], T]
+    understand: Callable[[bytes, Arrival], T]
     weigh: Callable[[bytes], int]
     opened: Callable[[bytes], bytes] | None = None
 
@@ -83,6 +84,7 @@ class Ingest:
         executor: where big bodies are understood.
         denied: is told of those who may not.
         clock_ns: wall time.
+        highest_ns: the highest of it that was ever believed.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Ingest:
         *,
         denied: Callable[[Denied, web.Request], None],
         clock_ns: Callable[[], int] = time.time_ns,
+        highest_ns: Callable[[], int],
     ) -> None:
         self._intake = intake
         self._metrics = metrics
@@ -103,6 +106,7 @@ class Ingest:
         self._executor = executor
         self._denied = denied
         self._clock_ns = clock_ns
+        self._highest_ns = highest_ns
 
     @property
     def refusing(self) -> bool:
@@ -152,7 +156,7 @@ class Ingest:
         reservation: Reservation,
         took: Callable[[int], None],
     ) -> T:
-        now_ns = self._clock_ns()
+        arrival = Arrival.of(self._clock_ns(), self._highest_ns())
 
         def understand() -> T:
             body = packed.unpacked(raw, encoding)
@@ -160,7 +164,7 @@ class Ingest:
                 body = way.opened(body)
             took(len(body))
             reservation.grow(len(body) + way.weigh(body))
-            return way.understand(body, now_ns)
+            return way.understand(body, arrival)
 
         grows = way.opened is not None or packed.is_packed(raw, encoding)
         if len(raw) <= (_INLINE_PACKED_BYTES if grows else _INLINE_BYTES):

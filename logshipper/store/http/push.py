@@ -99,7 +99,7 @@ class Push:
     async def _jsonline(self, request: web.Request) -> web.Response:
         """200 and counts; 400 when nothing was stored."""
         called = jsonline.names(request.query, request.headers)
-        way = Way(lambda body, now_ns: jsonline.parse(body, now_ns, called), weigh_lines)
+        way = Way(lambda body, arrival: jsonline.parse(body, arrival, called), weigh_lines)
         return await self._counted(request, way)
 
     async def _exported(self, request: web.Request) -> web.Response:

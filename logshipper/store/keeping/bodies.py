@@ -11,6 +11,7 @@ from logshipper.store.http.protocols import bulk, exported, jsonline, loki
 from logshipper.store.http.protocols.jsonline import Names
 from logshipper.store.http.protocols.understood import Lines
 from logshipper.store.lines import times
+from logshipper.store.lines.times import Arrival
 from logshipper.store.model import STREAM_FIELDS, Document
 from wharfinger import levels
 from wharfinger.errors import Rejected
@@ -108,27 +109,27 @@ def cut(lines: Iterable[bytes], form: str) -> Iterator[Body]:
         yield body
 
 
-def understand(body: Body, form: str, arrival_ns: int) -> Parsed:
+def understand(body: Body, form: str, arrival: Arrival) -> Parsed:
     """What is in a body, as the store understands it.
 
     Raises:
         Rejected: it is too much at once.
     """
     if form == "bulk":
-        return _bulk(body, arrival_ns)
+        return _bulk(body, arrival)
     if form == "loki":
-        return _loki(body, arrival_ns)
+        return _loki(body, arrival)
     found = (
-        exported.parse(body.data, arrival_ns)
+        exported.parse(body.data, arrival)
         if form == "exported"
-        else jsonline.parse(body.data, arrival_ns, Names())
+        else jsonline.parse(body.data, arrival, Names())
     )
     reasons = [(body.numbers[place - 1], reason) for place, reason in found.reasons]
     return Parsed(found.documents, found.bad, reasons)
 
 
-def _bulk(body: Body, arrival_ns: int) -> Parsed:
-    found = bulk.parse(body.data, arrival_ns)
+def _bulk(body: Body, arrival: Arrival) -> Parsed:
+    found = bulk.parse(body.data, arrival)
     actions = [at for at, is_action in enumerate(map(_bulk_border(), body.lines)) if is_action]
     reasons: list[tuple[int, str]] = []
     for n, item in enumerate(found.items):
@@ -138,11 +139,11 @@ def _bulk(body: Body, arrival_ns: int) -> Parsed:
     return Parsed(list(found.documents), found.bad, reasons)
 
 
-def _loki(body: Body, arrival_ns: int) -> Parsed:
+def _loki(body: Body, arrival: Arrival) -> Parsed:
     found = Parsed([], 0, [])
     for number, line in zip(body.numbers, body.lines, strict=True):
         try:
-            told: Lines = loki.parse_json(line, arrival_ns)
+            told: Lines = loki.parse_json(line, arrival)
         except Rejected as error:
             found.bad += 1
             found.reasons.append((number, str(error)))

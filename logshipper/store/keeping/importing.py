@@ -20,6 +20,7 @@ from logshipper.store.engine.writer import Writer
 from logshipper.store.keeping import bodies
 from logshipper.store.keeping.bodies import Body, Parsed
 from logshipper.store.lines import times
+from logshipper.store.lines.times import Arrival
 from logshipper.store.metrics import Metrics
 from logshipper.store.model import Busy
 from wharfinger.errors import Rejected, Unavailable
@@ -100,7 +101,7 @@ async def bring(
     """
     for body in bodies.cut(lines, form):
         now_ns = time.time_ns()
-        parsed = bodies.understand(body, form, now_ns)
+        parsed = bodies.understand(body, form, Arrival.of(now_ns))
         first = retention.first_day(now_ns, retention_days)
         old = sum(times.day_of(each.line.time_ns) < first for each in parsed.documents)
         new = 0

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from logshipper.store.lines import times
+from logshipper.store.lines.times import Arrival
 from logshipper.store.lines.words import index_text, plain
 from logshipper.store.model import (
     MAX_EXTRA_BYTES,
@@ -25,8 +26,6 @@ from wharfinger.errors import Rejected
 
 T = TypeVar("T")
 
-# A clock that is wrong by more would plant a file that no retention reaches for years.
-MAX_AHEAD_NS: Final = times.DAY_NS
 _SOURCE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\.[A-Za-z0-9_-]{1,64}", re.ASCII)
 _OFFSET_DIGITS: Final = 15  # below 2**60: fits SQLite's integer
 _MAX_DEPTH: Final = 32
@@ -70,25 +69,25 @@ def parsed(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
         raise Rejected("is nested too deeply") from None
 
 
-def document(fields: dict[str, Any], identity: str, arrival_ns: int) -> Document:
+def document(fields: dict[str, Any], identity: str, arrival: Arrival) -> Document:
     """The document of one set of fields, which are used up.
 
     Args:
         fields: what the sender gave.
         identity: its id, empty if it has none.
-        arrival_ns: the time now, for a line that names none.
+        arrival: when they came.
 
     Raises:
         Rejected: its time cannot be understood.
     """
     late: dict[str, Any] = {}
-    time_ns = _time(fields, arrival_ns, late)
+    time_ns = _time(fields, arrival, late)
     message = _message(fields)
     return _composed(time_ns, message, fields, late, identity)
 
 
 def stated(
-    fields: dict[str, Any], message: str, time_ns: int, identity: str, arrival_ns: int
+    fields: dict[str, Any], message: str, time_ns: int, identity: str, arrival: Arrival
 ) -> Document:
     """The document of a protocol in which text and time have places of their own.
 
@@ -98,12 +97,12 @@ def stated(
         message: the text.
         time_ns: its time.
         identity: its id, empty if it has none.
-        arrival_ns: the time now.
+        arrival: when they came.
     """
     late: dict[str, Any] = {}
-    if time_ns > arrival_ns + MAX_AHEAD_NS:
+    if time_ns > arrival.latest_ns:
         late["original_time"] = times.text(time_ns)
-        time_ns = arrival_ns
+        time_ns = arrival.at_ns
     return _composed(time_ns, message, fields, late, identity)
 
 
@@ -180,19 +179,19 @@ def _finite(text: str) -> float | str:
     return number if math.isfinite(number) else text
 
 
-def _time(fields: dict[str, Any], arrival_ns: int, late: dict[str, Any]) -> int:
+def _time(fields: dict[str, Any], arrival: Arrival, late: dict[str, Any]) -> int:
     given = fields.pop("@timestamp", None)
     name = "@timestamp"
     if given is None:
         given, name = fields.pop("time", None), "time"
     if given is None:
-        return arrival_ns
+        return arrival.at_ns
     time_ns = times.parse(given)
     if time_ns is None:
         raise Rejected(f"{name} {str(given)[:64]!r} is neither RFC 3339 nor an epoch number")
-    if time_ns > arrival_ns + MAX_AHEAD_NS:
+    if time_ns > arrival.latest_ns:
         late["original_time"] = given
-        return arrival_ns
+        return arrival.at_ns
     return time_ns
 
 

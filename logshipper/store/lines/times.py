@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from operator import add
@@ -22,6 +23,30 @@ _NUMBER: Final = re.compile(r"-?\d{1,20}(\.\d{1,18})?", re.ASCII)
 _UNITS: Final = ((10**11, SECOND_NS), (10**14, 10**6), (10**17, 10**3), (2**63, 1))
 _NANOSECOND_DIGITS: Final = 9
 _FRACTIONS: Final = re.compile(r"(?:\d{1,9}Z)*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """When lines came.
+
+    Attributes:
+        at_ns: by the machine's clock: the time of a line that names none.
+        latest_ns: a line that names a later time has none that is believed. It would plant a file
+            that no retention reaches for years.
+    """
+
+    at_ns: int
+    latest_ns: int
+
+    @classmethod
+    def of(cls, machine_ns: int, highest_ns: int = 0) -> "Arrival":
+        """What came by that clock.
+
+        Args:
+            machine_ns: what the machine's clock says. It may be behind, and lines are not for that.
+            highest_ns: the highest time that was ever believed.
+        """
+        return cls(machine_ns, max(machine_ns, highest_ns) + DAY_NS)
 
 
 def parse(value: object) -> int | None:

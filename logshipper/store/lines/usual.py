@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from logshipper.store.lines import documents, times
+from logshipper.store.lines.times import Arrival
 from logshipper.store.lines.words import index_texts, plain_texts
 from logshipper.store.model import MAX_ID_BYTES, MAX_MESSAGE_BYTES, Document, Line
 from wharfinger import levels
@@ -47,14 +48,14 @@ _UNUSUAL: Final = _Named("", "1970-01-01T00:00:00.000000000Z")
 
 
 def read(
-    raws: Sequence[bytes], identities: Sequence[str], arrival_ns: int
+    raws: Sequence[bytes], identities: Sequence[str], arrival: Arrival
 ) -> list[Document | Rejected]:
     """The documents of JSON objects; the same as `document` of what `decode` gives for each.
 
     Args:
         raws: one JSON object each.
         identities: their ids, empty for one that has none.
-        arrival_ns: the time now, for a line that names none.
+        arrival: when they came.
 
     Returns:
         For each its document, or why there is none.
@@ -62,19 +63,19 @@ def read(
     rows, unusual = _rows(raws, _decode)
 
     def alone(at: int) -> Document:
-        return documents.document(documents.decode(raws[at]), identities[at], arrival_ns)
+        return documents.document(documents.decode(raws[at]), identities[at], arrival)
 
-    return _completed(_documents(rows, identities, arrival_ns, unusual), unusual, alone)
+    return _completed(_documents(rows, identities, arrival, unusual), unusual, alone)
 
 
 def read_named(
-    raws: Sequence[bytes], arrival_ns: int, otherwise: Callable[[bytes], Document]
+    raws: Sequence[bytes], arrival: Arrival, otherwise: Callable[[bytes], Document]
 ) -> list[Document | Rejected]:
     """The documents of JSON objects with their ids inside.
 
     Args:
         raws: one JSON object each.
-        arrival_ns: the time now.
+        arrival: when they came.
         otherwise: makes the document of an object that has more fields, or other names.
 
     Returns:
@@ -84,7 +85,7 @@ def read_named(
     identities = [row.id for row in rows]
     if max(map(len, identities), default=0) * 4 > MAX_ID_BYTES:
         unusual += range(len(rows))
-    found = _documents(rows, identities, arrival_ns, unusual)
+    found = _documents(rows, identities, arrival, unusual)
     return _completed(found, unusual, lambda at: otherwise(raws[at]))
 
 
@@ -130,12 +131,12 @@ def _completed(
 
 
 def _documents(
-    rows: Sequence[_Usual], identities: Sequence[str], arrival_ns: int, unusual: list[int]
+    rows: Sequence[_Usual], identities: Sequence[str], arrival: Arrival, unusual: list[int]
 ) -> list[Document]:
     """The documents; adds the places of those that need a closer look."""
     messages = [row.message for row in rows]
     moments = times.parse_texts([row.time for row in rows])
-    latest_ns = arrival_ns + documents.MAX_AHEAD_NS
+    latest_ns = arrival.latest_ns
     unusual += [at for at, ns in enumerate(moments) if ns is None or ns > latest_ns]
     longest = MAX_MESSAGE_BYTES // 4
     if max(map(len, messages), default=0) > longest:

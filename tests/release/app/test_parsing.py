@@ -1,5 +1,6 @@
 """wharf.yaml is read whole, or every fault of it is told with its line and what to do."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -117,6 +118,21 @@ def test_a_mirror_is_what_it_mirrors_but_for_its_own() -> None:
         approve=False,
         autoscale=None,
     )
+
+
+def test_a_mirror_on_one_host_has_no_choice_of_hosts() -> None:
+    app = parse(
+        SMALL
+        + """\
+  pre: {mirrors: production, engine: compose}
+  few: {mirrors: production, engine: compose, replicas: 3}
+  production: {engine: swarm, everywhere: true, hosts: role=app}
+"""
+    )
+    for name, replicas in (("pre", 1), ("few", 3)):
+        found = app.environments[name]
+        assert (found.everywhere, found.hosts, found.replicas) == (False, None, replicas)
+    assert app.environments["production"].everywhere
 
 
 def test_as_many_as_the_rule_says_at_least() -> None:
@@ -267,6 +283,9 @@ CASES = (
     Case("app: shop", "app: shop.de", "12: environments.pre.engine: a Swarm has no service called"),
     Case("app: shop", f"app: {'s' * 30}", "12: environments.pre.engine: a Swarm's service would"),
     Case("drain: 15s", "labels: {wharfinger.env: a}", "7: labels.wharfinger.env: is written by"),
+    Case("drain: 15s", "labels: {wharfinger.80.app: a}", "7: labels.wharfinger.80.app: is written"),
+    Case("app: shop", "app: my_shop", "13: environments.production.engine: Rancher has no service"),
+    Case("app: shop", f"app: {'s' * 50}", "13: environments.production.engine: a stack of Rancher"),
     Case("drain: 15s", "command: run it", "7: command: is text, not a list; write each word"),
     Case("drain: 15s", "drain: 15s\ndrain: 5s", "8: drain: is there twice, first in line 7"),
     Case("drain: 15s", "drain: 2026-01-01", "7: drain: '2026-01-01' is read as a date"),
@@ -325,6 +344,13 @@ def test_what_was_refused_is_not_held_against_the_rest() -> None:
     assert len(told) == 1
 
 
+def test_what_is_named_once_and_meant_again_and_again_has_an_end() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    assert "more than 100000 values" in faults("\n".join(lines))[0]
+    assert "nested too deeply" in faults("a: &a [*a]")[0]
+
+
 @pytest.mark.parametrize("text", ["", "- 1", "a: [", "\x00", "? {}: 1", "app: shop", "[" * 5000])
 def test_what_is_no_such_file_is_refused(text: str) -> None:
     assert faults(text)
@@ -358,6 +384,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         read(tmp_path)
     (tmp_path / "wharf.yaml").write_bytes(b"app: shop\nimage: \xff\n")
     with pytest.raises(ConfigError, match=r"wharf\.yaml:2: is no UTF-8 text"):
+        read(tmp_path)
+    (tmp_path / "wharf.yaml").write_text("app: shop")
+    # As it was named: a terminal or an editor goes to the line by it.
+    with pytest.raises(ConfigError, match=f"{re.escape(str(tmp_path))}/wharf.yaml:1: has no image"):
         read(tmp_path)
     with pytest.raises(ConfigError, match="more than 1048576 bytes"):
         read(Path("/dev/zero"))

@@ -21,6 +21,7 @@ BEYOND = (
     *("the registrar tells", "is more than max", "is not from 1 to 2", "goes by nothing"),
     *("is itself", "there is no", "itself mirrors", "comes from production"),
     *("pre does not come before", "Rancher is not asked", "there is one on each host"),
+    *("Rancher has no service", "a stack of Rancher", "is written"),
     *("a Swarm", "is written by", "is there twice", "is read as a date", "is build.layer's"),
     "the port is fixed",
 )

@@ -71,6 +71,7 @@ IN_COMPOSE = [
     Case("    image:", "    health_check: {port: 1}\n    image:", "move it", SWALLOWED, 4),
     Case("    image:", "    scale: 2\n    image:", "move it", SWALLOWED, 4),
     Case("    image:", "    image: a\n    image:", "is there twice", SWALLOWED, 5),
+    Case("  web:", "  web_1:", "no name of a service: Rancher refuses it", SERVER, 3),
     Case("${IMAGE}", "${IMAGE:-web}", "without a default", REFUSED, 4),
     Case("${IMAGE}", "$1", r"write \$\{NAME\}", SERVER, 4),
     Case("${IMAGE}", "${IMAGES}", "nobody answers", SWALLOWED, 4),

@@ -153,6 +153,14 @@ def test_the_engines_own_programs_read_it(file: str, env: str, tmp_path: Path) -
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("env", ["integration", "production"])
+def test_an_engine_waits_for_whole_seconds(env: str) -> None:
+    # Docker has StopTimeout as an integer: "11.5s" is refused at the first `up`.
+    app = replace(SHOP, drain_seconds=1.5)
+    assert service(app, env)["stop_grace_period"] == "12s"
+    assert service(app, env)["labels"]["wharfinger.drain"] == "2"
+
+
 def test_projects_are_told_apart() -> None:
     names = {
         (app, env): project(replace(SHOP, name=app), replace(SHOP.environments["pre"], name=env))
@@ -165,11 +173,16 @@ def test_projects_are_told_apart() -> None:
             ("sh.op", "prod"),
             ("sh-op", "prod"),
             ("sh_op", "prod"),
+            ("shop", "eu..prod"),
+            ("shop", "eu.prod"),
+            ("shop", "prod-"),
+            ("shop", "prod."),
         )
     }
     assert names["shop", "prod"] == "shop-prod"
     assert names["sh_op", "prod"] == "sh_op-prod"
     assert len(set(names.values())) == len(names)
+    assert not any("--" in name or name.endswith("-") for name in names.values())
     assert names["shop", "eu-prod"].startswith("shop-eu-prod-")
 
 

@@ -130,6 +130,9 @@ def _rolling(seen: Collection[Seen], wish: Wish) -> Step:
     if leaving := others[: max(0, spare)]:
         return Drain(_ids(leaving))
     missing = wish.replicas - len(wanted)
+    if not seen and missing:
+        # Nobody is served, so there is nothing to be careful with.
+        return Start(missing)
     if missing > 0:
         room = wish.batch if start_first else -surplus
         return Start(min(wish.batch, missing, room))

@@ -1,6 +1,7 @@
 """Asks and tells a manager of the Swarm, by the `docker` command."""
 
 import contextlib
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -13,7 +14,9 @@ ASK_SECONDS: Final = 30.0
 TELL_SECONDS: Final = 120.0
 LOG_SECONDS: Final = 10.0
 LOG_LINES: Final = 20
-_GONE: Final = "no such"
+# From Docker 26 on; a flag that says so is refused by older ones.
+_OF_DETACH: Final = ("Since --detach", "In a future release, --detach")
+_GONE: Final = re.compile(r"no such (service|task|object)", re.IGNORECASE)
 
 
 class Manager:
@@ -40,7 +43,7 @@ class Manager:
         try:
             return answers.service(await self._ask("service", "inspect", self.name))
         except Unavailable as error:
-            if _GONE in str(error).lower():
+            if _GONE.search(str(error)):
                 return None
             raise
 
@@ -59,7 +62,7 @@ class Manager:
                 return answers.tasks(await self._ask("inspect", "--type", "task", *ids))
             except Unavailable as error:
                 # One was forgotten between the two questions.
-                if last or _GONE not in str(error).lower():
+                if last or not _GONE.search(str(error)):
                     raise
         raise AssertionError
 
@@ -78,12 +81,17 @@ class Manager:
         Raises:
             Unavailable: it was refused; with what was said.
         """
+
+        def told(line: str) -> None:
+            if line.strip() and not line.startswith(_OF_DETACH):
+                on_line(line)
+
         # By digest there is nothing to look up, and managers may not reach the registry.
         await self._tell(
             *("stack", "deploy", "--prune", "--with-registry-auth", "--resolve-image", "never"),
             *("--compose-file", "-", self.stack),
             stdin=text.encode(),
-            on_line=on_line,
+            on_line=told,
         )
 
     async def remove(self) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from deploy.release.app.model import App
 from deploy.release.render.java.closure import Link, closure
 from deploy.release.render.java.mounts import JavaMounts
 from wharfinger.errors import ConfigError, Finding
@@ -37,15 +36,6 @@ def resolve(
     """
     found = _home(home, environment, folder)
     return closure(str(found), _links)
-
-
-def needed(app: App) -> JavaMounts | None:
-    """What an application needs of this host's JDK; None where it is built without.
-
-    Raises:
-        ConfigError: as of `resolve`.
-    """
-    return resolve() if app.build.java else None
 
 
 def _home(home: Path | None, environment: Mapping[str, str], folder: Path) -> Path:

@@ -10,6 +10,7 @@ import msgspec
 
 from logshipper.store.http.protocols.understood import is_too_long
 from logshipper.store.lines import usual
+from logshipper.store.lines.times import Arrival
 from logshipper.store.model import MAX_ID_BYTES, Document
 from wharfinger.errors import Rejected
 
@@ -82,7 +83,7 @@ _actions_decoder = msgspec.json.Decoder(list[_Action])
 _meta_decoder = msgspec.json.Decoder(dict[str, _Meta])
 
 
-def parse(body: bytes, arrival_ns: int, index: str = DEFAULT_INDEX) -> Body:
+def parse(body: bytes, arrival: Arrival, index: str = DEFAULT_INDEX) -> Body:
     """Understands a body; a bad line costs only itself.
 
     After an action that cannot be read it is not known whether a document follows: the next
@@ -90,13 +91,13 @@ def parse(body: bytes, arrival_ns: int, index: str = DEFAULT_INDEX) -> Body:
 
     Args:
         body: lines of JSON, an action and (except for `delete`) a document each.
-        arrival_ns: the time now.
+        arrival: when they came.
         index: the index that the path names.
     """
-    return _regular(body, arrival_ns, index) or _irregular(body, arrival_ns, index)
+    return _regular(body, arrival, index) or _irregular(body, arrival, index)
 
 
-def _regular(body: bytes, arrival_ns: int, index: str) -> Body | None:
+def _regular(body: bytes, arrival: Arrival, index: str) -> Body | None:
     """A body of nothing but `create`, or nothing but `index`, each with its document."""
     lines = body.split(b"\n")
     if not lines[-1]:
@@ -110,7 +111,7 @@ def _regular(body: bytes, arrival_ns: int, index: str) -> Body | None:
     identities = [identity or "" for identity in ids]
     if len(ids) != len(metas) or max(map(len, identities)) * 4 > MAX_ID_BYTES:
         return None
-    found = usual.read(raws, identities, arrival_ns)
+    found = usual.read(raws, identities, arrival)
     items = list(map(Item, repeat(action), [meta.index or index for meta in metas], ids))
     kept = [document for document in found if isinstance(document, Document)]
     if len(kept) != len(found):
@@ -140,7 +141,7 @@ def _named(actions: Sequence[bytes]) -> tuple[str, list[_Meta]] | None:
     return None
 
 
-def _irregular(body: bytes, arrival_ns: int, index: str) -> Body:
+def _irregular(body: bytes, arrival: Arrival, index: str) -> Body:
     items: list[Item] = []
     kept: list[Document] = []
     lines = iter(body.split(b"\n"))
@@ -161,7 +162,7 @@ def _irregular(body: bytes, arrival_ns: int, index: str) -> Body:
                 pushed = following
             items.append(item)
             continue
-        found = _document(following, item, arrival_ns)
+        found = _document(following, item, arrival)
         if isinstance(found, Document):
             kept.append(found)
             items.append(item)
@@ -238,7 +239,7 @@ def _action(raw: bytes, index: str) -> Item:
     return item
 
 
-def _document(raw: bytes | None, item: Item, arrival_ns: int) -> Document | tuple[str, str]:
+def _document(raw: bytes | None, item: Item, arrival: Arrival) -> Document | tuple[str, str]:
     if item.action not in _STORED:
         return _unsupported(item.action)
     if raw is None:
@@ -246,7 +247,7 @@ def _document(raw: bytes | None, item: Item, arrival_ns: int) -> Document | tupl
     identity = item.id or ""
     if is_too_long(identity):
         return "illegal_argument_exception", f"_id is longer than {MAX_ID_BYTES} bytes"
-    found = usual.read([raw], [identity], arrival_ns)[0]
+    found = usual.read([raw], [identity], arrival)[0]
     return found if isinstance(found, Document) else _bad_document(raw, found)
 
 

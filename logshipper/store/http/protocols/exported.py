@@ -6,6 +6,7 @@ import msgspec
 
 from logshipper.store.http.protocols.understood import Lines
 from logshipper.store.lines import documents, times
+from logshipper.store.lines.times import Arrival
 from logshipper.store.model import (
     MAX_EXTRA_BYTES,
     MAX_LABEL_CHARACTERS,
@@ -41,14 +42,14 @@ class Copies:
         return ids.index(identity)
 
 
-def parse(body: bytes, arrival_ns: int) -> Lines:
+def parse(body: bytes, arrival: Arrival) -> Lines:
     """Understands a body; a bad line costs only itself.
 
     Lines that are all alike are told apart within one body, by their ids.
 
     Args:
         body: one JSON object a line, as `/api/export` gives it; blank lines are none.
-        arrival_ns: the time now.
+        arrival: when they came.
 
     Raises:
         TooLarge: it holds too many lines.
@@ -58,20 +59,20 @@ def parse(body: bytes, arrival_ns: int) -> Lines:
         if not raw or raw.isspace():
             continue
         try:
-            found.take(_document(raw, arrival_ns, copies))
+            found.take(_document(raw, arrival, copies))
         except Rejected as error:
             found.refuse(str(error))
     return found
 
 
-def _document(raw: bytes, arrival_ns: int, copies: Copies) -> Document:
+def _document(raw: bytes, arrival: Arrival, copies: Copies) -> Document:
     fields = documents.decode(raw)
     identity = fields.pop("id", None)
     told, message = fields.pop("time", None), fields.pop("message", None)
     time_ns = times.parse(told) if type(told) is str else None
     if time_ns is None:
         raise Rejected(f"has the time {str(told)[:64]!r}, which is none of an export")
-    if time_ns > arrival_ns + documents.MAX_AHEAD_NS:
+    if time_ns > arrival.latest_ns:
         raise Rejected(f"has the time {told[:64]}, which is yet to come")
     if type(message) is not str:
         raise Rejected("has no message")

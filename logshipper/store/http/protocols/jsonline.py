@@ -8,6 +8,7 @@ import msgspec
 
 from logshipper.store.http.protocols.understood import Lines, is_too_long
 from logshipper.store.lines import documents, usual
+from logshipper.store.lines.times import Arrival
 from logshipper.store.model import MAX_ID_BYTES, Document
 from wharfinger.errors import Rejected
 
@@ -39,12 +40,12 @@ def names(query: Mapping[str, str], headers: Mapping[str, str]) -> Names:
     return Names(told("_msg_field", "VL-Msg-Field"), told("_time_field", "VL-Time-Field"))
 
 
-def parse(body: bytes, arrival_ns: int, called: Names) -> Lines:
+def parse(body: bytes, arrival: Arrival, called: Names) -> Lines:
     """Understands a body; a bad line costs only itself.
 
     Args:
         body: one JSON object a line; blank lines are none. `_id` is its id, as in `_bulk`.
-        arrival_ns: the time now.
+        arrival: when they came.
         called: what the sender calls our fields.
 
     Raises:
@@ -54,9 +55,7 @@ def parse(body: bytes, arrival_ns: int, called: Names) -> Lines:
     called = Names(called.message + _VICTORIA.message, called.time + _VICTORIA.time)
     raws = [raw for raw in body.split(b"\n") if raw and not raw.isspace()]
     # What has our names and no others needs no new ones.
-    for document in usual.read_named(
-        raws, arrival_ns, lambda raw: _document(raw, called, arrival_ns)
-    ):
+    for document in usual.read_named(raws, arrival, lambda raw: _document(raw, called, arrival)):
         if isinstance(document, Rejected):
             found.refuse(str(document))
         else:
@@ -64,7 +63,7 @@ def parse(body: bytes, arrival_ns: int, called: Names) -> Lines:
     return found
 
 
-def _document(raw: bytes, called: Names, arrival_ns: int) -> Document:
+def _document(raw: bytes, called: Names, arrival: Arrival) -> Document:
     fields = documents.decode(raw)
     _rename(fields, called.message, "message")
     _rename(fields, called.time, "@timestamp")
@@ -74,7 +73,7 @@ def _document(raw: bytes, called: Names, arrival_ns: int) -> Document:
         identity = str(identity) if type(identity) is int else None
     if is_too_long(identity or ""):
         raise Rejected(f"has an _id of more than {MAX_ID_BYTES} bytes")
-    return documents.document(fields, identity or "", arrival_ns)
+    return documents.document(fields, identity or "", arrival)
 
 
 def _rename(fields: dict[str, Any], names: Sequence[str], own: str) -> None:

@@ -18,6 +18,7 @@ from logshipper.store.http.protocols.understood import (
     too_large,
 )
 from logshipper.store.lines import documents, times
+from logshipper.store.lines.times import Arrival
 from logshipper.store.model import Document
 from wharfinger import wire
 from wharfinger.errors import Rejected
@@ -77,10 +78,10 @@ _encoder = msgspec.json.Encoder(order="sorted")
 class _Stream:
     """One stream of a request: its labels, once for all of its entries."""
 
-    def __init__(self, labels: Mapping[str, str], arrival_ns: int) -> None:
+    def __init__(self, labels: Mapping[str, str], arrival: Arrival) -> None:
         self._fields = names.with_level(names.renamed(labels, names.LOKI))
         self._key = _encoder.encode(labels)
-        self._arrival_ns = arrival_ns
+        self._arrival = arrival
 
     def document(self, time_ns: int, line: str, metadata: dict[str, Any]) -> Document:
         """The document of an entry.
@@ -100,10 +101,10 @@ class _Stream:
         fields: dict[str, Any] = dict(self._fields)
         if metadata:
             names.beside(fields, names.renamed(metadata, names.LOKI))
-        return documents.stated(fields, line, time_ns, identity, self._arrival_ns)
+        return documents.stated(fields, line, time_ns, identity, self._arrival)
 
 
-def parse_json(body: bytes, arrival_ns: int) -> Lines:
+def parse_json(body: bytes, arrival: Arrival) -> Lines:
     """Understands a request in JSON; an entry that is bad costs only itself.
 
     Raises:
@@ -116,28 +117,28 @@ def parse_json(body: bytes, arrival_ns: int) -> Lines:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         check_values(body)
         for raw in documents.parsed(body, _raw_push_decoder).streams:
-            _take_raw(found, raw, arrival_ns)
+            _take_raw(found, raw, arrival)
         return found
     for told in streams:
-        _take_values(found, told.stream, told.values, arrival_ns)
+        _take_values(found, told.stream, told.values, arrival)
     return found
 
 
-def _take_raw(found: Lines, raw: msgspec.Raw, arrival_ns: int) -> None:
+def _take_raw(found: Lines, raw: msgspec.Raw, arrival: Arrival) -> None:
     """Takes a stream of a request that is not as it should be: something in it may be."""
     try:
         told = documents.parsed(raw, _raw_values_decoder)
     except Rejected as error:
         found.refuse(f"stands in a stream that {error}")
         return
-    _take_values(found, told.stream, told.values, arrival_ns)
+    _take_values(found, told.stream, told.values, arrival)
 
 
 def _take_values(
-    found: Lines, labels: object, values: Sequence[_Entry | msgspec.Raw], arrival_ns: int
+    found: Lines, labels: object, values: Sequence[_Entry | msgspec.Raw], arrival: Arrival
 ) -> None:
     try:
-        stream = _Stream(_labels(labels), arrival_ns)
+        stream = _Stream(_labels(labels), arrival)
     except Rejected as error:
         for _ in values or (None,):
             found.refuse(f"stands in a stream that {error}")
@@ -155,7 +156,7 @@ def _read(value: _Entry | msgspec.Raw) -> _Entry:
     return value if isinstance(value, _Entry) else documents.parsed(value, _entry_decoder)
 
 
-def parse_protobuf(body: bytes, arrival_ns: int) -> Lines:
+def parse_protobuf(body: bytes, arrival: Arrival) -> Lines:
     """Understands a request in protobuf, unpacked; an entry that is bad costs only itself.
 
     Raises:
@@ -166,7 +167,7 @@ def parse_protobuf(body: bytes, arrival_ns: int) -> Lines:
     try:
         for tag, data in wire.read_keys(memoryview(body), fields):
             if tag == _STREAM and isinstance(data, memoryview):
-                _take_stream(found, data, arrival_ns, fields)
+                _take_stream(found, data, arrival, fields)
     except ValueError as error:
         raise Rejected(f"it is no push request: {error}") from None
     except wire.TooManyFields:
@@ -193,7 +194,7 @@ def weigh_protobuf(body: bytes) -> int:
     return check_rows(rows)
 
 
-def _take_stream(found: Lines, data: memoryview, arrival_ns: int, fields: wire.Budget) -> None:
+def _take_stream(found: Lines, data: memoryview, arrival: Arrival, fields: wire.Budget) -> None:
     labels, entries = "", []
     for tag, value in wire.read_keys(data, fields):
         if tag == _ENTRY and isinstance(value, memoryview):
@@ -201,7 +202,7 @@ def _take_stream(found: Lines, data: memoryview, arrival_ns: int, fields: wire.B
         elif tag == _LABELS and isinstance(value, memoryview):
             labels = _text(bytes(value))
     try:
-        stream = _Stream(lokilabels.parse(labels or "{}"), arrival_ns)
+        stream = _Stream(lokilabels.parse(labels or "{}"), arrival)
     except Rejected as error:
         for _ in entries:
             found.refuse(f"stands in a stream that {error}")

@@ -7,6 +7,7 @@ import msgspec
 from logshipper.store.http.protocols import names
 from logshipper.store.http.protocols.understood import Lines, is_too_long
 from logshipper.store.lines import documents
+from logshipper.store.lines.times import Arrival
 from logshipper.store.model import MAX_ID_BYTES, Document
 from wharfinger import levels, wire
 from wharfinger.errors import Rejected
@@ -55,7 +56,7 @@ class Source:
         scope: attributes of the part of it.
         name: of the scope.
         version: of the scope.
-        arrival_ns: the time now.
+        arrival: when they came.
     """
 
     def __init__(
@@ -64,10 +65,10 @@ class Source:
         scope: dict[str, Any],
         name: str,
         version: str,
-        arrival_ns: int,
+        arrival: Arrival,
     ) -> None:
         self._fields = names.renamed(resource, names.OPENTELEMETRY)
-        self._arrival_ns = arrival_ns
+        self._arrival = arrival
         # The names for both where there is no place for them (the specification, Mapping to
         # non-OTLP formats). The shipper's says nothing that its lines do not say.
         said = {"otel.scope.name": name, "otel.scope.version": version}
@@ -90,8 +91,8 @@ class Source:
         if attributes:
             names.beside(fields, attributes)
         _say(fields, record)
-        at_ns = record.time_ns or record.observed_ns or self._arrival_ns
-        return documents.stated(fields, _message(record.body), at_ns, identity, self._arrival_ns)
+        at_ns = record.time_ns or record.observed_ns or self._arrival.at_ns
+        return documents.stated(fields, _message(record.body), at_ns, identity, self._arrival)
 
 
 def _say(fields: dict[str, Any], record: Record) -> None:

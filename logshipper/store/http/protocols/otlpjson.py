@@ -8,6 +8,7 @@ import msgspec
 from logshipper.store.http.protocols.otlp import Record, Source
 from logshipper.store.http.protocols.understood import Lines, check_values
 from logshipper.store.lines import documents
+from logshipper.store.lines.times import Arrival
 from wharfinger.errors import Rejected
 
 _MAX_DEPTH: Final = 32
@@ -75,7 +76,7 @@ _request_decoder = msgspec.json.Decoder(_Request)
 _raw_request_decoder = msgspec.json.Decoder(_RawRequest)
 
 
-def parse(body: bytes, arrival_ns: int) -> Lines:
+def parse(body: bytes, arrival: Arrival) -> Lines:
     """Understands a request; a record that is bad costs only itself.
 
     Raises:
@@ -92,7 +93,7 @@ def parse(body: bytes, arrival_ns: int) -> Lines:
                 _attributes(made_in.attributes),
                 made_in.name or "",
                 made_in.version or "",
-                arrival_ns,
+                arrival,
             )
             for told in scope.log_records or ():
                 try:

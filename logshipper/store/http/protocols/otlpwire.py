@@ -14,6 +14,7 @@ from logshipper.store.http.protocols.understood import (
     count_fields,
     too_large,
 )
+from logshipper.store.lines.times import Arrival
 from wharfinger import wire
 from wharfinger.errors import Rejected
 
@@ -45,7 +46,7 @@ _ARRAY: Final = _message(5)
 _PAIRS: Final = _message(6)
 
 
-def parse(body: bytes, arrival_ns: int) -> Lines:
+def parse(body: bytes, arrival: Arrival) -> Lines:
     """Understands a request; a record that is bad costs only itself.
 
     Raises:
@@ -59,7 +60,7 @@ def parse(body: bytes, arrival_ns: int) -> Lines:
             for part in _blocks(resource, _RESOURCE, fields):
                 made_by |= _attributes(part, _RESOURCE_ATTRIBUTE, fields)
             for scope in _blocks(resource, _SCOPE_LOGS, fields):
-                _take_scope(found, scope, made_by, arrival_ns, fields)
+                _take_scope(found, scope, made_by, arrival, fields)
     except ValueError as error:
         raise Rejected(f"it is no request of OTLP's: {error}") from None
     except wire.TooManyFields:
@@ -90,7 +91,7 @@ def _take_scope(
     found: Lines,
     data: memoryview,
     made_by: dict[str, Any],
-    arrival_ns: int,
+    arrival: Arrival,
     fields: wire.Budget,
 ) -> None:
     told = {_SCOPE_NAME: "", _SCOPE_VERSION: ""}
@@ -99,7 +100,7 @@ def _take_scope(
         texts = {tag: value for tag, value in wire.read_keys(part, fields) if tag in told}
         told |= {tag: _text(value) for tag, value in texts.items()}
         attributes |= _attributes(part, _SCOPE_ATTRIBUTE, fields)
-    source = Source(made_by, attributes, told[_SCOPE_NAME], told[_SCOPE_VERSION], arrival_ns)
+    source = Source(made_by, attributes, told[_SCOPE_NAME], told[_SCOPE_VERSION], arrival)
     for record in _blocks(data, _RECORD, fields):
         try:
             found.take(source.document(_record(bytes(record), fields)))

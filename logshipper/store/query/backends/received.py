@@ -3,6 +3,7 @@
 from typing import Any
 
 from logshipper.store.lines import documents
+from logshipper.store.lines.times import Arrival
 from logshipper.store.model import Line
 
 
@@ -14,4 +15,4 @@ def line(fields: dict[str, Any], message: str, time_ns: int) -> Line:
         message: its text.
         time_ns: its time.
     """
-    return documents.stated(fields, message, time_ns, "", time_ns).line
+    return documents.stated(fields, message, time_ns, "", Arrival.of(time_ns)).line

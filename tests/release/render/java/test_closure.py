@@ -1,15 +1,13 @@
 """What a JDK's links lead to is mounted with it; what no container shall see is refused."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.release.app.model import App, Build
 from deploy.release.render.java.closure import Link, closure
-from deploy.release.render.java.host import needed, resolve
+from deploy.release.render.java.host import resolve
 from wharfinger.errors import ConfigError
 
 HOME = "/usr/lib/jvm/java-17-openjdk-amd64"
@@ -141,15 +139,6 @@ def test_a_tree_like_debians_is_whole(jdk: Path) -> None:
     assert found.paths == places(jdk)
     assert resolve(environment={"JAVA_HOME": str(jdk.parent / "default-java")}) == found
     assert resolve(jdk, environment={"JAVA_HOME": "/nowhere"}) == found
-
-
-def test_it_is_looked_for_where_an_application_needs_it(
-    jdk: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("JAVA_HOME", str(jdk))
-    app = App(name="shop", image="a.b/shop", build=Build(layer="java"))
-    assert needed(app) is None
-    assert needed(replace(app, build=Build(layer="java", java=True))) == resolve(jdk)
 
 
 def test_a_home_that_is_none_is_told(tmp_path: Path) -> None:

@@ -1,0 +1,85 @@
+"""How an environment stands, by its records and by what its engine runs."""
+
+import pytest
+
+from deploy.release.engine import Replica
+from deploy.release.records.record import Numbered, Record, State
+from deploy.release.records.standing import standing
+
+GOOD = "sha256:" + "1" * 64
+OTHER = "sha256:" + "2" * 64
+
+
+def record(release: str, digest: str, state: State = "succeeded", why: str = "") -> Record:
+    return Record(
+        release=release,
+        digest=digest,
+        state=state,
+        at="2026-01-01T00:00:00Z",
+        by="ann",
+        why=why,
+        replicas=2,
+        declared=2,
+    )
+
+
+def history(*records: Record) -> list[Numbered]:
+    return [Numbered(number, each) for number, each in enumerate(records, 1)]
+
+
+def replicas(*digests: str, state: str = "up") -> list[Replica]:
+    return [
+        Replica(id=str(n), name=f"shop-{n}", host="h1", image=f"reg/shop@{each}", state=state)
+        for n, each in enumerate(digests)
+    ]
+
+
+def test_all_is_well() -> None:
+    found = standing(history(record("r1", GOOD)), replicas(GOOD, GOOD), declared=2, is_locked=False)
+    assert (found.up, found.wanted, found.running, found.remarks) == (2, 2, ((GOOD, 2),), ())
+
+
+def test_nothing_was_ever_released_and_nothing_runs() -> None:
+    found = standing([], [], declared=2, is_locked=False)
+    assert (found.serving, found.remarks) == (None, ())
+
+
+def test_what_runs_though_it_should_not_is_named() -> None:
+    found = standing(
+        history(record("r1", GOOD)), replicas(GOOD, OTHER), declared=2, is_locked=False
+    )
+    assert found.remarks == (f"1 of what runs here is of {OTHER[:19]}, which should run r1",)
+    stray = [Replica(id="1", name="shop-1", host="", image="shop:latest", state="up")]
+    found = standing([], stray, declared=2, is_locked=False)
+    assert found.remarks == ("1 of what runs here is of an image by no digest",)
+
+
+def test_what_is_missing_or_ails_is_named() -> None:
+    ailing = [*replicas(GOOD), *replicas(GOOD, state="unhealthy")]
+    found = standing(history(record("r1", GOOD)), ailing, declared=2, is_locked=False)
+    assert found.remarks == ("shop-0 on h1 is unhealthy", "1 of 2 instances are up")
+
+
+def test_one_on_each_host_wants_as_many_as_there_are() -> None:
+    found = standing(
+        history(record("r1", GOOD)), replicas(GOOD, GOOD, GOOD), declared=0, is_locked=False
+    )
+    assert (found.wanted, found.remarks) == (3, ())
+
+
+@pytest.mark.parametrize(
+    ("state", "is_locked", "said"),
+    [
+        ("running", True, "is under way"),
+        ("running", False, "was cut off"),
+        ("failed", False, "failed: it exits"),
+        ("rolled back", False, "was rolled back: it exits"),
+    ],
+)
+def test_how_the_last_rollout_ended_is_said(state: State, is_locked: bool, said: str) -> None:
+    known = history(record("r1", GOOD), record("r2", OTHER, state, "it exits"))
+    found = standing(known, replicas(GOOD, GOOD), declared=2, is_locked=is_locked)
+    (remark,) = found.remarks
+    assert remark == f"the up of r2 by ann at 2026-01-01T00:00:00Z {said}"
+    assert found.serving is not None
+    assert found.serving.release == "r1"
