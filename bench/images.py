@@ -4,8 +4,8 @@
 
 Each rule kept beside the same rule broken, on one Debian layer, pushed to one registry whose files
 are counted: the first push of the image, without the layer that all share, and that of a change of
-4 kB in the application. Beside it stands what the latter is when `deploy build` has built it, or what
-that refuses. Packages come from where the Debian layer has them.
+4 kB in the application. Beside it stands what the latter is when `deploy build` has built it, or
+what that refuses. Packages come from where the Debian layer has them.
 """
 
 import asyncio
@@ -129,7 +129,7 @@ class Bench:
         return (*figures, await self.built(case, folder))
 
     async def built(self, case: Case, folder: Path) -> str:
-        """What the push of a change stores when `deploy build` has built both, or why it does not."""
+        """What the push of a change stores if `deploy build` built both, or what it refuses."""
         app = App(
             name="shop",
             image="registry.example/shop",
