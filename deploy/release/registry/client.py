@@ -19,7 +19,8 @@ from wharfinger.errors import Conflict, Rejected, Unavailable
 MAX_PAGES: Final = 1_000
 UPLOADS: Final = 3
 _PAGE: Final = 1_000
-_TAGS_BYTES: Final = 4 << 20
+# Some registries give all at once, however many are asked for: half a million.
+_TAGS_BYTES: Final = 64 << 20
 _TYPE: Final = "Content-Type"
 _DIGEST: Final = "Docker-Content-Digest"
 _BINARY: Final = "application/octet-stream"
