@@ -11,7 +11,7 @@ from deploy.release.progress import Progress
 from deploy.release.records.pushes import Push, Pushes
 from deploy.release.registry import Registry
 from deploy.release.registry.push import PUSHED
-from deploy.release.registry.reference import is_digest
+from deploy.release.reference import is_digest
 from deploy.release.workingcopy import WorkingCopy
 from wharfinger.errors import Rejected
 

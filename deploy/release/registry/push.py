@@ -12,7 +12,7 @@ from deploy.release.app.model import App
 from deploy.release.progress import Progress
 from deploy.release.records.pushes import MAX_TEXT_LENGTH, Push, Pushes
 from deploy.release.registry import Registry
-from deploy.release.registry.reference import (
+from deploy.release.reference import (
     is_digest,
     release_number,
     release_tag,
