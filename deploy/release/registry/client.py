@@ -7,12 +7,12 @@ from typing import Final, Self
 import msgspec
 from yarl import URL
 
+from deploy.release.reference import Repository, is_digest, is_tag, repository
 from deploy.release.registry import manifest as manifests
 from deploy.release.registry.access import Access
 from deploy.release.registry.connection import Connection, location
 from deploy.release.registry.manifest import Manifest, digest_of
 from deploy.release.registry.messages import Distrusted, Reply, Request
-from deploy.release.reference import Repository, is_digest, is_tag, repository
 from wharfinger.errors import Conflict, Rejected, Unavailable
 
 # 1,000 pages of tags; a registry that goes on has no end.

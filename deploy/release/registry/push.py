@@ -11,13 +11,13 @@ from deploy.release import programs
 from deploy.release.app.model import App
 from deploy.release.progress import Progress
 from deploy.release.records.pushes import MAX_TEXT_LENGTH, Push, Pushes
-from deploy.release.registry import Registry
 from deploy.release.reference import (
     is_digest,
     release_number,
     release_tag,
     repository,
 )
+from deploy.release.registry import Registry
 from wharfinger.errors import Conflict, Rejected, Unavailable
 
 PUSHED: Final = "pushed"
