@@ -11,7 +11,7 @@ from deploy.release.app.fields import TOP
 from deploy.release.app.model import App, EngineName
 from deploy.release.app.parsing import parse
 from deploy.release.rancher import check
-from deploy.release.registry.reference import repository
+from deploy.release.reference import repository
 from deploy.release.render import files, project
 from registrar.labels import asks
 from registrar.model import Wanted
