@@ -79,7 +79,9 @@ async def _interruptible(parsed: argparse.Namespace) -> Exit:
         if task is not None:
             task.cancel(f"cut off by {name}")
 
-    for each in _SIGNALS:
+    # Who calls it by nohup, or behind a shell's &, has said that it shall not be ended so.
+    heard = [each for each in _SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+    for each in heard:
         loop.add_signal_handler(each, stop, each.name)
     try:
         result: Exit = await parsed.run(parsed)
@@ -88,6 +90,6 @@ async def _interruptible(parsed: argparse.Namespace) -> Exit:
             raise
         raise Conflict(f"{came[0]}: {parsed.interrupted}") from None
     finally:
-        for each in _SIGNALS:
+        for each in heard:
             loop.remove_signal_handler(each)
     return result
