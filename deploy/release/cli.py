@@ -26,7 +26,7 @@ from deploy.release.commands import (
 )
 from wharfinger import __version__
 from wharfinger.cli import Parser, finish
-from wharfinger.errors import Conflict, Exit, WharfingerError
+from wharfinger.errors import ConfigError, Conflict, Exit, WharfingerError
 from wharfinger.operator.verbs import Verbs
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -55,10 +55,10 @@ def command_line() -> Parser:
 
 
 async def told(parsed: argparse.Namespace) -> Exit:
-    """Runs the verb; programs are told of a failure as of a result.
+    """Runs the verb; programs are told of a failure as of a result, people of all its lines.
 
     Raises:
-        WharfingerError: whatever it fails with.
+        WharfingerError: whatever it fails with, in one line.
     """
     try:
         return await _interruptible(parsed)
@@ -66,7 +66,10 @@ async def told(parsed: argparse.Namespace) -> Exit:
         if getattr(parsed, "json", False):
             failed = {"ok": False, "error": str(error), "exit": int(error.exit_code)}
             showing.result(failed, as_json=True)
-        raise
+        if isinstance(error, ConfigError) or "\n" not in str(error):
+            raise
+        showing.complain(str(error))
+        return Exit(error.exit_code)
 
 
 async def _interruptible(parsed: argparse.Namespace) -> Exit:

@@ -154,6 +154,13 @@ def result(told: Mapping[str, Any], *, as_json: bool, text: str = "") -> None:
         terminal.write(f"{text}\n")
 
 
+def complain(text: str) -> None:
+    """Says on stderr what went wrong, line by line: what a container said last is its own words."""
+    lines = [printable(line) for line in text.splitlines()]
+    with _UNHEARD:
+        sys.stderr.write("".join(f"{line}\n" for line in [f"deploy: {lines[0]}", *lines[1:]]))
+
+
 def table(
     titles: Sequence[str],
     rows: Sequence[Sequence[str]],
