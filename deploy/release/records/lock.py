@@ -145,7 +145,14 @@ class Lock:
         told = False
         while True:
             asked_at = self._clock()
-            kv = await self._etcd.get(self._key)
+            try:
+                kv = await self._etcd.get(self._key)
+            except Unavailable:
+                # Who waits for minutes does not give up for an etcd that elects a leader.
+                if asked_at >= give_up_at:
+                    raise
+                await asyncio.sleep(POLL_SECONDS)
+                continue
             if kv is None:
                 held = await self._try()
                 if held is not None:
