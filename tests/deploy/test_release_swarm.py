@@ -139,9 +139,10 @@ def test_a_task_that_no_node_takes_is_not_waited_for_as_an_image_is() -> None:
 
 
 def test_nodes_that_take_tasks() -> None:
-    front = Node(id="a", name="a", usable=True, labels={"role": "app"})
-    gone, other = replace(front, usable=False), replace(front, labels={"role": "db"})
-    assert judging.fitting([front, gone, other], "role=app") == (front,)
+    front = Node(id="a", name="a", ready=True, active=True, labels={"role": "app"})
+    gone, other = replace(front, ready=False), replace(front, labels={"role": "db"})
+    drained = replace(front, active=False)
+    assert judging.fitting([front, gone, drained, other], "role=app") == (front,)
     assert judging.fitting([front, gone, other], None) == (front, other)
 
 

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -97,6 +98,34 @@ class SwarmSite:
         ended = await process.wait(timeout_seconds=240)
         said = process.log_tail(200)
         assert ended == code, f"{verb} {wish}: exit code {ended}\n{said}"
+        return said
+
+    async def deploy(self, folder: Path, *words: str, code: int = 0) -> str:
+        """The command itself, on the first manager and about a working copy; gives what it said.
+
+        Args:
+            folder: has wharf.yaml.
+            words: the verb and its arguments.
+            code: with which it must end.
+        """
+        self._count += 1
+        verb, *rest = words
+        process = self._first.process(
+            [sys.executable, "-m", "deploy.release", verb, "--file", folder / "wharf.yaml", *rest],
+            log=self.lab.folder / f"deployer-{self._count}.log",
+            environment={
+                **os.environ,
+                "PYTHONPATH": str(TREE),
+                "WHARFINGER_ETCD__ENDPOINTS": f"{self._first.ip}:2379",
+                "WHARFINGER_DOCKER__URL": self._first.docker.url,
+                "WHARFINGER_HOST__STATE_DIR": str(folder / "state"),
+                "WHARFINGER_DEPLOY__BY": "ann",
+            },
+        )
+        await process.start()
+        ended = await process.wait(timeout_seconds=240)
+        said = process.log_tail(200)
+        assert ended == code, f"deploy {words}: exit code {ended}\n{said}"
         return said
 
     async def until_served(self, environment: str = "prod", site: str = SITE) -> None:

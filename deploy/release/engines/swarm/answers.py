@@ -133,7 +133,8 @@ def nodes(text: str) -> tuple[Node, ...]:
         Node(
             id=each.id,
             name=each.description.hostname,
-            usable=each.status.state == "ready" and each.spec.availability == "active",
+            ready=each.status.state == "ready",
+            active=each.spec.availability == "active",
             labels=each.spec.labels or {},
         )
         for each in _decoded(text, tuple[_Node, ...])

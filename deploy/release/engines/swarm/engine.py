@@ -44,12 +44,16 @@ class SwarmEngine:
     async def running(self) -> tuple[Replica, ...]:
         """What runs of the application on this Swarm, on the way there and back included.
 
+        On a node that managers do not hear of a container may live on that shall not.
+
         Raises:
             Unavailable: no manager answers.
         """
         if await self._manager.service() is None:
             return ()
-        names = {node.id: node.name for node in await self._manager.nodes()}
+        nodes = await self._manager.nodes()
+        names = {node.id: node.name for node in nodes}
+        there = {node.id for node in nodes if node.ready}
         return tuple(
             Replica(
                 id=task.container_id or task.id,
@@ -59,7 +63,7 @@ class SwarmEngine:
                 state=_state(task),
             )
             for task in await self._manager.tasks()
-            if task.wanted or task.state == RUNNING
+            if task.wanted or (task.state == RUNNING and task.node in there)
         )
 
     async def up(self, target: Target, progress: Progress) -> None:
@@ -178,10 +182,10 @@ class SwarmEngine:
 
     async def _gone(self, progress: Progress) -> None:
         """Waits until what was told to stop has done with its requests."""
-        usable = {node.id for node in await self._manager.nodes() if node.usable}
+        there = {node.id for node in await self._manager.nodes() if node.ready}
 
         def leaving(tasks: Iterable[Task]) -> int:
-            return sum(not t.wanted and t.state == RUNNING and t.node in usable for t in tasks)
+            return sum(not t.wanted and t.state == RUNNING and t.node in there for t in tasks)
 
         await self._watching.until_gone(leaving, progress)
 

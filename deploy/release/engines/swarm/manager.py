@@ -14,6 +14,8 @@ ASK_SECONDS: Final = 30.0
 TELL_SECONDS: Final = 120.0
 LOG_SECONDS: Final = 10.0
 LOG_LINES: Final = 20
+# From Docker 26 on; a flag that says so is refused by older ones.
+_OF_DETACH: Final = ("Since --detach", "In a future release, --detach")
 _GONE: Final = re.compile(r"no such (service|task|object)", re.IGNORECASE)
 
 
@@ -79,12 +81,17 @@ class Manager:
         Raises:
             Unavailable: it was refused; with what was said.
         """
+
+        def told(line: str) -> None:
+            if line.strip() and not line.startswith(_OF_DETACH):
+                on_line(line)
+
         # By digest there is nothing to look up, and managers may not reach the registry.
         await self._tell(
             *("stack", "deploy", "--prune", "--with-registry-auth", "--resolve-image", "never"),
             *("--compose-file", "-", self.stack),
             stdin=text.encode(),
-            on_line=on_line,
+            on_line=told,
         )
 
     async def remove(self) -> None:

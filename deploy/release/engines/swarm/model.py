@@ -97,11 +97,18 @@ class Node:
     Attributes:
         id: of the node.
         name: its host's.
-        usable: whether it is there and takes tasks.
+        ready: whether managers hear of it; what runs on one that is not, nobody can know.
+        active: whether it takes tasks.
         labels: `node.labels` of constraints.
     """
 
     id: str
     name: str
-    usable: bool
+    ready: bool
+    active: bool
     labels: Mapping[str, str]
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is there and takes tasks."""
+        return self.ready and self.active

@@ -1,0 +1,314 @@
+"""The engine against a Swarm that does what a test tells it to."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from deploy.release.app.model import App, Build, EngineName, Environment, Health
+from deploy.release.engine import RolloutFailed, Target
+from deploy.release.engines.swarm import watching
+from deploy.release.engines.swarm.engine import SwarmEngine
+from deploy.release.engines.swarm.manager import Manager
+from deploy.release.engines.swarm.model import Node, Service, Task
+from deploy.release.engines.swarm.registration import Registration
+from deploy.release.progress import Progress
+from wharfinger.errors import Rejected, Unavailable
+
+OLD, NEW = "shop@sha256:" + "1" * 64, "shop@sha256:" + "2" * 64
+ENVIRONMENT = Environment(name="prod", engine=EngineName.SWARM, replicas=2)
+APP = App(
+    name="shop",
+    image="shop",
+    build=Build(layer="none"),
+    health=Health(start_seconds=0.05),
+    drain_seconds=0,
+    environments={"prod": ENVIRONMENT},
+)
+NODES = tuple(
+    Node(id=f"n{n}", name=f"box{n}", ready=True, active=True, labels={}) for n in (1, 2, 3)
+)
+
+
+class Swarm:
+    """Puts each task where fewest are, at once; as told, it fails.
+
+    Attributes:
+        bad: images whose tasks fail.
+        ends: how an update to a bad image ends, in Swarm's word.
+        away: how many questions are not answered.
+    """
+
+    stack, name = "shop-prod", "shop-prod_shop"
+
+    def __init__(self, image: str | None = OLD, replicas: int | None = 2) -> None:
+        self.bad: set[str] = set()
+        self.ends = "rollback_completed"
+        self.away = 0
+        self.told: list[str] = []
+        self._count = 0
+        self._service: Service | None = None
+        self._tasks: list[Task] = []
+        if image is not None:
+            self._service = self._of(image, replicas, "r1")
+            self._settle()
+
+    async def service(self) -> Service | None:
+        if self.away:
+            self.away -= 1
+            raise Unavailable("rpc error: the swarm does not have a leader")
+        return self._service
+
+    async def tasks(self) -> tuple[Task, ...]:
+        return tuple(self._tasks)
+
+    async def nodes(self) -> tuple[Node, ...]:
+        return NODES
+
+    async def deploy(self, text: str, _on_line: object) -> None:
+        image, release, replicas = text.split()
+        self.told.append(f"deploy {release}")
+        before = self._service
+        made = self._of(image, int(replicas) or None, release)
+        self._service = replace(made, previous=before.image if before else None)
+        if image not in self.bad:
+            self._settle()
+            return
+        self._fail()
+        if before is None:
+            return
+        self._service = replace(self._service, update=self.ends)
+        if self.ends.startswith("rollback"):
+            self._service = replace(before, update=self.ends)
+
+    async def roll_back(self) -> None:
+        self.told.append("roll back")
+        assert self._service is not None
+        assert self._service.previous is not None
+        image = self._service.previous
+        self._service = self._of(image, self._service.replicas, "r1", "rollback_completed")
+        self._settle()
+
+    async def scale(self, replicas: int) -> None:
+        self.told.append(f"scale {replicas}")
+        assert self._service is not None
+        more = replicas > (self._service.replicas or 0)
+        self._service = replace(self._service, replicas=replicas, update="")
+        if more and "more" in self.bad:
+            self._fail()
+        else:
+            self._settle()
+
+    async def remove(self) -> None:
+        self.told.append("remove")
+        self._service, self._tasks = None, []
+
+    async def log(self, _task: Task) -> tuple[str, ...]:
+        return ("no price list",)
+
+    def lie(self, *nodes: int) -> None:
+        """Puts the running tasks there."""
+        self._tasks = [
+            replace(task, node=f"n{node}") for task, node in zip(self._tasks, nodes, strict=True)
+        ]
+
+    def _of(self, image: str, replicas: int | None, release: str, update: str = "") -> Service:
+        container = {"Image": image, "Labels": {"wharfinger.release": release}}
+        return Service(
+            id="s", image=image, container=container, force=0, replicas=replicas, update=update
+        )
+
+    def _task(self, state: str, node: str, error: str = "") -> Task:
+        assert self._service is not None
+        self._count += 1
+        return Task(
+            id=f"t{self._count}",
+            slot=self._count,
+            node=node,
+            image=self._service.image,
+            container=self._service.container,
+            force=0,
+            desired="running" if state == "running" else "shutdown",
+            state=state,
+            error=error,
+            container_id=f"c{self._count}",
+        )
+
+    def _settle(self) -> None:
+        assert self._service is not None
+        wanted = len(NODES) if self._service.replicas is None else self._service.replicas
+        kept = [task for task in self._tasks if task.is_of(self._service) and task.runs]
+        while len(kept) > wanted:
+            counts = self._counts(kept)
+            kept.remove(max(kept, key=lambda task: counts[task.node]))
+        while len(kept) < wanted:
+            counts = self._counts(kept)
+            kept.append(self._task("running", min(counts, key=lambda node: counts[node])))
+        self._tasks = kept
+
+    def _fail(self) -> None:
+        self._tasks += [self._task("failed", "n1", "non-zero exit (3)") for _ in range(3)]
+
+    def _counts(self, tasks: Sequence[Task]) -> dict[str, int]:
+        return {node.id: sum(task.node == node.id for task in tasks) for node in NODES}
+
+
+class Telling:
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+
+    def step(self, text: str) -> None:
+        self.steps.append(text)
+
+    def waiting(self, what: str, done: int, of: int) -> None:
+        pass
+
+    def output(self, line: str) -> None:
+        pass
+
+
+class Registered:
+    """Says of some images that etcd does not have them."""
+
+    def __init__(self, *missing: str) -> None:
+        self._missing = missing
+
+    async def until_served(self, _service: str, tasks: Sequence[Task], _: Progress) -> str:
+        if any(task.image in self._missing for task in tasks):
+            return "2 run and are not in etcd: its label wharfinger.app has a slash"
+        return ""
+
+
+def engine(swarm: Swarm, *missing: str) -> SwarmEngine:
+    return SwarmEngine(
+        cast("Manager", swarm),
+        APP,
+        ENVIRONMENT,
+        render=lambda target: f"{target.image} {target.release} {target.replicas}",
+        registration=cast("Registration", Registered(*missing)),
+    )
+
+
+def target(image: str = NEW, release: str = "r2", replicas: int = 2) -> Target:
+    return Target(app=APP, environment=ENVIRONMENT, image=image, release=release, replicas=replicas)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "LOOK_SECONDS", 0.001)
+
+
+async def states(swarm: Swarm) -> list[tuple[str, str]]:
+    return [(each.image, each.state) for each in await engine(swarm).running()]
+
+
+async def test_a_good_release_replaces_the_one_before() -> None:
+    swarm = Swarm()
+    await engine(swarm).up(target(), Telling())
+    assert swarm.told == ["deploy r2"]
+    assert await states(swarm) == [(NEW, "up")] * 2
+
+
+async def test_managers_that_elect_a_leader_are_asked_again() -> None:
+    swarm, telling = Swarm(), Telling()
+    watched = engine(swarm)
+    swarm.away = 0
+    await swarm.deploy(f"{NEW} r2 2", None)
+    swarm.away = 3
+    with pytest.raises(Unavailable, match="leader"):
+        await watched.running()
+    swarm.away = 0
+    await watched.up(target(), telling)
+    assert "runs on box1 1, box2 1, box3 0" in telling.steps
+
+
+@pytest.mark.parametrize(
+    ("ends", "told", "restored"),
+    [
+        ("rollback_completed", ["deploy r2"], True),
+        ("paused", ["deploy r2", "roll back"], True),
+        # Swarm has given up its own way back.
+        ("rollback_paused", ["deploy r2"], False),
+    ],
+)
+async def test_a_bad_one_is_taken_back_and_the_reason_told(
+    ends: str, told: list[str], restored: bool
+) -> None:
+    swarm = Swarm()
+    swarm.bad, swarm.ends = {NEW}, ends
+    with pytest.raises(
+        RolloutFailed, match=r"(?s)non-zero exit \(3\).*no price list.*r1"
+    ) as failed:
+        await engine(swarm).up(target(), Telling())
+    assert failed.value.restored is restored
+    assert swarm.told == told
+    assert {image for image, state in await states(swarm) if state == "up"} == {OLD}
+
+
+async def test_one_that_runs_and_is_never_in_etcd_is_bad_though_swarm_likes_it() -> None:
+    swarm = Swarm()
+    with pytest.raises(RolloutFailed, match="has a slash") as failed:
+        await engine(swarm, NEW).up(target(), Telling())
+    assert failed.value.restored
+    assert swarm.told == ["deploy r2", "roll back"]
+
+
+async def test_a_bad_first_one_leaves_nothing() -> None:
+    swarm = Swarm(image=None)
+    swarm.bad = {NEW}
+    with pytest.raises(RolloutFailed, match="nothing ran before") as failed:
+        await engine(swarm).up(target(), Telling())
+    assert not failed.value.restored
+    assert swarm.told == ["deploy r2", "remove"]
+    assert await states(swarm) == []
+
+
+async def test_the_same_update_is_followed_and_another_waited_for() -> None:
+    swarm = Swarm()
+    await swarm.deploy(f"{NEW} r2 2", None)
+    settled, looks = swarm.service, 0
+
+    async def service() -> Service | None:
+        nonlocal looks
+        looks += 1
+        found = await settled()
+        return replace(found, update="updating") if found and looks < 5 else found
+
+    swarm.service = service  # type: ignore[method-assign]
+    await engine(swarm).up(target(), Telling())
+    assert swarm.told == ["deploy r2"]
+    looks, telling = 0, Telling()
+    await engine(swarm).up(target(OLD, "r3"), telling)
+    assert "another update" in telling.steps[0]
+    assert swarm.told == ["deploy r2", "deploy r3"]
+
+
+async def test_what_lies_uneven_is_moved_and_nothing_else() -> None:
+    swarm, telling = Swarm(), Telling()
+    await engine(swarm).up(target(replicas=6), telling)
+    swarm.lie(1, 2, 2, 3, 3, 3)
+    before = {task.id for task in await swarm.tasks()}
+    await engine(swarm).up(target(replicas=6), telling)
+    assert swarm.told[-2:] == ["scale 7", "scale 6"]
+    assert telling.steps[-1] == "runs on box1 2, box2 2, box3 2"
+    assert len(before & {task.id for task in await swarm.tasks()}) == 5
+
+
+async def test_scaling_changes_the_number_alone_and_takes_back_what_does_not_run() -> None:
+    swarm = Swarm()
+    await engine(swarm).scale(target(OLD, "r1", replicas=5), Telling())
+    assert swarm.told == ["scale 5"]
+    swarm.bad = {"more"}
+    with pytest.raises(RolloutFailed, match="7 do not run") as failed:
+        await engine(swarm).scale(target(OLD, "r1", replicas=7), Telling())
+    assert failed.value.restored
+    assert swarm.told[1:] == ["scale 7", "scale 5"]
+    assert await states(swarm) == [(OLD, "up")] * 5
+
+
+async def test_one_on_each_node_and_one_nowhere_cannot_be_scaled() -> None:
+    with pytest.raises(Rejected, match="runs on each host"):
+        await engine(Swarm(replicas=None)).scale(target(), Telling())
+    with pytest.raises(Unavailable, match="not deployed"):
+        await engine(Swarm(image=None)).scale(target(), Telling())
