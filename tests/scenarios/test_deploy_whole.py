@@ -38,7 +38,7 @@ async def test_a_commit_goes_to_production_and_back_without_a_lost_request(
     record_property("answered", len(load.answered))
     assert not load.lost, load.reasons
     history = await site.deploy("history", "production", "--json")
-    states = [each["state"] for each in history.result["history"]]
+    states = [each["state"] for each in history.result["releases"]]
     assert states == ["succeeded"] * 6, history.out
 
 
