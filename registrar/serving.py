@@ -20,10 +20,10 @@ from wharfinger.events import Events
 LABEL: Final = "wharfinger.serving"
 TELL: Final = "tell"
 LOOK_SECONDS: Final = 0.1
-ACKNOWLEDGED_SECONDS: Final = 10.0
+ACKNOWLEDGED_SECONDS: Final = 5.0
 # An engine ends what is not healthy in time. With etcd away, or an edge frozen, that would help
 # nobody: from then on an instance that is ready is told so whoever has heard of it.
-PATIENCE_SECONDS: Final = 20.0
+PATIENCE_SECONDS: Final = 10.0
 
 Run = tuple[str, int]
 

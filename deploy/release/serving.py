@@ -1,5 +1,6 @@
 """What holds a rollout until the edges serve a new instance, where engines ask a HEALTHCHECK."""
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -10,6 +11,8 @@ LABELS: Final[Mapping[str, str]] = {"wharfinger.serving": "tell"}
 # A probe is a process of the engine's and of the container's: one in half a minute is cheap.
 _REST_SECONDS: Final = 30
 _MARGIN_SECONDS: Final = 10
+# So long after an instance is ready the registrar waits for etcd and the edges, and a little more.
+_EDGES_SECONDS: Final = 12
 # On a host that stalls a probe that only sleeps may take too long: no reason to end what serves.
 _RETRIES: Final = 3
 # In a /dev/shm that was mounted from outside files outlive a start; /dev is new with each. What
@@ -32,9 +35,9 @@ def healthcheck(start_seconds: float) -> dict[str, object]:
     place to go.
 
     Args:
-        start_seconds: how long a new instance may take until it is served.
+        start_seconds: how long a new instance may take until it could be served.
     """
-    patience = max(1, round(start_seconds))
+    patience = math.ceil(start_seconds) + _EDGES_SECONDS
     script = _SCRIPT.format(file=FILE, rest=_REST_SECONDS, patience=patience)
     return {
         "test": ["CMD-SHELL", script.replace("$", "$$")],

@@ -115,7 +115,7 @@ async def test_what_does_not_run_is_rolled_back_and_says_why(
 
         async with account.of("release that never serves"):
             said = await site.run("up", site.wish("deaf", start_seconds=6), code=69)
-        assert "not served by the edges within 6 s" in said
+        assert "not served by the edges within 18 s" in said
         assert "waits for a database" in said
         assert shares(await site.images_running(), site.images["r2"]) == [1, 1, 1]
 
