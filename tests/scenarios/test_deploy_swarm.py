@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -19,9 +20,10 @@ Record = Callable[[str, object], None]
 
 
 @pytest.fixture
-async def site(lab: Lab) -> AsyncIterator[SwarmSite]:
+async def site(lab: Lab, tmp_path: Path) -> AsyncIterator[SwarmSite]:
     async with swarm_site(lab) as made:
         yield made
+        made.platform.keep_logs(tmp_path / "logs")
 
 
 @dataclass(slots=True)
@@ -56,7 +58,8 @@ class Account:
         cost.lost, cost.answered = len(found), len(self._load.answered) - answered
         figures = f"{cost.lost} lost, {cost.answered} answered, {seconds:.1f} s"
         self._record(action, figures)
-        assert most is None or len(found) <= most, (action, [each.why for each in found])
+        said = [(each.why, each.edge, f"{each.began - began:.2f} s") for each in found]
+        assert most is None or len(found) <= most, (action, said, time.time())
 
 
 async def test_releases_are_rolled_out_and_back_without_a_request_lost(
