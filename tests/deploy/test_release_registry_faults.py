@@ -2,15 +2,18 @@
 
 import base64
 import json
+import ssl
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from deploy.release.registry import Access, Manifest, Registry
+from deploy.release.registry import Access, Manifest, Registry, connection
 from deploy.release.registry.manifest import OCI_MANIFEST, digest_of
 from tests.stack.fakeregistry import FakeRegistry, basic, cut, cut_within, says
+from tests.stack.tls import Authority
 from wharfinger.errors import ConfigError, Rejected, Unavailable
 
 BODY = b'{"schemaVersion":2,"config":null}'
@@ -153,6 +156,17 @@ async def test_an_upload_that_was_cut_begins_anew(fake_registry: FakeRegistry) -
         before = len(fake_registry.asked)
         assert await client.put_blob(name, data) == digest
         assert len(fake_registry.asked) == before + 1
+
+
+async def test_an_upload_behind_a_proxy_stays_where_it_began(fake_registry: FakeRegistry) -> None:
+    name = image(fake_registry)
+    async with Registry() as client:
+        await client.tags(name)
+        there = says(202, Location="https://127.0.0.1/v2/shop/blobs/uploads/1?_state=x")
+        fake_registry.moods = [says(404), there]
+        digest = await client.put_blob(name, b"x")
+    assert digest in fake_registry.blobs
+    assert fake_registry.paths[-1].startswith("PUT /v2/shop/blobs/uploads/1?_state=x&digest=sha256")
 
 
 async def test_an_upload_that_is_cut_each_time_is_given_up(fake_registry: FakeRegistry) -> None:
@@ -397,3 +411,66 @@ async def test_what_is_kept_cannot_be_read(
         with pytest.raises(ConfigError, match=words) as error:
             await client.tags(name)
     assert "s3cret" not in str(error.value)
+
+
+@pytest.fixture
+async def tls_registry(tmp_path: Path) -> AsyncIterator[tuple[FakeRegistry, Access]]:
+    """One that speaks TLS, and how it is reached by who knows its CA; alice is known to docker."""
+    authority = Authority(tmp_path / "ca")
+    pair = authority.issue("registry", "127.0.0.1")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(pair.cert_file, pair.key_file)
+    async with FakeRegistry(tls) as server:
+        config = {"auths": {server.address: {"username": "alice", "password": "secret"}}}
+        known = access(tmp_path / "docker", config)
+        yield server, Access(ca_file=authority.ca_file, config_dir=known.config_dir)
+
+
+async def test_over_tls_nothing_leads_to_where_there_is_none(
+    tls_registry: tuple[FakeRegistry, Access], fake_registry: FakeRegistry
+) -> None:
+    server, reached = tls_registry
+    name = image(server)
+    async with Registry(reached) as client:
+        assert await client.digest_of(name, "r1") == DIGEST
+        server.moods = [says(307, Location=f"http://{fake_registry.address}/blob")]
+        with pytest.raises(Rejected, match="where there is no TLS"):
+            await client.blob(name, DIGEST, 100)
+        realm = f'Bearer realm="http://{fake_registry.address}/token"'
+        server.moods = [says(401, WWW_Authenticate=realm)]
+        with pytest.raises(Rejected, match="for a token"):
+            await client.tags(name)
+    assert fake_registry.asked == []
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_not_asked_twice(
+    tls_registry: tuple[FakeRegistry, Access],
+) -> None:
+    server, reached = tls_registry
+    name = image(server)
+    async with Registry(Access(config_dir=reached.config_dir)) as client:
+        with pytest.raises(Unavailable, match="not to be trusted") as error:
+            await client.tags(name)
+    assert "tried" not in str(error.value)
+    assert server.asked == []
+
+
+async def test_without_tls_only_what_the_operator_names(
+    fake_registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = image(fake_registry)
+    monkeypatch.setattr(connection, "is_loopback", lambda _registry: False)
+    async with Registry() as client:
+        with pytest.raises(Unavailable, match="does not speak TLS as we do"):
+            await client.tags(name)
+    assert fake_registry.asked == []
+    async with Registry(Access(insecure=(fake_registry.address,))) as client:
+        assert await client.tags(name) == ("r1",)
+
+
+async def test_a_ca_file_that_is_none_is_a_finding(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("nothing")
+    for file in ("ca.pem", "none.pem"):
+        async with Registry(Access(ca_file=tmp_path / file)) as client:
+            with pytest.raises(ConfigError, match=r"deploy\.registry_ca_file"):
+                await client.tags("127.0.0.1:1/shop")

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from aiohttp import web
 
 from tests.stack.commandsite import CommandSite
 
@@ -283,3 +284,44 @@ async def test_an_etcd_that_is_away_is_said_at_once(site: CommandSite) -> None:
     done = await site.deploy("up", "integration", "r1")
     assert (done.code, "etcd" in done.err) == (69, True)
     assert await site.running("integration") == []
+
+
+async def test_a_release_of_another_repository_is_not_meant(site: CommandSite) -> None:
+    digest = await site.pushed(1)
+    told = {"release": "r2", "image": "elsewhere:5000/shop", "digest": digest}
+    await site.etcd.put("/wharfinger/deploy/shop/pushes/2", json.dumps(told).encode())
+    assert (await site.deploy("up", "integration")).code == 0
+    assert (await site.records("integration"))[-1].release == "r1"
+
+
+async def test_people_are_told_how_it_ended_and_nothing_fails_for_it(
+    site: CommandSite, unused_tcp_port: int
+) -> None:
+    heard: list[dict[str, str]] = []
+
+    async def hear(request: web.Request) -> web.Response:
+        heard.append(await request.json())
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/hook", hear)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", unused_tcp_port).start()
+    url = site.folder / "url"
+    url.write_text(f"http://127.0.0.1:{unused_tcp_port}/hook\n")
+    config = site.folder / "wharfinger.toml"
+    config.write_text(f'{config.read_text()}[deploy.notify]\nwebhook_url_file = "{url}"\n')
+    first, second = await site.pushed(1), await site.pushed(2)
+    await site.deploy("up", "integration", "r1")
+    site.engine("integration").order(fail=[second])
+    await site.deploy("up", "integration", "r2")
+    await site.deploy("promote", "integration", "production")
+    assert [(each["outcome"], each["what"], each["environment"]) for each in heard] == [
+        ("passed", "up", "integration"), ("failed", "up", "integration"),
+    ], "a refusal is for whoever asked"  # fmt: skip
+    assert (heard[0]["release"], heard[0]["image"]) == ("r1", f"{site.image}@{first}")
+    assert "shop-1 exited with code 3" in heard[1]["why"]
+    await runner.cleanup()
+    done = await site.deploy("up", "integration", "r1")
+    assert (done.code, "not told: webhook" in done.err) == (0, True)

@@ -11,7 +11,7 @@ from deploy.release.app.model import App, Build
 from deploy.release.records.pushes import Push, Pushes
 from deploy.release.registry import Manifest, Registry
 from deploy.release.registry.manifest import digest_of
-from deploy.release.registry.push import Source, push
+from deploy.release.registry.push import Source, push, read_back
 from tests.stack.registry import RegistryServer, made
 from tests.stack.told import Told
 from wharfinger.errors import Rejected, Unavailable
@@ -239,6 +239,19 @@ async def test_a_registry_that_holds_something_else_is_refused(
     with pytest.raises(Rejected, match="was pushed, and the registry holds"):
         await shop.push(image)
     assert await shop.pushes.all() == ()
+
+
+async def test_an_engine_may_call_an_image_by_its_manifest(registry: RegistryServer) -> None:
+    """As those do that keep images in containerd; others by the image's config."""
+    image = f"{registry.address}/team/shop"
+    async with Registry() as client:
+        there = await made(client, image)
+        for image_id in (there.digest, digest_of(b"{}")):
+            assert await read_back(image, "made", image_id, client) == there.digest
+        with pytest.raises(Rejected, match="the registry holds"):
+            await read_back(image, "made", digest_of(b"other"), client)
+        with pytest.raises(Unavailable, match="does not have it"):
+            await read_back(image, "none", there.digest, client)
 
 
 async def test_what_was_not_built_cannot_be_pushed(shop: Shop) -> None:

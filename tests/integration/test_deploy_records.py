@@ -256,3 +256,21 @@ async def test_a_seizure_that_meets_another_holder_does_nothing(
     kv = await etcd.get(lock_key(SHOP))
     assert kv is not None
     assert locks.read(kv).by == "cy"
+
+
+async def test_of_many_at_once_one_has_it_at_a_time(etcd: Etcd, other: Etcd) -> None:
+    inside: list[int] = []
+    most: list[int] = []
+
+    async def work(held: Held) -> None:
+        inside.append(held.revision)
+        most.append(len(inside))
+        await asyncio.sleep(0.1)
+        inside.remove(held.revision)
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(6):
+            session = (etcd, other)[number % 2]
+            lock = lock_of(session, f"number {number}", wait_seconds=30)
+            tasks.create_task(lock.hold(work))
+    assert most == [1] * 6

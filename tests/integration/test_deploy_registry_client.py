@@ -4,10 +4,12 @@ import asyncio
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from deploy.release.registry import Access, Registry
-from deploy.release.registry.manifest import digest_of
+from deploy.release.evidence.model import Evidence
+from deploy.release.registry import Access, Manifest, Registry
+from deploy.release.registry.manifest import OCI_INDEX, Contents, digest_of, encode
 from tests.stack.registry import PASSWORD, USER, RegistryServer, made
 from tests.stack.tls import Authority
 from wharfinger.errors import Conflict, Rejected, Unavailable
@@ -62,6 +64,21 @@ async def test_many_tags_come_page_by_page(registry: RegistryServer) -> None:
         names = [f"r{n}" for n in range(1, 21)]
         await asyncio.gather(*(client.put_manifest(image, name, one) for name in names))
         assert set(await client.tags(image)) == {*names, "made"}
+
+
+async def test_a_list_of_platforms_is_one_digest_like_any_other(registry: RegistryServer) -> None:
+    image = f"{registry.address}/shop"
+    async with Registry() as client:
+        one = await made(client, image)
+        of = msgspec.structs.replace(one.descriptor, annotations={"for": "amd64"})
+        contents = Contents(schema_version=2, media_type=OCI_INDEX, manifests=(of,))
+        index = Manifest(OCI_INDEX, encode(contents))
+        await client.put_manifest(image, "made", index)
+        await client.put_tag(image, index.digest, "r1", fixed=True)
+        await client.attach(image, index.digest, Evidence(check="unit", passed=True, tests=1))
+        assert await client.manifest(image, "r1") == index
+        assert len(await client.evidence(image, index.digest)) == 1
+        assert await client.evidence(image, one.digest) == ()
 
 
 async def test_it_knows_us_by_what_docker_login_has_kept(

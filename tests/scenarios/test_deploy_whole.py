@@ -38,7 +38,7 @@ async def test_a_commit_goes_to_production_and_back_without_a_lost_request(
     record_property("answered", len(load.answered))
     assert not load.lost, load.reasons
     history = (await site.deploy("history", "production", "--json")).result
-    assert [each["state"] for each in history["releases"]] == ["succeeded"] * 6
+    assert [each["state"] for each in history["history"]] == ["succeeded"] * 6
 
 
 async def test_one_that_was_killed_is_told_of_and_gone_on_from(

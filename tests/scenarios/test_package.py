@@ -17,7 +17,7 @@ from wharfinger import __version__
 
 pytestmark = [pytest.mark.real, pytest.mark.scenario, pytest.mark.timeout(300)]
 
-PROGRAMS = ("registrar", "discovery", "logshipper", "logstore", "wharfinger")
+PROGRAMS = ("registrar", "discovery", "logshipper", "logstore", "wharfinger", "deploy")
 CONFIG = "etc/wharfinger/wharfinger.toml"
 DEFAULTS = "etc/default/wharfinger"
 

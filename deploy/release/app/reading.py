@@ -34,6 +34,6 @@ def read(path: Path = Path(NAME)) -> App:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        found = Finding(f"{file.name}:{line}", "is no UTF-8 text", "save it as UTF-8")
+        found = Finding(f"{file}:{line}", "is no UTF-8 text", "save it as UTF-8")
         raise ConfigError([found]) from error
-    return parse(text, file.name)
+    return parse(text, str(file))

@@ -1,9 +1,7 @@
 """A change of an environment by a verb: its rollout, then the tag, the notices, what is shown."""
 
 import argparse
-import re
 from collections.abc import Awaitable, Callable
-from typing import Final
 
 import msgspec
 
@@ -17,10 +15,6 @@ from deploy.release.notify.notice import Outcome
 from deploy.release.records.lock import LockHeld
 from deploy.release.records.record import Numbered, Verb
 from wharfinger.errors import WharfingerError
-
-# A release's own tag never moves, however an environment is called.
-_RELEASE_TAG: Final = re.compile(r"r[0-9]+", re.ASCII)
-_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
 
 
 def rollout(
@@ -74,8 +68,6 @@ async def _point(wanted: Rollout, done: Numbered) -> None:
     not need one.
     """
     site, tag = wanted.site, wanted.environment.name
-    if not _TAG.fullmatch(tag) or _RELEASE_TAG.fullmatch(tag):
-        return
     try:
         async with site.registry() as registry:
             await registry.put_tag(wanted.app.image, done.record.digest, tag)

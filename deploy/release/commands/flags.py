@@ -10,6 +10,7 @@ from wharfinger.cli import Parser
 from wharfinger.operator.verbs import add_shown
 
 MAX_SECONDS: Final = 86_400.0
+MAX_COUNT: Final = 10_000
 _RELEASE: Final = re.compile(r"r[1-9][0-9]{0,11}", re.ASCII)
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
@@ -61,6 +62,20 @@ def release(text: str) -> str:
         argparse.ArgumentTypeError: it is none.
     """
     return _release(text)
+
+
+def count(text: str) -> int:
+    """How many; at least one.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no such number.
+    """
+    found = (
+        int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_COUNT)) else 0
+    )
+    if not 1 <= found <= MAX_COUNT:
+        raise argparse.ArgumentTypeError(f"give a number from 1 to {MAX_COUNT}")
+    return found
 
 
 def _release(text: str) -> str:

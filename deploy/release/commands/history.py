@@ -28,7 +28,7 @@ def add_to(verbs: Verbs) -> None:
     parser.add_argument("environment", nargs="?", default="", metavar="ENV", help="this one alone")
     flags.add_app(parser)
     parser.add_argument(
-        "--limit", type=int, metavar="N", help="of each environment (deploy.history)"
+        "--limit", type=flags.count, metavar="N", help="of each environment (deploy.history)"
     )
 
 

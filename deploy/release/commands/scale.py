@@ -13,7 +13,6 @@ from deploy.release.records.standing import digest_of
 from wharfinger.errors import Exit, Rejected, Unavailable
 from wharfinger.operator.verbs import Verbs
 
-MAX_REPLICAS: Final = 10_000
 INTERRUPTED: Final = "interrupted; `deploy scale` again goes on where it was"
 
 
@@ -22,16 +21,9 @@ def add_to(verbs: Verbs) -> None:
     what = "run more or fewer instances, until wharf.yaml asks for another number"
     parser = verbs.add("scale", _scale, what, interrupted=INTERRUPTED)
     flags.add_environment(parser)
-    parser.add_argument("replicas", type=_count, metavar="N", help="how many")
+    parser.add_argument("replicas", type=flags.count, metavar="N", help="how many")
     flags.add_app(parser)
     flags.add_lock(parser)
-
-
-def _count(text: str) -> int:
-    found = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else -1  # noqa: PLR2004 - see MAX_REPLICAS
-    if not 1 <= found <= MAX_REPLICAS:
-        raise argparse.ArgumentTypeError(f"give a number from 1 to {MAX_REPLICAS}")
-    return found
 
 
 async def _scale(parsed: argparse.Namespace) -> Exit:

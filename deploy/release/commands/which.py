@@ -40,26 +40,25 @@ async def chosen(
         Rejected: there is no such release, or none at all.
         Unavailable: etcd does not answer.
     """
+    # What was pushed to another repository, before wharf.yaml named this one, is not here.
+    pushes = [each for each in await Pushes(site.etcd, app.name).all() if each.image == app.image]
     if release:
-        return await _named(site, app, release)
-    pushes = Pushes(site.etcd, app.name)
+        held = next((each.digest for each in pushes if each.release == release), None)
+        return Chosen(release, f"{app.image}@{held or await _tagged(site, app, release)}")
     if digest:
-        known = [each.release for each in await pushes.all() if each.digest == digest]
+        known = [each.release for each in pushes if each.digest == digest]
         return Chosen((known or [digest[:19]])[-1], f"{app.image}@{digest}")
     here = WorkingCopy(folder).read(PUSHED, Push)
-    last = here if here is not None and here.image == app.image else await pushes.newest()
+    last = here if here is not None and here.image == app.image else next(reversed(pushes), None)
     if last is None:
         raise Rejected("nothing was pushed yet: run `deploy build` and `deploy push`")
     return Chosen(last.release, f"{app.image}@{last.digest}")
 
 
-async def _named(site: Site, app: App, release: str) -> Chosen:
-    for each in await Pushes(site.etcd, app.name).all():
-        if each.release == release:
-            return Chosen(release, f"{app.image}@{each.digest}")
-    # The registry's tags outlive a lost etcd.
+async def _tagged(site: Site, app: App, release: str) -> str:
+    """The registry's tags outlive a lost etcd."""
     async with site.registry() as registry:
         digest = await registry.digest_of(app.image, release)
     if digest is None:
         raise Unavailable(f"{app.image} has no release {release}: `deploy push` makes them")
-    return Chosen(release, f"{app.image}@{digest}")
+    return digest

@@ -26,7 +26,6 @@ from wharfinger.kv import (
     Put,
     absent,
     ranges_of,
-    unchanged,
 )
 from wharfinger.orders import MAX_BY_LENGTH, Order, Verb, encode, parse
 from wharfinger.text import printable, shortened
@@ -142,24 +141,43 @@ class Instances:
         return await self._ordered("undrain", found.values(), timeout_seconds)
 
     async def removed(self, leaving: Sequence[Instance]) -> int:
-        """Deletes keys that no registrar takes out; gives the revision, 0 where none was left.
+        """Takes instances out that no registrar takes out; gives the revision, 0 for none.
+
+        What went with its registrar's lease, discoveries keep for as long as it answers. What comes
+        back alone, is seen, and is deleted then, is gone for them, too.
 
         Raises:
             Rejected: our user in etcd must not.
         """
+        back = 0
+        for each in leaving:
+            there = await self._patiently(lambda key=each.key: self._there(key))  # type: ignore[misc]
+            back = max(back, there)
+        if back:
+            await self.served(back)
         revision = 0
         for each in leaving:
-            for key in (each.key.address, each.key.metadata):
-                done = await self._patiently(lambda key=key: self._deleted(key))  # type: ignore[misc]
-                revision = max(revision, done)
+            gone = await self._patiently(lambda key=each.key: self._deleted(key))  # type: ignore[misc]
+            revision = max(revision, gone)
         return revision
 
-    async def _deleted(self, key: str) -> int:
-        there = await self._etcd.get(key)
-        if there is None:
+    async def _there(self, key: InstanceKey) -> int:
+        """Puts an address that is not there any more; gives the revision, 0 where it is."""
+        if await self._etcd.get(key.address) is not None:
             return 0
-        done = await self._etcd.transact([unchanged(there)], [Delete(key)])
-        return done.revision if done.succeeded else 0
+        lease = await self._etcd.grant(ORDER_SECONDS)
+        put = Put(key.address, key.endpoint.value.encode(), lease.id)
+        done = await self._etcd.transact([absent(key.address)], [put])
+        return done.revision
+
+    async def _deleted(self, key: InstanceKey) -> int:
+        # One after the other: both at once, as the last of a lease, would look like its end.
+        revision = 0
+        for each in (key.address, key.metadata):
+            done = await self._etcd.transact([], [Delete(each)])
+            if done.results[0]:
+                revision = done.revision
+        return revision
 
     async def _ordered(
         self, verb: Verb, targets: Iterable[tuple[str, InstanceKey]], timeout_seconds: float

@@ -51,9 +51,13 @@ def decode(data: bytes) -> Evidence:
         Rejected: it is none.
     """
     try:
-        return _EVIDENCE.decode(data)
+        found = _EVIDENCE.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Rejected(f"it is no evidence: {error}") from None
+    texts = [each for each in msgspec.structs.astuple(found) if isinstance(each, str)]
+    if not all(map(str.isprintable, texts)):
+        raise Rejected("it has characters that cannot be printed")
+    return found
 
 
 def report_type(report: bytes) -> str:

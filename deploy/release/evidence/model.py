@@ -44,7 +44,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     skipped: _Count = 0
     tool: _Text = ""
     tool_version: _Text = ""
-    sha256: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{64})?$")] = ""
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z")] = ""
     at: Annotated[str, msgspec.Meta(max_length=40)] = ""
     by: _Text = ""
     note: Annotated[str, msgspec.Meta(max_length=MAX_NOTE_LENGTH)] = ""

@@ -32,9 +32,9 @@ class Push(msgspec.Struct, frozen=True, kw_only=True):
         image_id: as the engine that built it calls it.
     """
 
-    release: Annotated[str, msgspec.Meta(pattern="^r[1-9][0-9]{0,8}$")]
+    release: Annotated[str, msgspec.Meta(pattern=r"^r[1-9][0-9]{0,8}\Z")]
     image: _Text
-    digest: Annotated[str, msgspec.Meta(pattern="^sha256:[0-9a-f]{64}$")]
+    digest: Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}\Z")]
     at: _Text = ""
     by: _Text = ""
     revision: _Text = ""

@@ -20,7 +20,7 @@ Verb = Literal["up", "promote", "rollback", "scale"]
 _Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT_LENGTH)]
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One rollout; written as it begins, and once more as it ends.
 
     Attributes:

@@ -114,7 +114,7 @@ class Client:
         told = reply.headers.get(_DIGEST) or await self.digest_of(image, tag)
         if told != found.digest:
             raise Rejected(
-                f"{image}:{tag}: the registry made {told} of {found.digest}: it changes manifests"
+                f"{image}:{tag}: the registry made {told!a} of {found.digest}: it changes manifests"
             )
 
     async def put_tag(self, image: str, digest: str, tag: str, *, fixed: bool = False) -> None:

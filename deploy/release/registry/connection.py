@@ -183,7 +183,7 @@ class Connection:
 def location(reply: Reply, registry: str) -> str:
     """Path and query of where an answer sends us to upload; it must be the same registry.
 
-    Behind a proxy that ends TLS it names `http`, and is meant as it is asked.
+    Behind a proxy that ends TLS it may name `http` or another port; we stay where we are.
 
     Raises:
         Rejected: it names nobody, or somebody else.
@@ -191,7 +191,7 @@ def location(reply: Reply, registry: str) -> str:
     text = reply.headers.get("Location", "")
     try:
         url = URL(text, encoded=True)
-        elsewhere = bool(url.authority) and url.authority != registry
+        elsewhere = url.host not in (None, "", URL(f"https://{registry}").host)
     except ValueError:
         elsewhere = True
     if elsewhere or not url.raw_path.startswith("/"):

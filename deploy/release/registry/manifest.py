@@ -20,6 +20,11 @@ TYPES: Final = (DOCKER_MANIFEST, DOCKER_LIST, OCI_MANIFEST, OCI_INDEX)
 MAX_BYTES: Final = 4 << 20
 
 _Size = Annotated[int, msgspec.Meta(ge=0)]
+# RFC 6838, 4.2, and image-spec's descriptor.md: nothing that a terminal or a path could mistake.
+_MediaType = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9!#$&^_.+/;= -]{0,255}\Z")]
+_Digest = Annotated[
+    str, msgspec.Meta(pattern=r"^[a-z0-9]+([+._-][a-z0-9]+)*:[A-Za-z0-9=_-]{1,256}\Z")
+]
 
 
 class Descriptor(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -32,8 +37,8 @@ class Descriptor(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
         annotations: what its author wrote to it.
     """
 
-    media_type: str
-    digest: str
+    media_type: _MediaType
+    digest: _Digest
     size: _Size
     annotations: dict[str, str] = {}
 
@@ -53,8 +58,8 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
     """
 
     schema_version: int
-    media_type: str = ""
-    artifact_type: str = ""
+    media_type: _MediaType = ""
+    artifact_type: _MediaType = ""
     config: Descriptor | None = None
     layers: tuple[Descriptor, ...] = ()
     subject: Descriptor | None = None

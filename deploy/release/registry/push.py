@@ -83,7 +83,7 @@ async def push(
     progress.step(f"pushing {source.image_id[:19]} to {where}")
     await programs.run("docker", "tag", source.image_id, name, environment=environment)
     await _send(name, environment, progress)
-    digest = await _read_back(app.image, staged, source.image_id, registry)
+    digest = await read_back(app.image, staged, source.image_id, registry)
     await _compare(app.image, digest, source.image_id, environment)
     progress.step(f"the registry has it as {digest}")
     done = await _numbered(app.image, digest, source, registry, pushes)
@@ -113,8 +113,19 @@ async def _send(name: str, environment: Mapping[str, str], progress: Progress) -
             return
 
 
-async def _read_back(image: str, tag: str, image_id: str, registry: Registry) -> str:
-    """The digest of what the registry holds, once that is what was built."""
+async def read_back(image: str, tag: str, image_id: str, registry: Registry) -> str:
+    """The digest of what the registry holds, once that is what was built.
+
+    Args:
+        image: the repository, with its registry.
+        tag: under which it was pushed.
+        image_id: as the engine calls it.
+        registry: where it is.
+
+    Raises:
+        Rejected: the registry holds something else.
+        Unavailable: it is away, or holds nothing.
+    """
     found = await registry.manifest(image, tag)
     if found is None:
         raise Unavailable(f"{image}:{tag} was pushed, and the registry does not have it")

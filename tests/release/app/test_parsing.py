@@ -1,5 +1,6 @@
 """wharf.yaml is read whole, or every fault of it is told with its line and what to do."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -383,6 +384,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         read(tmp_path)
     (tmp_path / "wharf.yaml").write_bytes(b"app: shop\nimage: \xff\n")
     with pytest.raises(ConfigError, match=r"wharf\.yaml:2: is no UTF-8 text"):
+        read(tmp_path)
+    (tmp_path / "wharf.yaml").write_text("app: shop")
+    # As it was named: a terminal or an editor goes to the line by it.
+    with pytest.raises(ConfigError, match=f"{re.escape(str(tmp_path))}/wharf.yaml:1: has no image"):
         read(tmp_path)
     with pytest.raises(ConfigError, match="more than 1048576 bytes"):
         read(Path("/dev/zero"))

@@ -16,13 +16,19 @@ ATTEMPTS: Final = 5
 PAUSE_SECONDS: Final = 2.0
 
 
-async def drained(site: Site, ids: Sequence[str], found: Mapping[str, Facts]) -> None:
+async def drained(
+    site: Site,
+    ids: Sequence[str],
+    found: Mapping[str, Facts],
+    known: Mapping[str, Sequence[Instance]],
+) -> None:
     """Has traffic move away from containers.
 
     Args:
         site: where they are.
         ids: of them.
         found: all that there are.
+        known: the instances that they had when somebody last looked, by id.
 
     Raises:
         NotRunning: it does not.
@@ -46,7 +52,11 @@ async def drained(site: Site, ids: Sequence[str], found: Mapping[str, Facts]) ->
             return
     if failed:
         raise NotRunning(f"{failed[0].key.address} cannot be drained: {failed[0].why}")
-    # Never registered, as far as anybody tells: nobody is sent there.
+    # What nobody has ever seen in etcd, nobody is sent to.
+    gone = [each for key in ids if key not in done for each in known.get(key, ())]
+    if gone:
+        site.progress.step(f"{gone[0].key.address} went with its registrar: taken out from here")
+        await _removed_by_us(site, gone)
 
 
 async def _ordered(site: Site, leaving: Sequence[Instance]) -> tuple[Outcome, ...]:

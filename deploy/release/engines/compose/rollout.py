@@ -10,7 +10,7 @@ from deploy.release.engines.compose.files import MARK_LABEL
 from deploy.release.engines.compose.plan import Seen, State, Wish
 from deploy.release.engines.compose.site import NotRunning, Site
 from deploy.release.engines.facts import Facts
-from deploy.release.engines.registered import by_container
+from deploy.release.engines.registered import Instance, by_container
 from wharfinger.errors import Unavailable
 
 # Between SIGTERM's arrival at the program, after the drain that with-port holds it for, and KILL.
@@ -31,7 +31,7 @@ class Rollout:
         kept: ids of those that are not taken away though they do not come up: they ran before.
         proven: ids of those that were up for long enough.
         out: ids of those that nobody is sent to any more.
-        homes: hosts whose registrars have told of them.
+        known: instances that etcd had when it was last looked at, by id of their container.
     """
 
     site: Site
@@ -41,7 +41,7 @@ class Rollout:
     kept: frozenset[str] = frozenset()
     proven: set[str] = field(default_factory=set)
     out: set[str] = field(default_factory=set)
-    homes: set[str] = field(default_factory=set)
+    known: dict[str, tuple[Instance, ...]] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Goes on until it is done.
@@ -110,10 +110,10 @@ class Rollout:
         if not self.site.registering:
             return ids
         held = by_container(await self.site.instances.held())
-        self.homes.update(each.host for several in held.values() for each in several)
+        self.known.update(held)
         if self.proven - self.out - held.keys():
-            known = (await self.site.instances.hosts()).registrars
-            if not self.homes & known.keys():
+            away = {each.host for several in self.known.values() for each in several}
+            if not away & (await self.site.instances.hosts()).registrars.keys():
                 # Discoveries keep what vanishes with its registrar and still answers; so do we.
                 return {*held, *self.proven}
         return {*held}
@@ -146,7 +146,7 @@ class Rollout:
         if self.site.registering and ids:
             names = ", ".join(found[key].name for key in ids)
             self.site.progress.step(f"{names}: traffic moves away")
-            await leaving.drained(self.site, ids, found)
+            await leaving.drained(self.site, ids, found, self.known)
         self.out.update(ids)
 
     async def _remove(self, ids: Sequence[str], found: Mapping[str, Facts]) -> None:
