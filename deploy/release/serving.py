@@ -8,6 +8,9 @@ from typing import Final
 FILE: Final = "/dev/shm/wharfinger.serving"  # noqa: S108 - in the container, by the registrar
 LABELS: Final[Mapping[str, str]] = {"wharfinger.serving": "tell"}
 
+# For so long after its drain with-port looks whether the file is gone (deploy/images/with-port).
+HOLD_SECONDS: Final = 10
+
 # A probe is a process of the engine's and of the container's: one in half a minute is cheap.
 _REST_SECONDS: Final = 30
 _MARGIN_SECONDS: Final = 10
