@@ -126,11 +126,18 @@ class Serving:
 
     async def _see_off(self, leaving: Iterable[Container]) -> None:
         """Takes back what was said from those that no edge sends to any more."""
-        removed_at = self._registry.ledger.removed_at
+        removed: list[tuple[Container, list[int]]] = []
         for container in leaving:
-            revisions = [removed_at(key) for key in self._told[_run(container)]]
-            gone = [revision for revision in revisions if revision is not None]
-            if len(gone) < len(revisions) or (gone and await self._why_not(max(gone))):
+            keys = self._told[_run(container)]
+            at = [self._registry.ledger.removed_at(key) for key in keys]
+            known = [revision for revision in at if revision is not None]
+            if len(known) == len(keys):
+                removed.append((container, known))
+        # One question for all: an edge that is frozen must not make each wait for the others.
+        revisions = [revision for _, several in removed for revision in several]
+        why = await self._why_not(max(revisions)) if revisions else ""
+        for container, known in removed:
+            if known and why:
                 continue
             self._left.add(_run(container))
             with suppress(TimeoutError, WharfingerError):
