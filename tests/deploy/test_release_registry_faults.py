@@ -140,6 +140,22 @@ async def test_pages_of_tags(fake_registry: FakeRegistry) -> None:
         assert await client.tags(name) == ("a",)
 
 
+async def test_tags_without_end(
+    fake_registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.release.registry.client.MAX_TAGS", 5)
+    name = image(fake_registry)
+    tags = json.dumps({"tags": ["a", "b"]})
+    async with Registry() as client:
+        await client.digest_of(name, "r1")
+        fake_registry.moods = [
+            says(200, tags, Link=f'</v2/shop/tags/list?n={page}>; rel="next"') for page in range(9)
+        ]
+        with pytest.raises(Rejected, match="more tags than 5"):
+            await client.tags(name)
+    assert len(fake_registry.moods) == 6
+
+
 async def test_an_upload_that_was_cut_begins_anew(fake_registry: FakeRegistry) -> None:
     name = image(fake_registry)
     async with Registry() as client:
