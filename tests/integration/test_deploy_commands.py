@@ -205,6 +205,20 @@ async def test_an_approval_is_of_one_digest(site: CommandSite) -> None:
     assert (await site.deploy(*promote)).code == 69
 
 
+async def test_an_approval_is_of_one_application(site: CommandSite) -> None:
+    digest = await site.pushed(1)
+    await site.deploy("up", "integration")
+    await site.reported(digest)
+    promote = ("promote", "integration", "production")
+    assert (await site.deploy(*promote, "--approve", "fine")).code == 0
+    file = site.folder / "wharf.yaml"
+    file.write_text(file.read_text().replace("app: shop", "app: worker"))
+    await site.deploy("up", "integration", "--digest", digest)
+    refused = await site.deploy(*promote)
+    assert (refused.code, "approval.production: nobody" in refused.err) == (69, True)
+    assert (await site.deploy(*promote, "--approve", "fine, too")).code == 0
+
+
 async def test_promotion_is_of_what_the_source_really_runs(site: CommandSite) -> None:
     first, second = await site.pushed(1), await site.pushed(2)
     await site.reported(first)
