@@ -20,4 +20,5 @@ async def test_no_program_is_started_without_leave(tmp_path: Path) -> None:
     await programs.run("touch", tmp_path / "after")
     with pytest.raises(Unavailable, match="no further step"):
         await working
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["after", "before"]
+    found = await asyncio.to_thread(lambda: [each.name for each in tmp_path.iterdir()])
+    assert sorted(found) == ["after", "before"]
