@@ -93,7 +93,7 @@ def test_a_registrar_reads_its_labels_as_they_are_meant(file: str, env: str) -> 
     assert isinstance(ask, Wanted)
     health = app.health
     assert ask.service == Service(app.name, env)
-    assert ask.port == app.port.fixed
+    assert (ask.port, ask.pool) == (app.port.fixed, app.port.pool)
     assert ask.check == Check(
         CheckKind.HTTP,
         path=health.http or "",
