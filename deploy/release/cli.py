@@ -8,6 +8,7 @@ from typing import Final, NoReturn
 
 from deploy.release import showing
 from deploy.release.commands import (
+    autoscale,
     build,
     diff,
     history,
@@ -49,7 +50,7 @@ def command_line() -> Parser:
     verbs = Verbs(parser)
     for module in (init, schema, build, push, report, render, diff):
         module.add_to(verbs)
-    for module in (up, promote, rollback, scale, status, history, unlock, notify):
+    for module in (up, promote, rollback, scale, autoscale, status, history, unlock, notify):
         module.add_to(verbs)
     return parser
 

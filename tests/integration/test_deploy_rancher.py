@@ -94,9 +94,21 @@ class Site:
         engine = self.engine(Access(self.rancher.url, "key", "secret") if access else None)
         await engine.up(target, self.told)
 
+    async def scale(self, name: str, replicas: int) -> None:
+        self.told = Told()
+        target = Target(
+            app=self.app,
+            environment=self.app.environments["prod"],
+            image=IMAGES[name],
+            release="r1",
+            replicas=replicas,
+        )
+        await self.engine(Access(self.rancher.url)).scale(target, self.told)
+
     async def register(self, image: str) -> None:
         """As registrars do when Rancher has replaced all containers."""
-        for port in (1001, 1002):
+        scales = [each["scale"] for each in self.rancher.services.values()] or [2]
+        for port in range(1001, 1001 + scales[0]):
             address = f"10.0.0.1-{port}"
             told = {
                 "id": f"{port}{image[-1]}",
@@ -168,6 +180,14 @@ async def test_it_is_created_upgraded_and_confirmed(site: Site, rancher: FakeRan
     assert {(each.image, each.host) for each in running} == {(IMAGES["b"], "h1")}
     mode = (site.place.state_dir / "deploy" / "shop_prod").stat().st_mode
     assert mode & 0o777 == 0o700
+
+
+async def test_it_is_scaled_by_the_command_for_that(site: Site, rancher: FakeRancher) -> None:
+    async with site.cattle():
+        await site.up("a")
+        await site.scale("a", 3)
+    assert changes(rancher)[3:] == ["update shop"]
+    assert len(await site.engine(None).running()) == 3
 
 
 async def test_what_never_comes_up_is_taken_back(site: Site, rancher: FakeRancher) -> None:

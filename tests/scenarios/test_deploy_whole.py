@@ -37,8 +37,9 @@ async def test_a_commit_goes_to_production_and_back_without_a_lost_request(
             await load.more(20)
     record_property("answered", len(load.answered))
     assert not load.lost, load.reasons
-    history = (await site.deploy("history", "production", "--json")).result
-    assert [each["state"] for each in history["history"]] == ["succeeded"] * 6
+    history = await site.deploy("history", "production", "--json")
+    states = [each["state"] for each in history.result["releases"]]
+    assert states == ["succeeded"] * 6, history.out
 
 
 async def test_one_that_was_killed_is_told_of_and_gone_on_from(

@@ -27,10 +27,11 @@ def install(folder: Path) -> None:
     program.chmod(0o755)
 
 
-def _asked(url: str, body: Body | None = None) -> Any:
+def _asked(url: str, body: Body | None = None, method: str | None = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"}
-    with urllib.request.urlopen(urllib.request.Request(url, data=data, headers=headers)) as answer:
+    request = urllib.request.Request(url, data=data, headers=headers, method=method)
+    with urllib.request.urlopen(request) as answer:
         return json.load(answer)
 
 
@@ -38,7 +39,8 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     for name in ("--project-name", "--file", "--rancher-file"):
         parser.add_argument(name, required=True)
-    parser.add_argument("verb", choices=["up"])
+    parser.add_argument("verb", choices=["up", "scale"])
+    parser.add_argument("scales", nargs="*")
     for name in ("-d", "--upgrade", "--pull", "--confirm-upgrade", "--rollback"):
         parser.add_argument(name, action="store_true")
     parser.add_argument("--batch-size", type=int, default=2)
@@ -46,6 +48,13 @@ def main() -> int:
     given = parser.parse_args()
     rancher = FakeRancher(url=os.environ["RANCHER_URL"])
     rancher.services = {each["id"]: each for each in _asked(f"{rancher.url}/services")["data"]}
+    for each in given.scales:
+        name, _, count = each.partition("=")
+        (found,) = (one for one in rancher.services.values() if one["name"] == name)
+        url = f"{rancher.url}/services/{found['id']}"
+        _asked(url, {"scale": int(count)}, method="PUT")
+    if given.verb == "scale":
+        return 0
     texts = (Path(given.file).read_text(), Path(given.rancher_file).read_text())
     poster = Poster(rancher, texts, {}, given.project_name)
     confirm = "confirm" if given.confirm_upgrade else ""

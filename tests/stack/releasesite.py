@@ -61,9 +61,10 @@ class Ran:
 
     @property
     def result(self) -> dict[str, Any]:
-        """The last object that it printed with --json."""
-        found: dict[str, Any] = json.loads(self.out.splitlines()[-1])
-        return found
+        """What it printed with --json of its result."""
+        several = [json.loads(line) for line in self.out.splitlines()]
+        (found,) = (each for each in several if each["event"] == "result")
+        return dict(found)
 
 
 class _Loopback:

@@ -13,6 +13,7 @@ ASK_SECONDS: Final = 30.0
 UP_SECONDS: Final = 900.0
 PROJECT_LABEL: Final = "com.docker.compose.project"
 SERVICE_LABEL: Final = "com.docker.compose.service"
+ONE_OFF_LABEL: Final = "com.docker.compose.oneoff"
 
 
 class Compose:
@@ -32,8 +33,12 @@ class Compose:
 
     @property
     def labels(self) -> dict[str, str]:
-        """What every container of it carries, in either version."""
-        return {PROJECT_LABEL: self._project, SERVICE_LABEL: self._service}
+        """What every instance carries, in either version; those of `run` are none."""
+        return {
+            PROJECT_LABEL: self._project,
+            SERVICE_LABEL: self._service,
+            ONE_OFF_LABEL: "False",
+        }
 
     async def found(self) -> str:
         """What it says of its version; asked once.

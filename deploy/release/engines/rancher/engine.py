@@ -5,7 +5,7 @@ import contextlib
 import shlex
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -95,35 +95,73 @@ class RancherEngine:
             Unavailable: Rancher or etcd do not answer.
         """
         files = self._render(target)
-        await asyncio.to_thread(self._write, files)
-        async with contextlib.AsyncExitStack() as stack:
-            rancher = None
-            if self._access is not None:
-                rancher = Rancher(self._access, self._stack, self._app.name)
-                await stack.enter_async_context(rancher)
-            await self._rolled(target, shlex.split(files[FLAGS]), rancher, progress)
+        words = ("up", "-d", "--upgrade", "--pull", *shlex.split(files[FLAGS]))
+        async with self._prepared(files) as known:
+            instances = self._instances(progress.step)
+            rancher = await self._at_hand(target, words, known, instances, progress)
+            if rancher is not None:
+                await self._rolled(target, words, rancher, instances, progress)
 
     async def scale(self, target: Target, progress: Progress) -> None:
-        """Changes only how many instances there are: the same files with another scale.
+        """Changes only how many instances there are.
 
         Raises:
-            RolloutFailed: as of `up`.
+            RolloutFailed: they do not come up; there are as many as were asked for all the same.
             ByHand: as of `up`.
             Unavailable: Rancher or etcd do not answer.
         """
-        await self.up(target, progress)
+        words = ("scale", f"{self._app.name}={target.replicas}")
+        async with self._prepared(self._render(target)) as known:
+            instances = self._instances(progress.step)
+            rancher = await self._at_hand(target, words, known, instances, progress)
+            if rancher is None:
+                return
+            try:
+                await self._run(progress, *words)
+                await self._until_there(target, rancher, instances, progress)
+            except Unavailable as error:
+                raise RolloutFailed(str(error), restored=False) from error
+
+    @contextlib.asynccontextmanager
+    async def _prepared(self, files: Mapping[str, str]) -> AsyncIterator[Rancher | None]:
+        """Writes the files; gives Rancher's API where its address is known."""
+        await asyncio.to_thread(self._write, files)
+        if self._access is None:
+            yield None
+            return
+        async with Rancher(self._access, self._stack, self._app.name) as rancher:
+            yield rancher
+
+    async def _at_hand(
+        self,
+        target: Target,
+        words: tuple[str, ...],
+        rancher: Rancher | None,
+        instances: Instances,
+        progress: Progress,
+    ) -> Rancher | None:
+        """Rancher, where it can be told from here; None where somebody else has told it already.
+
+        Raises:
+            ByHand: it cannot be.
+        """
+        if rancher is not None and shutil.which(PROGRAM) is not None:
+            return rancher
+        look = await self._look(target, rancher, instances)
+        if look.instances is None or not look.is_there:
+            raise ByHand(self._by_hand(words, why_here(rancher)))
+        progress.step("it is there, handed to Rancher by somebody else")
+        return None
 
     async def _rolled(
-        self, target: Target, flags: list[str], rancher: Rancher | None, progress: Progress
+        self,
+        target: Target,
+        words: tuple[str, ...],
+        rancher: Rancher,
+        instances: Instances,
+        progress: Progress,
     ) -> None:
-        instances = self._instances(progress.step)
         before = await self._look(target, rancher, instances)
-        words = ("up", "-d", "--upgrade", "--pull", *flags)
-        if rancher is None or shutil.which(PROGRAM) is None:
-            if before.instances is None or not before.is_there:
-                raise ByHand(self._by_hand(words, why_here(rancher)))
-            progress.step("it is there, handed to Rancher by somebody else")
-            return
         before = await self._settled(before, target, rancher, instances, progress)
         is_upgraded = before.service is not None and before.service.state == UPGRADED
         goes_on = is_upgraded and bool(before.come)
@@ -247,12 +285,11 @@ class RancherEngine:
 
     def _by_hand(self, words: tuple[str, ...], why: str) -> str:
         command = shlex.join((PROGRAM, "--project-name", self._stack, *words))
-        confirm = shlex.join((PROGRAM, "--project-name", self._stack, "up", "-d"))
-        return (
-            f"{why}: hand it to Rancher yourself, in {self._folder}:\n  {command}\n"
-            f"and when it is there: {confirm} --confirm-upgrade (or --rollback).\n"
-            "Then say the same again, and it is recorded"
-        )
+        said = f"{why}: hand it to Rancher yourself, in {self._folder}:\n  {command}\n"
+        if "--upgrade" in words:
+            confirm = shlex.join((PROGRAM, "--project-name", self._stack, "up", "-d"))
+            said += f"and when it is there: {confirm} --confirm-upgrade (or --rollback).\n"
+        return said + "Then say the same again, and it is recorded"
 
     def _write(self, files: Mapping[str, str]) -> None:
         try:
