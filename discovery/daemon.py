@@ -24,6 +24,7 @@ from discovery.observer import Observer
 from discovery.publish.history import History
 from discovery.publish.publisher import Publisher
 from discovery.resources.resources import Resource
+from discovery.usage import Usage
 from wharfinger import __version__, certificatewatch, hostrecord, keys, lock
 from wharfinger.errors import ConfigError, Finding
 from wharfinger.etcd import Etcd
@@ -65,6 +66,7 @@ class Discovery:
             on_change=self._changed,
         )
         self._pushing = Pushing(scope, config.host.runtime_dir, self._changed)
+        scope.add_routes(Usage(self._pushing.requests).routes())
         with nothing_collected():
             self._lanes = Lanes(
                 config,
@@ -199,6 +201,7 @@ class Discovery:
             version=__version__,
             since=self._since,
             health="healthy" if health.healthy else "unhealthy",
+            ip=self._config.host.ip or "",
             why=health.why,
             troubles=hostrecord.troubles((c.name, c.why) for c in health.checks if not c.healthy),
             applied_revision=self._lanes.applied_revision,

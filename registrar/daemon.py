@@ -35,6 +35,7 @@ from registrar.registry.registry import Registry
 from registrar.serving import Serving
 from registrar.state import State
 from registrar.status import describe
+from registrar.usage import Usage
 from wharfinger import certificatewatch, control, lease, neighbours
 from wharfinger.dockerd import Docker
 from wharfinger.etcd import Etcd
@@ -109,6 +110,7 @@ class Registrar:
         )
         self._meter = Meter(scope.metrics)
         self._docker = Docker(config.docker)
+        scope.add_routes(Usage(self._docker, lambda: self._planner.verdicts).routes())
         self._prober = Prober(self._docker)
         self._checks = Schedule(self._prober, on_change=self._replan, on_probed=self._meter.probed)
         self._guard = MassGuard(health.check("mass loss"), events, settled=self._replan)

@@ -62,6 +62,7 @@ class Wanted:
         attributes: whatever else was said of it, sorted by name.
         on_host_network: its listeners can be seen from here.
         deregister: when it leaves etcd after its container has ended.
+        pool: first and last port that it may be given; None for all of the registrar's range.
     """
 
     service: Service
@@ -79,6 +80,7 @@ class Wanted:
     attributes: tuple[tuple[str, str], ...] = ()
     on_host_network: bool = True
     deregister: Deregistration = "always"
+    pool: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

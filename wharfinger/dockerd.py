@@ -34,6 +34,7 @@ from wharfinger.container import (
 )
 from wharfinger.dockeraddress import unreachable
 from wharfinger.dockerexec import Executed, Output
+from wharfinger.dockerstats import ONE_LOOK, parse_cpu_seconds
 from wharfinger.dockerwatch import Watch, WatchLimits
 from wharfinger.errors import ConfigError, Finding, Rejected, Unavailable
 from wharfinger.roll import FIELDS, Roll
@@ -165,6 +166,20 @@ class Docker:
                     return None
                 raise
         return parse_container(told)
+
+    async def cpu_seconds(self, container_id: str) -> float | None:
+        """What a container has used of all cores since its start; None when there is none."""
+        _check_name(container_id)
+        what = f"stats {container_id[:12]}"
+        url = f"{self._client.docker_host}/containers/{container_id}/stats"
+        async with (
+            self._asking(what, self._limits.request_timeout_seconds),
+            self._client.session.get(url, params=ONE_LOOK) as answer,
+        ):
+            if answer.status == HTTP_NOT_FOUND:
+                return None
+            await self._accept(answer, what)
+            return parse_cpu_seconds(await answer.read())
 
     async def containers(self, *, all: bool = False) -> tuple[Container, ...]:  # noqa: A002  Docker's own word
         """The running containers, or all; one that vanishes or cannot be read is absent."""

@@ -8,6 +8,7 @@ from typing import Final, NoReturn
 
 from deploy.release import showing
 from deploy.release.commands import (
+    autoscale,
     build,
     diff,
     history,
@@ -26,7 +27,7 @@ from deploy.release.commands import (
 )
 from wharfinger import __version__
 from wharfinger.cli import Parser, finish
-from wharfinger.errors import Conflict, Exit, WharfingerError
+from wharfinger.errors import ConfigError, Conflict, Exit, WharfingerError
 from wharfinger.operator.verbs import Verbs
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -49,16 +50,16 @@ def command_line() -> Parser:
     verbs = Verbs(parser)
     for module in (init, schema, build, push, report, render, diff):
         module.add_to(verbs)
-    for module in (up, promote, rollback, scale, status, history, unlock, notify):
+    for module in (up, promote, rollback, scale, autoscale, status, history, unlock, notify):
         module.add_to(verbs)
     return parser
 
 
 async def told(parsed: argparse.Namespace) -> Exit:
-    """Runs the verb; programs are told of a failure as of a result.
+    """Runs the verb; programs are told of a failure as of a result, people of all its lines.
 
     Raises:
-        WharfingerError: whatever it fails with.
+        WharfingerError: whatever it fails with, in one line.
     """
     try:
         return await _interruptible(parsed)
@@ -66,7 +67,10 @@ async def told(parsed: argparse.Namespace) -> Exit:
         if getattr(parsed, "json", False):
             failed = {"ok": False, "error": str(error), "exit": int(error.exit_code)}
             showing.result(failed, as_json=True)
-        raise
+        if isinstance(error, ConfigError) or "\n" not in str(error):
+            raise
+        showing.complain(str(error))
+        return Exit(error.exit_code)
 
 
 async def _interruptible(parsed: argparse.Namespace) -> Exit:
@@ -79,7 +83,9 @@ async def _interruptible(parsed: argparse.Namespace) -> Exit:
         if task is not None:
             task.cancel(f"cut off by {name}")
 
-    for each in _SIGNALS:
+    # Who calls it by nohup, or behind a shell's &, has said that it shall not be ended so.
+    heard = [each for each in _SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+    for each in heard:
         loop.add_signal_handler(each, stop, each.name)
     try:
         result: Exit = await parsed.run(parsed)
@@ -88,6 +94,6 @@ async def _interruptible(parsed: argparse.Namespace) -> Exit:
             raise
         raise Conflict(f"{came[0]}: {parsed.interrupted}") from None
     finally:
-        for each in _SIGNALS:
+        for each in heard:
             loop.remove_signal_handler(each)
     return result

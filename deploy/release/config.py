@@ -46,6 +46,10 @@ class DeployConfig(Section, frozen=True, kw_only=True):
         tuple[str, ...],
         doc("HOST:PORT of registries without TLS, as dockerd has them; loopback is one by itself."),
     ] = ()
+    registrar_port: Annotated[
+        int, doc("Where `deploy autoscale` asks the hosts' registrars.", ge=1, le=65_535)
+    ] = 7201
+    discovery_port: Annotated[int, doc("Where it asks the edges.", ge=1, le=65_535)] = 7202
     notify: NotifyConfig = NotifyConfig()
 
 

@@ -3,15 +3,19 @@
 import asyncio
 import contextlib
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final, cast
 
+from deploy.release import warrant
 from wharfinger.errors import Unavailable
 from wharfinger.text import printable
 
 _LINES_KEPT: Final = 20
 _LIMIT_BYTES: Final = 1 << 20
+# docker's classic builder paints red what a step says on stderr, terminal or not (ECMA-48, SGR).
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 async def run(
@@ -33,6 +37,7 @@ async def run(
     Raises:
         Unavailable: it is missing, failed, or took too long; with what it said last.
     """
+    warrant.require()
     words = [os.fspath(part) for part in command]
     what = " ".join(words[:4])
     try:
@@ -49,15 +54,10 @@ async def run(
     said: deque[str] = deque(maxlen=_LINES_KEPT)
     printed: list[str] = []
 
-    async def follow(stream: asyncio.StreamReader, kept: list[str] | None) -> None:
-        with contextlib.suppress(asyncio.LimitOverrunError, ValueError):
-            async for raw in stream:
-                line = raw.decode(errors="replace")
-                if kept is not None:
-                    kept.append(line)
-                shown = printable(line.rstrip())
-                said.append(shown)
-                on_line(shown)
+    def tell(line: str) -> None:
+        shown = printable(_COLOUR.sub("", line).rstrip())
+        said.append(shown)
+        on_line(shown)
 
     async def feed(writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
@@ -69,8 +69,8 @@ async def run(
         async with asyncio.timeout(timeout_seconds):
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(feed(cast("asyncio.StreamWriter", process.stdin)))
-                tasks.create_task(follow(cast("asyncio.StreamReader", process.stdout), printed))
-                tasks.create_task(follow(cast("asyncio.StreamReader", process.stderr), None))
+                tasks.create_task(_follow(process.stdout, tell, printed.append))
+                tasks.create_task(_follow(process.stderr, tell))
             code = await process.wait()
     except TimeoutError as error:
         raise Unavailable(f"{what}: not done after {timeout_seconds:g} s") from error
@@ -82,3 +82,16 @@ async def run(
     if code:
         raise Unavailable(f"{what}: exit code {code}: " + "\n".join(said))
     return "".join(printed)
+
+
+async def _follow(stream: asyncio.StreamReader | None, *tell: Callable[[str], None]) -> None:
+    """Tells each line of it, as it comes, until it ends."""
+    while stream is not None:
+        try:
+            raw = await stream.readline()
+        except ValueError:
+            continue  # a line beyond the limit: nobody reads it, but the program must go on
+        if not raw:
+            return
+        for each in tell:
+            each(raw.decode(errors="replace"))

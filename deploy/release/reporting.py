@@ -9,9 +9,9 @@ from deploy.release.evidence.judging import MAX_REPORT_BYTES, Reporter, judge
 from deploy.release.evidence.model import Evidence
 from deploy.release.progress import Progress
 from deploy.release.records.pushes import Push, Pushes
+from deploy.release.reference import is_digest
 from deploy.release.registry import Registry
 from deploy.release.registry.push import PUSHED
-from deploy.release.registry.reference import is_digest
 from deploy.release.workingcopy import WorkingCopy
 from wharfinger.errors import Rejected
 

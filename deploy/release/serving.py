@@ -1,5 +1,6 @@
 """What holds a rollout until the edges serve a new instance, where engines ask a HEALTHCHECK."""
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -7,9 +8,14 @@ from typing import Final
 FILE: Final = "/dev/shm/wharfinger.serving"  # noqa: S108 - in the container, by the registrar
 LABELS: Final[Mapping[str, str]] = {"wharfinger.serving": "tell"}
 
+# For so long after its drain with-port looks whether the file is gone (deploy/images/with-port).
+HOLD_SECONDS: Final = 10
+
 # A probe is a process of the engine's and of the container's: one in half a minute is cheap.
 _REST_SECONDS: Final = 30
 _MARGIN_SECONDS: Final = 10
+# So long after an instance is ready the registrar waits for etcd and the edges, and a little more.
+_EDGES_SECONDS: Final = 12
 # On a host that stalls a probe that only sleeps may take too long: no reason to end what serves.
 _RETRIES: Final = 3
 # In a /dev/shm that was mounted from outside files outlive a start; /dev is new with each. What
@@ -32,9 +38,9 @@ def healthcheck(start_seconds: float) -> dict[str, object]:
     place to go.
 
     Args:
-        start_seconds: how long a new instance may take until it is served.
+        start_seconds: how long a new instance may take until it could be served.
     """
-    patience = max(1, round(start_seconds))
+    patience = math.ceil(start_seconds) + _EDGES_SECONDS
     script = _SCRIPT.format(file=FILE, rest=_REST_SECONDS, patience=patience)
     return {
         "test": ["CMD-SHELL", script.replace("$", "$$")],

@@ -1,12 +1,16 @@
-"""How far a command is: alive in a terminal, plain lines in a log, lines of JSON for programs."""
+"""How far a command is: alive in a terminal, plain lines in a log, lines of JSON for programs.
 
+Whoever reads it may leave, or its disk be full: a rollout does not stop half-way for that.
+"""
+
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Protocol, Self, TextIO
+from typing import Any, Final, Protocol, Self, TextIO
 
 from rich.console import Console
 from rich.status import Status
@@ -16,6 +20,8 @@ from deploy.release.progress import Progress
 from wharfinger.jsontext import encode_line
 from wharfinger.operator import terminal
 from wharfinger.text import printable
+
+_UNHEARD: Final = contextlib.suppress(OSError)
 
 
 class Showing(Progress, Protocol):
@@ -58,7 +64,8 @@ class Live:
     def step(self, text: str) -> None:
         """A line that stays."""
         seconds = Text(f"{self._clock() - self._started_at:6.1f} s  ", style="dim")
-        self._console.print(seconds, Text(printable(text)), sep="", soft_wrap=True)
+        with _UNHEARD:
+            self._console.print(seconds, Text(printable(text)), sep="", soft_wrap=True)
         self._below(text)
 
     def waiting(self, what: str, done: int, of: int) -> None:
@@ -67,7 +74,8 @@ class Live:
 
     def output(self, line: str) -> None:
         """A program's own words, less bright."""
-        self._console.print(Text(f"          {printable(line)}", style="dim"), soft_wrap=True)
+        with _UNHEARD:
+            self._console.print(Text(f"          {printable(line)}", style="dim"), soft_wrap=True)
 
     def _below(self, text: str) -> None:
         if self._status is not None:
@@ -85,7 +93,8 @@ class Plain:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stream.flush()
+        with _UNHEARD:
+            self._stream.flush()
 
     def step(self, text: str) -> None:
         """A line."""
@@ -102,7 +111,8 @@ class Plain:
     def _line(self, text: str, *, again: bool = False) -> None:
         if text != self._last or again:
             now = datetime.now(UTC).strftime("%H:%M:%S")
-            print(f"{now} {printable(text)}", file=self._stream, flush=True)
+            with _UNHEARD:
+                print(f"{now} {printable(text)}", file=self._stream, flush=True)
         self._last = text
 
 
@@ -113,7 +123,8 @@ class Lines:
         return self
 
     def __exit__(self, *_: object) -> None:
-        sys.stdout.flush()
+        with _UNHEARD:
+            sys.stdout.flush()
 
     def step(self, text: str) -> None:
         """What is done, or begins."""
@@ -143,6 +154,13 @@ def result(told: Mapping[str, Any], *, as_json: bool, text: str = "") -> None:
         terminal.write(f"{text}\n")
 
 
+def complain(text: str) -> None:
+    """Says on stderr what went wrong, line by line: what a container said last is its own words."""
+    lines = [printable(line) for line in text.splitlines()]
+    with _UNHEARD:
+        sys.stderr.write("".join(f"{line}\n" for line in [f"deploy: {lines[0]}", *lines[1:]]))
+
+
 def table(
     titles: Sequence[str],
     rows: Sequence[Sequence[str]],
@@ -159,4 +177,5 @@ def table(
 
 def _event(kind: str, **told: object) -> None:
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    terminal.write(encode_line({"event": kind, "at": at, **told}).decode() + "\n")
+    with _UNHEARD:
+        terminal.write(encode_line({"event": kind, "at": at, **told}).decode() + "\n")

@@ -14,6 +14,7 @@ MAX_ANSWER_BYTES: Final = 65_536
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([0-9]{3}) ")
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *([0-9]{1,5})\r\n", re.IGNORECASE)
 _TOLD: Final = re.compile(rb"([0-9]{1,20}) ([0-9a-f]{16}) ([0-9]{1,10}) ([0-9]{1,10})\n")
+_COUNTED: Final = re.compile(rb"([0-9]{1,20})\n")
 _OK, _CONFLICT = 200, 409
 
 
@@ -84,6 +85,22 @@ class PushSocket:
             Rejected: Nginx does not know how.
         """
         return _told(*await self._answer(b"POST /forget"))
+
+    async def requests(self, service: str) -> int:
+        """How many requests a service has had since Nginx was started.
+
+        Args:
+            service: `<APP>_<ENV>`.
+
+        Raises:
+            Unavailable: nobody answers, or not in time.
+            Rejected: Nginx does not know how.
+        """
+        status, answer = await self._answer(b"GET /requests?service=" + service.encode("ascii"))
+        match = _COUNTED.fullmatch(answer)
+        if status != _OK or match is None:
+            raise Rejected(f"Nginx answers {status}: {_shown(answer)}")
+        return int(match[1])
 
     async def closed(self, *, within_seconds: float) -> bool:
         """Waits until the worker ends the connection, which it does when it stops."""

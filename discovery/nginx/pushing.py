@@ -15,7 +15,7 @@ from discovery.nginx import sockets
 from discovery.nginx.push import PushSocket, Told
 from discovery.nginx.roster import Noted, Roster
 from discovery.publish.changes import Outcome
-from wharfinger.errors import Conflict, Rejected, WharfingerError
+from wharfinger.errors import Conflict, Rejected, Unavailable, WharfingerError
 from wharfinger.lifecycle import Scope
 
 LOOK_SECONDS: Final = 1.0
@@ -159,6 +159,18 @@ class Pushing:
             except WharfingerError:
                 return False
         return True
+
+    async def requests(self, service: str) -> int:
+        """How many requests a service has had since Nginx was started.
+
+        Raises:
+            Unavailable: Nginx does not answer, or counts nothing as it is configured.
+            Rejected: whoever answers is no Nginx with our file.
+        """
+        if self.mode != "push":
+            raise Unavailable("peers go by reload: only a Nginx that is pushed to counts requests")
+        async with self._lock:
+            return await self._socket.requests(service)
 
     def fail(self, why: str) -> None:
         """From now on peers go by reload, until a push works again."""

@@ -25,6 +25,7 @@ DEFAULT_DRAIN_SECONDS: Final = 1
 UDP: Final = "udp"
 
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
+_POOL = re.compile(r"([0-9]{1,5})-([0-9]{1,5})", re.ASCII)
 _VERSION = re.compile(r"[A-Za-z0-9._:+-]{1,128}", re.ASCII)
 
 
@@ -77,6 +78,7 @@ def wanted(said: Statement, service: Service, at: ServicePort, spelling: Spellin
         on_host_network=said.container.network_mode == HOST,
         attributes=said.spelled.attributes(number) if spelling == "registrator" else (),
         deregister=_deregister(said, number),
+        pool=_pool(said),
     )
 
 
@@ -165,6 +167,17 @@ def _number(said: Statement, name: str, port: int | None, default: int, high: in
     if not _NUMBER.fullmatch(text) or not int(text) <= high:
         raise Rejected(f"wharfinger.{name} {_shown(text)} is not a whole number from 0 to {high}")
     return int(text)
+
+
+def _pool(said: Statement) -> tuple[int, int] | None:
+    text = said.own.general.get("port.pool", "")
+    if not text:
+        return None
+    match = _POOL.fullmatch(text)
+    first, last = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 0 < first <= last < 2**16:
+        raise Rejected(f"wharfinger.port.pool {_shown(text)} is no range of ports FIRST-LAST")
+    return first, last
 
 
 def _deregister(said: Statement, port: int | None) -> Deregistration:

@@ -15,7 +15,7 @@ from registrar.ports.backlog import Backlog, Change, Planned
 from registrar.ports.containers import Told
 from registrar.ports.inside import TIMEOUT_SECONDS, Inside
 from registrar.ports.owners import Owners
-from registrar.porttable import PortRange, Table
+from registrar.porttable import HIGHEST, PortRange, Table
 from registrar.state import State
 from wharfinger.container import Container
 from wharfinger.errors import Rejected, Unavailable, WharfingerError
@@ -23,6 +23,7 @@ from wharfinger.events import Events
 
 # A container that the runtime tells of may be so new that Docker's events have not told of it.
 UNSEEN_SECONDS: Final = 60.0
+EVERY: Final = (1, HIGHEST)
 # Somebody else may just be trying whether the port is free, as we do.
 SECOND_LOOK_SECONDS: Final = 0.02
 
@@ -233,16 +234,24 @@ class Berths:
                         held = held.release(each)
                     elif not isinstance(change, Reassign) or each not in words:
                         held = held.release(each)
+                        pool = self._pool(each)
                         try:
-                            held = held.give(each, within, free, words.get(each))
+                            held = held.give(each, within, _of(pool, free), words.get(each))
                         except Rejected as refusal:
-                            troubles[each] = str(refusal)
+                            only = f"; wharfinger.port.pool allows {pool[0]}-{pool[1]} only"
+                            troubles[each] = f"{refusal}{only if pool != EVERY else ''}"
                 return Table(within, spoken_for.difference(held.ports.values()), held)
 
             self._took(await self._state.update_table(decide))
         for container_id, why in troubles.items():
             if seen := self._census.containers.get(container_id):
                 self._census.troubled(seen.container, why)
+
+    def _pool(self, container_id: str) -> tuple[int, int]:
+        """First and last port that a container lets itself be given."""
+        seen = self._census.containers.get(container_id)
+        asks = seen.asks if seen else ()
+        return next((ask.pool for ask in asks if isinstance(ask, Wanted) and ask.pool), EVERY)
 
     async def _words(self, changes: Sequence[Change]) -> dict[str, int]:
         """What containers that are to be given a port were told before, and cannot be told anew."""
@@ -314,3 +323,7 @@ class Berths:
         else:
             self._census.told(container, action.port)
             self._events.emit("port told", container=container.id[:12], port=action.port)
+
+
+def _of(pool: tuple[int, int], is_free: Callable[[int], bool]) -> Callable[[int], bool]:
+    return lambda port: pool[0] <= port <= pool[1] and is_free(port)

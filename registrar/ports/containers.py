@@ -79,6 +79,22 @@ def tell_serving(container_id: str, pid: int, *, proc: Path = Path("/proc")) -> 
         _write(folder, SERVING, b"")
 
 
+def take_back_serving(container_id: str, pid: int, *, proc: Path = Path("/proc")) -> None:
+    """Removes from a running container what `tell_serving` has written.
+
+    Raises:
+        Rejected: it cannot be done for this container; the reason is for its owner.
+        Unavailable: the process has ended meanwhile.
+    """
+    with _shared_memory(container_id, pid, proc) as folder:
+        try:
+            os.unlink(SERVING, dir_fd=folder)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise Rejected(f"{SERVING} cannot be removed: {error.strerror}") from error
+
+
 def read_told(container_id: str, pid: int, *, proc: Path = Path("/proc")) -> Told | None:
     """What this run of the container was told; None when it was not, or the file is damaged.
 

@@ -27,6 +27,7 @@ HEXADECIMAL = frozenset("0123456789abcdef")
 DIGITS = frozenset("0123456789")
 ID_LENGTH = 64
 HIGHEST = 65_535
+LEFT_ALONE = ("wharfinger.ignore", "wharfinger.port.pool")  # from a pool the registrar gives
 # Options of `runc create` whose value is the next word, where it does not follow a "=".
 VALUED = ("--bundle", "-b", "--console-socket", "--pid-file", "--pidfd-socket", "--preserve-fds")
 WARNING = 28  # a daemon's warning (RFC 5424, 6.2.1)
@@ -207,7 +208,7 @@ def asked_for(linux: "Any", docker: "Any") -> int | None:
     """
     labels = docker["Config"]["Labels"] or {}
     env = docker["Config"]["Env"] or []
-    if not labels.get("wharfinger.app") or labels.get("wharfinger.ignore"):
+    if not labels.get("wharfinger.app") or any(map(labels.get, LEFT_ALONE)):
         raise Untouched
     if labels.get("SERVICE_IGNORE") or any(each[:15] == "SERVICE_IGNORE=" < each for each in env):
         raise Untouched

@@ -1,6 +1,7 @@
 """The two pipelines for applications: valid, and the same steps in the same order."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from deploy.release.cli import command_line
 
 CI = Path(__file__).resolve().parents[2] / "deploy" / "ci"
 GITLAB = CI / "gitlab-ci.yml"
@@ -111,3 +114,16 @@ def test_production_waits_for_a_person() -> None:
     (rule,) = gitlab()["production"]["rules"]
     assert rule["when"] == "manual"
     assert github()["jobs"]["production"]["environment"] == "production"
+
+
+def test_the_command_takes_every_call_of_either() -> None:
+    calls = of_gitlab(*(name for name, job in gitlab().items() if "script" in job))
+    steps = [step for job in github()["jobs"].values() for step in job["steps"]]
+    filled = [re.sub(r"\$\{\{.*?\}\}", "unit", step.get("run", "")) for step in steps]
+    calls += deploying("\n".join(filled))
+    assert len(calls) > 20
+    for call in calls:
+        words = shlex.split(call.partition(" > ")[0])[1:]
+        # What a variable holds here is a digest, or words that may be anything.
+        given = [f"sha256:{'0' * 64}" if word == "X" else word for word in words]
+        assert command_line().parse_args(given).verb == words[0], call

@@ -116,6 +116,26 @@ def test_what_serves_is_the_latest_that_succeeded(records: list[Record]) -> None
     assert (latest.digest if latest else None) == (good[-1].digest if good else None)
 
 
+@given(st.lists(RECORDS, max_size=12))
+def test_going_back_again_and_again_ends(records: list[Record]) -> None:
+    known = history(*records)
+    if (latest := choice.serving(known)) is None:
+        return
+    visited = [latest.digest]
+    for _ in range(len(records) + 1):
+        try:
+            found = choice.target(known, {visited[-1]})
+        except Rejected:
+            break
+        visited.append(found.digest)
+        known.append(Numbered(len(known) + 1, record(found.release, verb="rollback")))
+        serves = choice.serving(known)
+        assert serves is not None
+        assert serves.digest == found.digest
+    else:
+        pytest.fail(f"it goes on for ever: {visited}")
+
+
 def test_a_scale_holds_until_the_file_asks_for_another_number() -> None:
     known = history(record("r1", replicas=2, declared=2))
     assert choice.replicas(known, 2) == 2

@@ -62,6 +62,10 @@ def digest(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
+def write(opened: Archive, place: Path, time: reproducible.Time) -> reproducible.Written:
+    return reproducible.written(opened, place, below=0, epoch=time.epoch, time_of=lambda _: time)
+
+
 def test_a_layer_is_listed() -> None:
     layer = listing(
         packed(
@@ -204,7 +208,12 @@ def test_a_build_at_another_hour_gives_the_same_image(tmp_path: Path) -> None:
         )
         with Archive(place) as opened:
             made = reproducible.written(
-                opened, tmp_path / "out.tar", below=1, time=reproducible.Time(1000), tags=["x:1"]
+                opened,
+                tmp_path / "out.tar",
+                below=1,
+                epoch=1000,
+                time_of=lambda _: reproducible.Time(1000),
+                tags=["x:1"],
             )
         assert made.diff_ids[0] == digest(base)
         assert made.packed_sizes.keys() == {made.diff_ids[1]}
@@ -234,7 +243,7 @@ def test_attributes_that_rights_hang_on_are_kept(tmp_path: Path) -> None:
         member("f" * 200, b"y"),
     )
     with Archive(saved(tmp_path / "i.tar", own)) as opened:
-        reproducible.written(opened, tmp_path / "o.tar", below=0, time=reproducible.Time(0))
+        write(opened, tmp_path / "o.tar", reproducible.Time(0))
     with tarfile.open(tmp_path / "o.tar") as out:
         layer = out.extractfile("0/layer.tar")
         assert layer is not None
@@ -255,7 +264,7 @@ def test_compiled_python_still_fits_its_source(tmp_path: Path) -> None:
     for keep_older, now in ((False, 9000), (True, 5000)):
         with Archive(saved(tmp_path / "i.tar", own)) as opened:
             time = reproducible.Time(9000, keep_older=keep_older)
-            reproducible.written(opened, tmp_path / "o.tar", below=0, time=time)
+            write(opened, tmp_path / "o.tar", time)
         with tarfile.open(tmp_path / "o.tar") as out:
             layer = out.extractfile("0/layer.tar")
             assert layer is not None
@@ -265,3 +274,26 @@ def test_compiled_python_still_fits_its_source(tmp_path: Path) -> None:
                 data = {name: file.read() for name, file in read.items() if file}
         assert source.mtime == now
         assert data == {"a.pyc": compiled(now), "h.pyc": by_hash}
+
+
+@pytest.mark.parametrize(
+    ("history", "copied"),
+    [
+        ([{"created_by": "/bin/sh -c #(nop) COPY dir:0b1 in /app "}], True),
+        ([{"created_by": "/bin/sh -c #(nop)  ADD file:0b1 in / "}], True),
+        ([{"created_by": "COPY app /app # buildkit", "comment": "buildkit.dockerfile.v0"}], True),
+        ([{"created_by": "/bin/sh -c install-packages nginx"}], False),
+        ([{"created_by": "RUN /bin/sh -c cp COPY /x # buildkit"}], False),
+        ([{"created_by": "/bin/sh -c #(nop) WORKDIR /app"}], False),
+        ([{"created_by": "x", "empty_layer": True}, {"created_by": "RUN x"}], False),
+        ([], True),
+        ([{}, {}], True),
+        (None, True),
+        ("x", True),
+        ([3], True),
+    ],
+)
+def test_what_is_copied_is_told_by_the_history(tmp_path: Path, history: Any, copied: bool) -> None:
+    place = saved(tmp_path / "i.tar", packed(member("a")), config={"history": history})
+    with Archive(place) as opened:
+        assert opened.copied(0) is copied

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from deploy.release.images import layers
-from deploy.release.images.layers import RECIPES, SOURCES, digest_of, newest_program, wanted
+from deploy.release.images.layers import RECIPES, SOURCES, digest_of, wanted
 from deploy.release.images.model import Entry, Kind, Layer
+from deploy.release.images.programtime import newest_program
 from deploy.release.images.tree import Tree
 from wharfinger.errors import ConfigError
 from wharfinger.operator.parts.process import free_port

@@ -2,7 +2,7 @@
 
 import pytest
 
-from deploy.release.registry.reference import (
+from deploy.release.reference import (
     by_digest,
     is_digest,
     is_loopback,

@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from deploy.release import serving
 from deploy.release.serving import FILE, healthcheck
 
 SHELLS = [("dash",), ("busybox", "sh"), ("bash", "--posix")]
@@ -38,7 +39,8 @@ def probe(
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(serving, "_EDGES_SECONDS", 0)
     (tmp_path / "full").touch()
     os.utime(tmp_path / "full", (1000, 1000))
     return tmp_path
@@ -83,5 +85,5 @@ def test_dollars_are_doubled_and_times_fit() -> None:
     block = healthcheck(45)
     script = cast("list[str]", block["test"])[1]
     assert "$" not in script.replace("$$", "")
-    assert block["timeout"] == "55s"
+    assert block["timeout"] == "67s"
     assert healthcheck(0.2)["timeout"] == "40s"

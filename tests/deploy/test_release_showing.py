@@ -107,3 +107,10 @@ def test_a_setting_that_cannot_be_is_named(key: str, value: str) -> None:
     with pytest.raises(ConfigError) as refused:
         load(Config, environment={}, flags={key: value})
     assert refused.value.findings[0].where == key
+
+
+def test_what_went_wrong_is_told_by_lines_and_harmless(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    showing.complain("it exits\nlast words \x1b[2J\r\nbye")
+    assert capsys.readouterr().err == "deploy: it exits\nlast words \\u001b[2J\nbye\n"

@@ -79,7 +79,15 @@ def test_one_on_each_host_wants_as_many_as_there_are() -> None:
 def test_how_the_last_rollout_ended_is_said(state: State, is_locked: bool, said: str) -> None:
     known = history(record("r1", GOOD), record("r2", OTHER, state, "it exits"))
     found = standing(known, replicas(GOOD, GOOD), declared=2, is_locked=is_locked)
-    (remark,) = found.remarks
+    assert bool(found.news) == (is_locked or state == "rolled back")
+    (remark,) = (*found.remarks, *found.news)
     assert remark == f"the up of r2 by ann at 2026-01-01T00:00:00Z {said}"
     assert found.serving is not None
     assert found.serving.release == "r1"
+
+
+def test_half_way_all_is_as_it_should_be() -> None:
+    known = history(record("r1", GOOD), record("r2", OTHER, "running"))
+    found = standing(known, replicas(GOOD, OTHER, OTHER), declared=2, is_locked=True)
+    assert found.remarks == ()
+    assert len(found.news) == 3

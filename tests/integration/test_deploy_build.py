@@ -138,6 +138,19 @@ async def test_a_change_of_the_application_changes_its_layer_alone(site: Site) -
     assert second.sizes[:-1] == first.sizes[:-1]
 
 
+async def test_a_release_sends_no_layer_again_that_a_run_made(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even one above the application, which Docker makes anew each time."""
+    site.dockerfile("USER root", "COPY app /app", "RUN cp /bin/busybox /srv-tool", "USER app")
+    first = await site.build(update_lock=True)
+    (site.folder / "app" / "www" / "index.html").write_text("another")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", str(int(EPOCH) + 3600))
+    second = await site.build()
+    changed = [a.diff_id != b.diff_id for a, b in zip(first.sizes, second.sizes, strict=True)]
+    assert changed == [False, True, False]
+
+
 async def test_what_a_later_layer_deletes_is_refused_and_no_image_has_the_name(site: Site) -> None:
     site.dockerfile("USER root", "COPY app /app", "RUN rm -r /app/www")
     with pytest.raises(ConfigError) as caught:

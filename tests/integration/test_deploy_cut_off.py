@@ -127,3 +127,33 @@ async def test_the_installed_command_ends_with_its_code(site: CommandSite) -> No
     )  # fmt: skip
     done = await ended(process)
     assert (done.code, "no environment 'nowhere'" in done.err) == (64, True)
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+async def test_a_reader_that_leaves_stops_no_rollout(
+    site: CommandSite, flags: tuple[str, ...]
+) -> None:
+    digest = await site.pushed(1)
+    site.engine("integration").order(seconds=0.3)
+    process = await site.start("up", "integration", *flags)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    await (process.stdout if flags else process.stderr).readline()
+    for stream in (process.stdout, process.stderr):
+        stream._transport.close()  # type: ignore[attr-defined]
+    await process.wait()
+    assert await site.running("integration") == [digest] * 2
+    assert await site.states("integration") == [("up", "r1", "succeeded")]
+
+
+async def test_nohup_is_heeded(site: CommandSite) -> None:
+    await site.pushed(1)
+    site.engine("integration").order(seconds=0.5)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = await site.start("up", "integration")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    await site.until(bool)
+    process.send_signal(signal.SIGHUP)
+    assert (await ended(process)).code == 0

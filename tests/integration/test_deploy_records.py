@@ -274,3 +274,22 @@ async def test_of_many_at_once_one_has_it_at_a_time(etcd: Etcd, other: Etcd) -> 
             lock = lock_of(session, f"number {number}", wait_seconds=30)
             tasks.create_task(lock.hold(work))
     assert most == [1] * 6
+
+
+async def test_who_waits_outlives_an_etcd_that_goes_and_comes(
+    etcd: Etcd, etcd_server: EtcdServer
+) -> None:
+    lease = await etcd.grant(30)
+    await etcd.put(lock_key(SHOP), b"{}", lease=lease.id)
+    told = Told()
+
+    async def work(_held: Held) -> bool:
+        return True
+
+    waiting = asyncio.create_task(lock_of(etcd, wait_seconds=30, told=told).hold(work))
+    await eventually(lambda: told.steps, "it waits")
+    await etcd_server.process.kill()
+    await asyncio.sleep(1.5)
+    await etcd_server.start()
+    await etcd.revoke(lease.id)
+    assert await waiting

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,14 +10,23 @@ from pathlib import Path
 
 import pytest
 
+from deploy.release.engines.instances import Instances
+from deploy.release.records.lock import Held, Holder, Lock
+from deploy.release.records.pushes import Push, Pushes
+from deploy.release.records.record import Record
+from deploy.release.records.releases import Releases
+from deploy.release.showing import Plain
 from tests.stack.etcd import Watcher, config_of, etcdctl, eventually
 from tests.stack.pki import IP, Authority, Bundle, SecureCluster
 from wharfinger.errors import Exit, Rejected, Unavailable
 from wharfinger.etcd import Etcd
+from wharfinger.keys import Service
 from wharfinger.kv import ranges_of
 from wharfinger.operator.parts.etcd import EtcdServer
 
 pytestmark = pytest.mark.real
+
+DIGEST = "sha256:" + "1" * 64
 
 
 @asynccontextmanager
@@ -53,6 +63,19 @@ async def denied(etcd: Etcd, key: str, user: str) -> None:
         await etcd.put(key, b"")
 
 
+async def released(etcd: Etcd, service: Service) -> None:
+    """Takes a lock, and begins and ends a record under it, as `deploy up` does."""
+    releases = Releases(etcd, service)
+
+    async def work(held: Held) -> None:
+        begun = await releases.begin(held, Record(release="r1", state="running"))
+        await releases.end(held, begun, begun.record.over("succeeded", ""))
+
+    with Plain(io.StringIO()) as progress:
+        await Lock(etcd, service, Holder(by="ci"), progress=progress).hold(work)
+    assert [each.record.state for each in await releases.history()] == ["succeeded"]
+
+
 async def test_each_may_do_its_work_and_no_more(tmp_path: Path) -> None:
     async with secured(tmp_path, "m1") as (authority, cluster):
         (server,) = cluster.members
@@ -60,6 +83,7 @@ async def test_each_may_do_its_work_and_no_more(tmp_path: Path) -> None:
         every = await authority.issue("every", "host")
         edge = await authority.issue("edge", "edge")
         store = await authority.issue("store", "store")
+        runner = await authority.issue("runner", "deploy", "--services", "shop_prod")
         endpoints = ("--endpoints", server.endpoint)
         tried = await authority.ask("users", "--dry-run", *endpoints)
         assert "would enable users" in tried
@@ -100,6 +124,17 @@ async def test_each_may_do_its_work_and_no_more(tmp_path: Path) -> None:
             await etcd.put("/wharfinger/orders/box/2", b"")
             assert "/shop_prod/1" in (await etcd.list("/")).items
             await denied(etcd, "/wharfinger/instances/some_qa/1", "store")
+        async with Etcd(runner.config(server)) as etcd:
+            known = Instances(etcd, Service("shop", "prod"), by="ci", tell=[].append)
+            assert await known.held() == ()
+            await known.hosts()
+            pushes = Pushes(etcd, "shop")
+            assert await pushes.add(Push(release="r1", image="reg:1/shop", digest=DIGEST))
+            await released(etcd, Service("shop", "prod"))
+            with pytest.raises(Rejected, match="permission denied"):
+                await released(etcd, Service("shop", "production"))
+            await denied(etcd, "/shop_prod/1", "runner")
+            await denied(etcd, "/wharfinger/hosts/box/registrar", "runner")
 
 
 async def test_what_changes_is_done_and_told_and_what_is_not_ours_stays(tmp_path: Path) -> None:

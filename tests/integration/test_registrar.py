@@ -57,6 +57,18 @@ async def test_a_declared_port_reaches_the_start_script(registrar_stack: Registr
     assert str(port) in await _answer(port)
 
 
+async def test_a_port_is_of_the_pool_that_a_label_names(registrar_stack: RegistrarStack) -> None:
+    stack = registrar_stack
+    last = stack.port_range[-1]
+    await stack.run_shop(f"--label=wharfinger.port.pool={last}-{last + 10}")
+    await stack.until_keys(1)
+    assert await stack.ports() == {last}
+    assert str(last) in await _answer(last)
+    second = await stack.run_shop("--label=wharfinger.port.pool=65534-65535")
+    why = await stack.until_refused(second)
+    assert "wharfinger.port.pool allows 65534-65535 only" in why
+
+
 async def test_a_port_in_the_environment_is_registered_and_drained(
     registrar_stack: RegistrarStack,
 ) -> None:

@@ -62,3 +62,26 @@ async def test_each_run_and_each_life_of_the_registrar_tells_anew(
     await stack.docker.run("exec", "--user=0", container, "rm", "/dev/shm/wharfinger.serving")
     await stack.start()
     await until_told(stack, container)
+
+
+async def test_a_stop_is_held_until_the_last_edge_has_heard_of_it(
+    registrar_stack: RegistrarStack,
+) -> None:
+    stack = registrar_stack
+    container = await stack.run_shop(ASKS)  # its drain is a second
+    await until_told(stack, container)
+    keys = await stack.until_keys(1)
+    held = max(kv.mod_revision for kv in keys.values())
+    await serves(stack, held)
+    stopping = asyncio.create_task(stack.docker.run("stop", "--time=30", container))
+    await stack.until_keys(0)
+
+    async def looks() -> bool:
+        assert not stopping.done()
+        return "sleep 0.5" in await stack.docker.run("top", container)
+
+    await until(looks, timeout_seconds=20, what="its drain is over, and its stop held yet")
+    await serves(stack, held + 100)
+    await stopping
+    state = await stack.docker.run("inspect", "--format={{.State.ExitCode}}", container)
+    assert state == "0"

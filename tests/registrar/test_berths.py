@@ -1,6 +1,7 @@
 """Ports given, told and taken back: on disk first, and one container's trouble is its own."""
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -107,6 +108,27 @@ async def test_an_exhausted_range_is_that_containers_trouble(quay: Quay) -> None
     await quay.apply([Assign(each) for each in (A, B, C, "d" * 64)])
     assert len(set(quay.ports.values())) == 3
     assert "no port is left" in quay.trouble("d" * 64)
+
+
+@pytest.mark.parametrize(
+    ("pool", "given", "told"),
+    [
+        ("20001-20002", 20_001, ""),
+        ("20002-60000", 20_002, ""),
+        ("1-65535", 20_000, ""),
+        ("30000-30010", None, "no port is left.*; wharfinger.port.pool allows 30000-30010 only"),
+        ("20002-20001", 20_000, ""),  # refused before anything is assigned
+    ],
+)
+async def test_a_port_is_of_the_pool_that_its_label_names(
+    tmp_path: Path, every_port_is_free: None, pool: str, given: int | None, told: str
+) -> None:
+    quay = Quay(tmp_path, **{"wharfinger.port.pool": pool})
+    await quay.apply([Assign(C)])
+    assert quay.ports.get(C) == given
+    assert re.search(told, quay.trouble(C))
+    await quay.apply([Assign(A)])
+    assert quay.ports[A] == (20_000 if given != 20_000 else 20_001)
 
 
 async def test_a_declared_port_is_not_given_to_another(

@@ -76,6 +76,10 @@ def test_every_label() -> None:
     )
 
 
+def test_a_pool_of_ports_to_be_given_one_of() -> None:
+    assert wanted({"wharfinger.port.pool": "20000-20999"}) == Wanted(SHOP, pool=(20_000, 20_999))
+
+
 def test_a_container_without_a_name_or_with_ignore_is_none_of_ours() -> None:
     assert read(Container(id="a" * 64, network_mode="host")) == ()
     assert read(Container(id="a" * 64, labels={"wharfinger.logs": "off"})) == ()
@@ -366,6 +370,11 @@ def test_the_version_is_the_images_tag(image: str, version: str) -> None:
         ("wharfinger.port", "80;"),
         ("wharfinger.port", "٨٠"),
         ("wharfinger.port", "9" * 5_000),
+        ("wharfinger.port.pool", "20000"),
+        ("wharfinger.port.pool", "20001-20000"),
+        ("wharfinger.port.pool", "0-10"),
+        ("wharfinger.port.pool", "20000-99999"),
+        ("wharfinger.port.pool", "20000-20001\n"),
         ("wharfinger.ip", "10.0.0.1;"),
         ("wharfinger.ip", "0.0.0.0"),
         ("wharfinger.ip", "fe80::1%eth0"),

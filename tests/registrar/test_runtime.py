@@ -103,6 +103,7 @@ def test_its_own_last_connections_do_not_cost_it_the_port(host: RuntimeHost) -> 
         {"wharfinger.app": ""},
         {**LABELS, "wharfinger.ignore": "1"},
         {**LABELS, "SERVICE_IGNORE": "x"},
+        {**LABELS, "wharfinger.port.pool": "20000-20999"},
         {**LABELS, "wharfinger.port": "internal"},
         {**LABELS, "wharfinger.port": "0"},
         {**LABELS, "wharfinger.port": "70000"},

@@ -22,6 +22,7 @@ from wharfinger.operator.parts.process import until
 
 A, B = "a" * 64, "b" * 64
 KEY = InstanceKey.parse("/shop_prod/10.0.0.5-20000")
+NOTHING = {"tell_serving": None, "take_back_serving": None}
 READY = (Ready(cast("Instance", None)),)
 
 
@@ -55,11 +56,18 @@ class Host:
         self.refusal: WharfingerError | None = None
         self.asked: list[int] = []
         self.told: list[str] = []
+        self.taken_back: list[str] = []
+        self.removed: dict[InstanceKey, int] = {}
         self.events = Events()
         monkeypatch.setattr(serving, "LOOK_SECONDS", 0.001)
         monkeypatch.setattr(serving, "acknowledged", self._acknowledged)
         monkeypatch.setattr(serving.containers, "tell_serving", self._tell)
-        registry = SimpleNamespace(revision=lambda _key: 7, by_container=self.keys)
+        monkeypatch.setattr(serving.containers, "take_back_serving", self._take_back)
+        registry = SimpleNamespace(
+            revision=lambda _key: 7,
+            by_container=self.keys,
+            ledger=SimpleNamespace(removed_at=self.removed.get),
+        )
         self.loop = Serving(
             cast("Etcd", None),
             self.census,
@@ -95,10 +103,19 @@ class Host:
             raise self.refusal
         self.told.append(container_id)
 
+    def _take_back(self, container_id: str, _pid: int, *, proc: Path) -> None:
+        assert proc == Path("/proc")
+        self.taken_back.append(container_id)
+
+    def stop(self) -> None:
+        """Tells A to stop, as an event says."""
+        signal = {"signal": "15"}
+        self.census.happened(DockerEvent(A, "kill", 2, attributes=signal))
+
 
 @pytest.fixture
 async def host(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Host]:
-    monkeypatch.setattr(serving, "containers", SimpleNamespace(tell_serving=None))
+    monkeypatch.setattr(serving, "containers", SimpleNamespace(**NOTHING))
     made = Host(monkeypatch)
     task = asyncio.create_task(made.loop.run())
     yield made
@@ -181,3 +198,31 @@ async def test_one_that_cannot_be_told_is_given_up_and_said(host: Host) -> None:
     assert host.asked == [7]
     (said,) = [each for _, each in host.events.since(0) if each["event"] == "serving told"]
     assert "is full" in str(said["why"])
+
+
+async def test_it_is_taken_back_when_no_edge_sends_there_any_more(host: Host) -> None:
+    host.has(asking())
+    host.serves()
+    await host.until(lambda: host.told == [A], "it is told")
+    host.stop()
+    await asyncio.sleep(0.02)
+    assert not host.taken_back  # its key stands yet
+    host.behind = ("edge1",)
+    del host.keys[A]
+    host.removed[KEY] = 9
+    await host.until(lambda: host.asked.count(9) > 1, "the edges are asked again")
+    assert not host.taken_back
+    host.behind = ()
+    await host.until(lambda: host.taken_back == [A], "it is taken back")
+    await asyncio.sleep(0.02)
+    assert (host.told, host.taken_back) == ([A], [A])
+
+
+async def test_of_one_that_was_never_in_etcd_it_is_taken_back_at_once(host: Host) -> None:
+    host.has(asking())
+    host.verdicts[A] = READY
+    await asyncio.sleep(0.02)
+    host.now = PATIENCE_SECONDS
+    await host.until(lambda: host.told == [A], "it is told")
+    host.stop()
+    await host.until(lambda: host.taken_back == [A], "it is taken back")

@@ -254,6 +254,32 @@ def test_a_file_that_is_gone_or_damaged_leaves_the_drain_as_it_was(
     assert "TERM" not in one.said
 
 
+def test_a_stop_is_held_while_the_file_says_that_edges_serve_it(run: Callable[..., Run]) -> None:
+    held = run("sh", "-c", LISTENER)
+    held.give("20001\n0.2\n")
+    served = held.file.with_name("wharfinger.serving")
+    served.touch()
+    held.until_said("port 20001")
+    began = time.monotonic()
+    held.send(signal.SIGTERM)
+    held.until(lambda: sleeps(held, "0.5"), "it does not look again")
+    assert "got TERM" not in held.said
+    served.unlink()
+    assert held.process.wait(10) == 7
+    assert time.monotonic() - began > 0.2
+
+
+def test_a_file_of_an_earlier_start_holds_no_stop(run: Callable[..., Run]) -> None:
+    held = run("sh", "-c", LISTENER)
+    served = held.file.with_name("wharfinger.serving")
+    served.touch()
+    os.utime(served, (500, 500))
+    held.give("20001\n0.2\n")
+    held.until_said("port 20001")
+    held.send(signal.SIGTERM)
+    assert held.process.wait(5) == 7
+
+
 def test_another_term_after_the_drain_is_passed_on(run: Callable[..., Run]) -> None:
     one = run("sh", "-c", LISTENER.replace("exit 7", "[ $((n += 1)) -lt 2 ] || exit 8"))
     one.give("20123\n0.1\n")

@@ -68,5 +68,5 @@ async def test_one_digest_from_a_commit_to_production_and_back(
         ("promote", "r2", "succeeded"),
         ("promote", "r1", "succeeded"),
     ]
-    status = await site.deploy("status", "production", "--json", code=69)
+    status = await site.deploy("status", "production", "--json")
     assert "was rolled back" in json.dumps(status.result)

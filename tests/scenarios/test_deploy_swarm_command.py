@@ -35,9 +35,10 @@ PASSED = '<testsuite name="unit" tests="2"><testcase name="a"/><testcase name="b
 
 
 @pytest.fixture
-async def site(lab: Lab) -> AsyncIterator[SwarmSite]:
+async def site(lab: Lab, tmp_path: Path) -> AsyncIterator[SwarmSite]:
     async with swarm_site(lab) as made:
         yield made
+        made.platform.keep_logs(tmp_path / "logs")
 
 
 class Copy:

@@ -1,5 +1,6 @@
 """Work with few of root's rights, in a process of its own."""
 
+import codecs
 import ctypes
 import os
 import struct
@@ -20,6 +21,7 @@ def with_only(work: Callable[[], None], *capabilities: str, uid: int = 0) -> Non
     Raises:
         AssertionError: the work raised; its traceback is the message.
     """
+    codecs.lookup("ascii")  # the interpreter may lie where such a user cannot read it later
     read, write = os.pipe()
     pid = os.fork()
     if not pid:

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from deploy.release import cli
+from deploy.release import cli, warrant
 from deploy.release.app.model import App, Environment
 from deploy.release.commands import opening
 from deploy.release.commands.site import Site
@@ -68,6 +68,7 @@ class VirtualEngine:
 
     async def _start(self, image: str) -> None:
         await asyncio.sleep(self._wanted("seconds", default=0.0))
+        warrant.require()  # as `programs.run` does
         there = self._read()
         number = 1 + max((int(each["id"]) for each in there), default=0)
         one = {"id": str(number), "name": f"shop-{number}", "host": "h1", "image": image}
@@ -75,6 +76,7 @@ class VirtualEngine:
 
     async def _stop(self, but: str = "") -> None:
         await asyncio.sleep(self._wanted("seconds", default=0.0))
+        warrant.require()  # as `programs.run` does
         there = self._read()
         going = next((each for each in there if each["image"] != but), None)
         self._write([each for each in there if each is not going])

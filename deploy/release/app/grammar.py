@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from deploy.release.app.kinds import Kind, Wrong, matching, number, text
+from deploy.release.reference import repository
 from deploy.release.yamllines import Reading, Value
 from wharfinger import metadata
 from wharfinger.errors import Rejected
@@ -21,15 +22,7 @@ _CHECK: Final = r"[a-z0-9][a-z0-9_-]{0,31}"
 RESERVED_CHECKS: Final = ("checks", "approval")
 VARIABLE: Final = r"[A-Za-z_][A-Za-z0-9_.-]{0,127}"
 LABEL: Final = r"[A-Za-z0-9][A-Za-z0-9._/:-]{0,127}"
-# distribution/reference, regexp.go and normalize.go: a first part without a dot, a port or a
-# capital is no registry, but a part of a path in the public one.
-_REGISTRY: Final = re.compile(
-    r"(?=.*[.:A-Z]|localhost$)"
-    r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?",
-    re.ASCII,
-)
-_REPOSITORY: Final = re.compile(r"[a-z0-9]+(([._]|__|-+|/)[a-z0-9]+)*", re.ASCII)
-_TAGGED: Final = re.compile(r"(?P<name>[^@]+?)(:[^/:@]+)?(@.*)?", re.ASCII)
+_TAGGED: Final = re.compile(r"(?P<name>[^/]+/[^@]+?)(:[^/:@]+)?(@.*)?", re.ASCII)
 _PORT: Final = re.compile(r"([0-9]{1,5})-([0-9]{1,5})", re.ASCII)
 _LEAST_BYTES: Final = 6 << 20
 _SHIFTS: Final = {"b": 0, "k": 10, "m": 20, "g": 30}
@@ -56,16 +49,14 @@ NEED: Final = text(
 
 
 def _repository(written: str) -> str:
-    registry, _, path = written.partition("/")
-    match = _TAGGED.fullmatch(path)
-    if match and match["name"] != path and _REPOSITORY.fullmatch(match["name"]):
-        name = f"{registry}/{match['name']}"
+    match = _TAGGED.fullmatch(written)
+    name = match["name"] if match else written
+    try:
+        repository(name)
+    except Rejected as error:
+        raise Wrong(str(error), "write it as registry.example:5000/shop") from None
+    if name != written:
         raise Wrong("has a tag or a digest", f"write {name}: releases are told by digest")
-    if not (path and _REGISTRY.fullmatch(registry)):
-        name = written.partition(":")[0]
-        raise Wrong(f"{written[:80]!r} names no registry", f"write HOST:PORT/{name[:80]}")
-    if not _REPOSITORY.fullmatch(path):
-        raise Wrong(f"{written[:80]!r} is no repository", "write it as registry.example:5000/shop")
     return written
 
 

@@ -12,7 +12,18 @@ SECRETS: Final = "/run/secrets"
 LABELS: Final = frozenset(
     f"wharfinger.{name}"
     for name in (
-        *("app", "env", "port", "drain", "release", "host", "path", "ignore", "serving"),
+        *(
+            "app",
+            "env",
+            "port",
+            "port.pool",
+            "drain",
+            "release",
+            "host",
+            "path",
+            "ignore",
+            "serving",
+        ),
         *("check", "check.interval", "check.timeout", "check.rise", "check.fall", "check.grace"),
     )
 )

@@ -27,7 +27,7 @@ def add_lock(parser: Parser) -> None:
     """Adds --wait and --by, for what changes an environment."""
     parser.add_argument(
         "--wait",
-        type=_seconds,
+        type=seconds,
         metavar="SECONDS",
         help="for somebody else's rollout (deploy.lock_wait_seconds)",
     )
@@ -92,7 +92,12 @@ def _digest(text: str) -> str:
     return found
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """A time that is waited.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
     try:
         found = float(text)
     except ValueError:

@@ -10,13 +10,14 @@ from deploy.release import showing
 from deploy.release.commands import flags
 from deploy.release.commands.opening import folder, opened
 from deploy.release.images.building import BUILT, Built
-from deploy.release.images.revision import of as revision_of
 from deploy.release.records.pushes import Push, Pushes
 from deploy.release.registry.push import PUSHED, Source, push
 from deploy.release.workingcopy import WorkingCopy
 from wharfinger.errors import Exit, Rejected, Unavailable
 from wharfinger.operator.verbs import Verbs
 
+# What was built, and not what the working copy has become since.
+_REVISION: Final = "org.opencontainers.image.revision"
 INTERRUPTED: Final = "interrupted; `deploy push` again sends what is missing"
 
 
@@ -47,7 +48,7 @@ async def _push(parsed: argparse.Namespace) -> Exit:
                 docker_url=site.config.docker.url,
                 by=site.by,
                 at=site.now(),
-                revision=(await revision_of(folder(parsed))).commit,
+                revision=built.labels.get(_REVISION, ""),
                 docker_config=site.config.deploy.registry_config_dir,
             ),
             registry=registry,

@@ -33,6 +33,7 @@ class Wanted:
         source: the environment that it is promoted from.
         approval: the words of whoever approved it.
         waived: why it goes there without the evidence that is asked for.
+        reason: why there shall be so many instances, where a rule says it.
     """
 
     release: str
@@ -41,6 +42,7 @@ class Wanted:
     source: str = ""
     approval: str = ""
     waived: str = ""
+    reason: str = ""
 
     @property
     def digest(self) -> str:
@@ -161,6 +163,7 @@ class Rollout:
             engine=self.environment.engine.value,
             approval=text(wanted.approval),
             waived=text(wanted.waived),
+            reason=text(wanted.reason),
         )
 
     async def _end(

@@ -1,13 +1,14 @@
 """`deploy scale ENV N`: more or fewer instances of what runs; a drain before each that goes."""
 
 import argparse
+from collections.abc import Awaitable, Callable
 from typing import Final
 
-from deploy.release.app.model import Environment
+from deploy.release.app.model import App, Environment
 from deploy.release.commands import changing, flags
 from deploy.release.commands.opening import opened
 from deploy.release.commands.rollout import History, Wanted
-from deploy.release.commands.site import environment_of
+from deploy.release.commands.site import Site, environment_of
 from deploy.release.records import choice
 from deploy.release.records.standing import digest_of
 from wharfinger.errors import Exit, Rejected, Unavailable
@@ -30,22 +31,38 @@ async def _scale(parsed: argparse.Namespace) -> Exit:
     async with opened(parsed) as (site, app):
         environment = environment_of(app, parsed.environment)
         _require_within(environment, parsed.replicas)
-
-        async def choose(history: History) -> Wanted:
-            found = choice.serving(history)
-            if found is None:
-                fix = f"deploy up {environment.name}"
-                raise Unavailable(f"nothing has succeeded in {environment.name} yet; {fix}")
-            replicas = await site.engine_of(app, environment).running()
-            if {digest_of(each) for each in replicas} - {found.digest}:
-                fix = "end that with `deploy up`, or go back with `deploy rollback`"
-                raise Unavailable(f"{environment.name} runs more than {found.release}; {fix}")
-            return Wanted(release=found.release, image=found.image, replicas=parsed.replicas)
-
+        choose = choosing(site, app, environment, parsed.replicas)
         wanted = changing.rollout(parsed, site, app, environment, "scale")
         done = await changing.change(wanted, choose)
     changing.show(done, environment, as_json=parsed.json)
     return Exit.OK
+
+
+def choosing(
+    site: Site, app: App, environment: Environment, replicas: int, *, reason: str = ""
+) -> Callable[[History], Awaitable[Wanted]]:
+    """Says under the lock what shall run: what runs, so many times.
+
+    Args:
+        site: whatever is outside.
+        app: of wharf.yaml.
+        environment: one of its.
+        replicas: how many.
+        reason: why, for the record.
+    """
+
+    async def choose(history: History) -> Wanted:
+        found = choice.serving(history)
+        if found is None:
+            fix = f"deploy up {environment.name}"
+            raise Unavailable(f"nothing has succeeded in {environment.name} yet; {fix}")
+        running = await site.engine_of(app, environment).running()
+        if {digest_of(each) for each in running} - {found.digest}:
+            fix = "end that with `deploy up`, or go back with `deploy rollback`"
+            raise Unavailable(f"{environment.name} runs more than {found.release}; {fix}")
+        return Wanted(release=found.release, image=found.image, replicas=replicas, reason=reason)
+
+    return choose
 
 
 def _require_within(environment: Environment, replicas: int) -> None:

@@ -19,6 +19,7 @@ from deploy.release.records.standing import Standing, standing
 from wharfinger.errors import Exit, WharfingerError
 from wharfinger.operator import terminal
 from wharfinger.operator.verbs import Verbs
+from wharfinger.text import printable
 
 TITLES: Final = ("ENVIRONMENT", "ENGINE", "RELEASE", "DIGEST", "UP", "SINCE", "BY", "CHANGED BY")
 _DIGITS: Final = 19
@@ -36,7 +37,7 @@ class Row:
 
     @property
     def is_well(self) -> bool:
-        """Whether there is nothing to be said of it."""
+        """Whether it is as it should be."""
         return not self.standing.remarks
 
     @property
@@ -69,6 +70,7 @@ class Row:
             "instances": [msgspec.to_builtins(each) for each in self.replicas],
             "lock": msgspec.to_builtins(self.holder) if self.holder else None,
             "remarks": list(now.remarks),
+            "news": list(now.news),
         }
 
 
@@ -87,10 +89,14 @@ async def _status(parsed: argparse.Namespace) -> Exit:
         rows = await asyncio.gather(*(_row(site, app, each) for each in chosen))
     told = {"app": app.name, "environments": [each.told for each in rows]}
     showing.table(TITLES, [each.cells for each in rows], told, as_json=parsed.json)
-    remarks = [f"{r.environment.name}: {text}" for r in rows for text in r.standing.remarks]
-    if remarks and not parsed.json:
-        terminal.write("\n" + "".join(f"{each}\n" for each in remarks))
-    return Exit.UNAVAILABLE if remarks else Exit.OK
+    said = [
+        printable(f"{row.environment.name}: {text}")
+        for row in rows
+        for text in (*row.standing.remarks, *row.standing.news)
+    ]
+    if said and not parsed.json:
+        terminal.write("\n" + "".join(f"{each}\n" for each in said))
+    return Exit.OK if all(each.is_well for each in rows) else Exit.UNAVAILABLE
 
 
 async def _row(site: Site, app: App, environment: Environment) -> Row:

@@ -1,7 +1,7 @@
 """What etcd says of a service's instances and of the hosts' daemons, for whoever deploys; pure."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from wharfinger import hostrecord, metadata
@@ -42,10 +42,12 @@ class Hosts:
     Attributes:
         registrars: what each says of its host, by the host's name.
         discoveries: the hosts that have one.
+        ips: the address of each host that tells one.
     """
 
     registrars: Mapping[str, Told]
     discoveries: frozenset[str]
+    ips: Mapping[str, str] = field(default_factory=dict)
 
     def reason(self, name: str) -> str:
         """Why the container of this name is not in etcd; empty where no registrar says that."""
@@ -100,20 +102,27 @@ def by_container(found: Iterable[Instance]) -> dict[str, tuple[Instance, ...]]:
 
 def hosts(items: Mapping[str, KeyValue]) -> Hosts:
     """What stands below /wharfinger/hosts/; a registrar whose record cannot be read is one."""
-    registrars, discoveries = {}, set()
+    registrars, discoveries, ips = {}, set(), {}
     for at, kv in items.items():
         try:
             key = HostKey.parse(at)
         except Rejected:
             continue
+        told = _told(kv.value)
         if key.daemon == DISCOVERY:
             discoveries.add(key.host)
         elif key.daemon == REGISTRAR:
-            try:
-                registrars[key.host] = hostrecord.parse(kv.value)
-            except Rejected:
-                registrars[key.host] = Told()
-    return Hosts(registrars, frozenset(discoveries))
+            registrars[key.host] = told
+        if told.ip:
+            ips[key.host] = told.ip
+    return Hosts(registrars, frozenset(discoveries), ips)
+
+
+def _told(value: bytes) -> Told:
+    try:
+        return hostrecord.parse(value)
+    except Rejected:
+        return Told()
 
 
 def _key(text: str) -> InstanceKey | None:

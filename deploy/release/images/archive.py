@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ CONTENT_BYTES: Final = 64 << 30
 _READ_BYTES: Final = 1 << 20
 _MEMBERS: Final = 10 * LAYERS
 _WHITEOUT: Final = ".wh."
+# The classic builder writes `/bin/sh -c #(nop) COPY dir:... in /app `, BuildKit `COPY app /app`.
+_COPIES: Final = re.compile(r"(?:.*#\(nop\) +)?(?:COPY|ADD)\b")
 _OPAQUE: Final = ".wh..wh..opq"
 _AUFS: Final = ".wh..wh."
 _GZIP: Final = b"\x1f\x8b"
@@ -129,6 +132,21 @@ class Archive:
         packed = file.read(2) == _GZIP
         file.seek(0)
         return cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if packed else file
+
+    def copied(self, number: int) -> bool:
+        """Whether a layer is copied from a working copy or another stage (COPY, ADD).
+
+        Said by its step of the history (config.md); where that is not one by one, all are.
+        """
+        steps = self.config.get("history")
+        told = [
+            str(step.get("created_by", ""))
+            for step in (steps if isinstance(steps, list) else ())
+            if isinstance(step, dict) and not step.get("empty_layer")
+        ]
+        if len(told) != len(self.diff_ids):
+            return True
+        return _COPIES.match(told[number]) is not None
 
     def layer_size(self, number: int) -> int:
         """Of the tar, in bytes."""

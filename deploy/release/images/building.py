@@ -14,7 +14,8 @@ from deploy.release.images import archive, lock, reproducible, revision, rules
 from deploy.release.images.docker import PACKAGES, RECIPE, Docker
 from deploy.release.images.lock import Locked
 from deploy.release.images.model import Image
-from deploy.release.images.reproducible import Written
+from deploy.release.images.programtime import newest_program
+from deploy.release.images.reproducible import Time, Written
 from deploy.release.images.tree import Tree
 from deploy.release.progress import Progress
 from deploy.release.workingcopy import WorkingCopy
@@ -104,7 +105,10 @@ async def build(
         image, remarks = await asyncio.to_thread(_judged, place, layer, app)
         for remark in remarks:
             progress.step(f"remark: {remark}")
-        write = functools.partial(_write, place, len(layer.diff_ids), app, now.epoch)
+        base = Tree(image.layers[: len(layer.diff_ids)])
+        write = functools.partial(
+            _write, place, layer, app, epoch=now.epoch, programs_epoch=newest_program(base)
+        )
         made = await docker.load(write, place / "written.tar")
     built = Built(made.id, image.labels, _sizes(image, made))
     await asyncio.to_thread(WorkingCopy(folder).write, BUILT, built)
@@ -175,14 +179,28 @@ def _judged(place: Path, layer: Locked, app: App) -> tuple[Image, tuple[Finding,
     return image, (*rules.remarks(image, tree, below=below), *_unported(app, image))
 
 
-def _write(place: Path, below: int, app: App, epoch: int, whole: bool) -> Written:  # noqa: FBT001
-    """Writes what was saved anew, for the engine to load."""
+def _write(
+    place: Path,
+    layer: Locked,
+    app: App,
+    whole: bool,  # noqa: FBT001 (what `load` asks for)
+    *,
+    epoch: int,
+    programs_epoch: int,
+) -> Written:
+    """Writes what was saved anew, for the engine to load.
+
+    What is copied gets the release's time: with one for all, Nginx would give two of them the same
+    ETag. What a RUN makes is as old as the programs below, and so the same for all releases.
+    """
+    copied, made = Time(epoch), Time(programs_epoch, keep_older=True)
     with archive.Archive(place / "saved.tar") as saved:
         return reproducible.written(
             saved,
             place / "written.tar",
-            below=below,
-            time=reproducible.Time(epoch),
+            below=len(layer.diff_ids),
+            epoch=epoch,
+            time_of=lambda number: copied if saved.copied(number) else made,
             tags=[f"{app.image}:built"],
             whole=whole,
         )

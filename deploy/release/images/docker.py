@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 from deploy.release import programs
 from deploy.release.images.lock import Locked
 from deploy.release.progress import Progress
+from deploy.release.reference import names_registry
 from wharfinger.errors import ConfigError, Finding, Rejected, Unavailable
 
 RECIPE: Final = "wharfinger.recipe"
@@ -56,7 +57,8 @@ class Docker:
             Unavailable: it cannot be pulled.
         """
         found = await self._inspect(reference)
-        if found is None and _names_registry(reference):
+        if found is None and names_registry(reference):
+            # Docker would ask a public one otherwise, for anybody's image.
             self._progress.step(f"pulling {reference}")
             await self.run("pull", reference, loud=True)
             found = await self._inspect(reference)
@@ -125,9 +127,3 @@ class Docker:
         except ValueError as error:
             raise Rejected(f"docker image inspect {reference}: no JSON") from error
         return found[0]
-
-
-def _names_registry(reference: str) -> bool:
-    """Whether it names its registry; else docker would ask a public one, for anybody's image."""
-    host, slash, _ = reference.partition("/")
-    return bool(slash) and ("." in host or ":" in host or host == "localhost")

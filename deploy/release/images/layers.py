@@ -14,14 +14,15 @@ import deploy
 from deploy.release import programs
 from deploy.release.images import archive, reproducible, rules
 from deploy.release.images.docker import PACKAGES, RECIPE, Docker
-from deploy.release.images.model import Entry, Image, Kind
+from deploy.release.images.model import Image
+from deploy.release.images.programtime import STARTERS, newest_program
 from deploy.release.images.tree import Tree
 from deploy.release.progress import Progress
 from wharfinger.errors import ConfigError, Exit, Finding, WharfingerError
 
 SOURCES: Final = Path(deploy.__file__).parent / "images"
 # What a layer takes of the folder that all recipes stand in.
-SHARED: Final = ("with-port", "port-answers", "agent/base")
+SHARED: Final = (*STARTERS, "agent/base")
 _MAKING_SECONDS: Final = 1800.0
 
 
@@ -152,32 +153,17 @@ def _finished(
             raise ConfigError(findings)
         for remark in rules.remarks(image, tree, below=below):
             progress.step(f"remark: {remark}")
+        time = reproducible.Time(newest_program(tree), keep_older=True)
         made = reproducible.written(
             saved,
             place / "written.tar",
             below=below,
-            time=reproducible.Time(newest_program(tree), keep_older=True),
+            epoch=time.epoch,
+            time_of=lambda _number: time,
             tags=[tag],
             labels=labels,
         )
     return Image(id=made.id, layers=image.layers, user=image.user, labels=labels)
-
-
-def newest_program(tree: Tree) -> int:
-    """When the newest program or library in it was made, in seconds since 1970.
-
-    That is said by its package, and the same whenever it is installed: unlike what a package's
-    installation writes, which is as old as the image.
-    """
-    return max((node.entry.time for node in tree.root.walk() if _packaged(node.entry)), default=0)
-
-
-def _packaged(entry: Entry) -> bool:
-    if entry.kind is not Kind.FILE or entry.path.rpartition("/")[2] in SHARED:
-        return False
-    if entry.path.startswith(("bin/", "sbin/", "usr/bin/", "usr/sbin/")):
-        return True
-    return ".so" in entry.path and entry.path.startswith(("lib", "usr/lib"))
 
 
 class _Lines:

@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,7 +67,8 @@ def written(
     place: Path,
     *,
     below: int,
-    time: Time,
+    epoch: int,
+    time_of: Callable[[int], Time],
     tags: Sequence[str] = (),
     labels: Mapping[str, str] | None = None,
     whole: bool = False,
@@ -78,7 +79,8 @@ def written(
         archive: as it was built.
         place: file to write.
         below: how many of its layers are others', which stay as they are.
-        time: of everything in its own layers.
+        epoch: of the image itself, in seconds since 1970.
+        time_of: what files get in an own layer, by its number from 0.
         tags: names that it gets.
         labels: that it gets beside those that it has.
         whole: whether the others' layers are written, too. An engine that keeps its images with a
@@ -98,12 +100,12 @@ def written(
             out.addfile(member, archive.layer(number))
         for number in range(below, len(archive.diff_ids)):
             made = place.with_suffix(".layer")
-            diff_id, size = _write_layer(archive.layer(number), made, time)
+            diff_id, size = _write_layer(archive.layer(number), made, time_of(number))
             diff_ids.append(diff_id)
             packed[diff_id] = size
             out.add(made, names[number])
             made.unlink()
-        timeless = _timeless(archive.config, diff_ids, below, time.epoch)
+        timeless = _timeless(archive.config, diff_ids, below, epoch)
         if labels:
             timeless["config"]["Labels"] = {**(timeless["config"]["Labels"] or {}), **labels}
         config = _canonical(timeless)

@@ -39,6 +39,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         engine: that runs them.
         approval: the words of whoever approved it.
         waived: why it went there without the evidence that was asked for.
+        reason: why there are so many instances, where a rule has said it.
         ended: when it ended, RFC 3339.
     """
 
@@ -57,6 +58,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     engine: _Text = ""
     approval: _Text = ""
     waived: _Text = ""
+    reason: _Text = ""
     ended: _Text = ""
 
     def over(self, state: State, at: str, why: str = "") -> "Record":

@@ -20,6 +20,7 @@ class Standing:
         up: how many there are.
         running: the digests of all that there is, with how many of each.
         remarks: where that is not as it should be; nothing when all is well.
+        news: what is as it may be, and worth a word: a rollout under way, one that was taken back.
     """
 
     serving: Record | None
@@ -27,6 +28,7 @@ class Standing:
     up: int
     running: tuple[tuple[str, int], ...]
     remarks: tuple[str, ...]
+    news: tuple[str, ...] = ()
 
 
 def standing(
@@ -49,14 +51,26 @@ def standing(
     running = tuple((each, digests.count(each)) for each in dict.fromkeys(digests))
     up = sum(each.state == "up" for each in replicas)
     wanted = choice.replicas(history, declared) if declared else len(replicas)
+    last = history[-1].record if history else None
     remarks = [
-        *_of_the_last(history, is_locked=is_locked),
+        *_of_the_last(last, is_locked=is_locked),
         *_of_images(serving, running),
         *(f"{each.name} on {each.host or '?'} is {each.state}" for each in replicas if _ails(each)),
     ]
     if up != wanted and serving is not None:
         remarks.append(f"{up} of {wanted} instances are up")
-    return Standing(serving=serving, wanted=wanted, up=up, running=running, remarks=tuple(remarks))
+    news = _news(last, is_locked=is_locked)
+    if is_locked:
+        # Half-way all of it is as it should be.
+        news, remarks = [*news, *remarks], []
+    return Standing(
+        serving=serving,
+        wanted=wanted,
+        up=up,
+        running=running,
+        remarks=tuple(remarks),
+        news=tuple(news),
+    )
 
 
 def digest_of(replica: Replica) -> str:
@@ -68,20 +82,23 @@ def _ails(replica: Replica) -> bool:
     return replica.state not in ("up", "starting")
 
 
-def _of_the_last(history: Sequence[Numbered], *, is_locked: bool) -> Iterator[str]:
-    if not history:
-        return
-    last = history[-1].record
-    what = f"{last.verb} of {last.release} by {last.by or 'somebody'} at {last.at}"
-    match last.state:
-        case "running":
-            yield f"the {what} is under way" if is_locked else f"the {what} was cut off"
-        case "failed":
-            yield f"the {what} failed: {last.why}"
-        case "rolled back":
-            yield f"the {what} was rolled back: {last.why}"
-        case "succeeded":
-            pass
+def _of_the_last(last: Record | None, *, is_locked: bool) -> Iterator[str]:
+    if last is not None and last.state == "running" and not is_locked:
+        yield f"the {_what(last)} was cut off"
+    if last is not None and last.state == "failed":
+        yield f"the {_what(last)} failed: {last.why}"
+
+
+def _news(last: Record | None, *, is_locked: bool) -> list[str]:
+    if last is not None and last.state == "running" and is_locked:
+        return [f"the {_what(last)} is under way"]
+    if last is not None and last.state == "rolled back":
+        return [f"the {_what(last)} was rolled back: {last.why}"]
+    return []
+
+
+def _what(last: Record) -> str:
+    return f"{last.verb} of {last.release} by {last.by or 'somebody'} at {last.at}"
 
 
 def _of_images(serving: Record | None, running: Sequence[tuple[str, int]]) -> Iterator[str]:

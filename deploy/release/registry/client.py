@@ -7,19 +7,20 @@ from typing import Final, Self
 import msgspec
 from yarl import URL
 
+from deploy.release.reference import Repository, is_digest, is_tag, repository
 from deploy.release.registry import manifest as manifests
 from deploy.release.registry.access import Access
 from deploy.release.registry.connection import Connection, location
 from deploy.release.registry.manifest import Manifest, digest_of
 from deploy.release.registry.messages import Distrusted, Reply, Request
-from deploy.release.registry.reference import Repository, is_digest, is_tag, repository
 from wharfinger.errors import Conflict, Rejected, Unavailable
 
 # 1,000 pages of tags; a registry that goes on has no end.
 MAX_PAGES: Final = 1_000
 UPLOADS: Final = 3
 _PAGE: Final = 1_000
-_TAGS_BYTES: Final = 4 << 20
+# Some registries give all at once, however many are asked for: half a million.
+_TAGS_BYTES: Final = 64 << 20
 _TYPE: Final = "Content-Type"
 _DIGEST: Final = "Docker-Content-Digest"
 _BINARY: Final = "application/octet-stream"

@@ -13,11 +13,11 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from deploy.release.reference import is_loopback
 from deploy.release.registry.access import Access
 from deploy.release.registry.authority import Authority
 from deploy.release.registry.challenge import challenges
 from deploy.release.registry.messages import WHY_CHARACTERS, Distrusted, Reply, Request
-from deploy.release.registry.reference import is_loopback
 from wharfinger import __version__
 from wharfinger.backoff import Backoff
 from wharfinger.errors import ConfigError, Finding, Rejected, Unavailable

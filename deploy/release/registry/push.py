@@ -11,17 +11,18 @@ from deploy.release import programs
 from deploy.release.app.model import App
 from deploy.release.progress import Progress
 from deploy.release.records.pushes import MAX_TEXT_LENGTH, Push, Pushes
-from deploy.release.registry import Registry
-from deploy.release.registry.reference import (
+from deploy.release.reference import (
     is_digest,
     release_number,
     release_tag,
     repository,
 )
+from deploy.release.registry import Registry
 from wharfinger.errors import Conflict, Rejected, Unavailable
 
 PUSHED: Final = "pushed"
 ATTEMPTS: Final = 10
+PUSHES: Final = 5
 # Tags of releases that etcd does not know, of which one may be this digest's.
 LOOKED_AT: Final = 50
 _SECONDS: Final = 1_800.0
@@ -92,7 +93,7 @@ async def push(
 
 
 async def _send(name: str, environment: Mapping[str, str], progress: Progress) -> None:
-    for remaining in reversed(range(ATTEMPTS)):
+    for remaining in reversed(range(PUSHES)):
         try:
             await programs.run(
                 "docker",
@@ -105,9 +106,7 @@ async def _send(name: str, environment: Mapping[str, str], progress: Progress) -
         except Unavailable as error:
             if not remaining or not any(each in str(error) for each in _UPLOADS_MET):
                 raise
-            progress.step(
-                "the registry could not take it, as others upload the same; pushing again"
-            )
+            progress.step("the registry could not take it now; pushing again")
             await asyncio.sleep(_AGAIN_SECONDS)
         else:
             return

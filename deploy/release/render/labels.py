@@ -38,6 +38,9 @@ def container(
     }
     if app.port.fixed is not None:
         ours["wharfinger.port"] = str(app.port.fixed)
+    if app.port.pool is not None:
+        first, last = app.port.pool
+        ours["wharfinger.port.pool"] = f"{first}-{last}"
     if app.serve is not None:
         ours["wharfinger.host"] = app.serve.host
         ours["wharfinger.path"] = app.serve.path or "/"

@@ -35,7 +35,7 @@ def files(
         service["command"] = list(container.command)
     service |= {
         "networks": ["host"],
-        "stop_grace_period": seconds(container.grace_seconds),
+        "stop_grace_period": seconds(container.grace_seconds + serving.HOLD_SECONDS),
         # Without, Swarm stops an old instance as soon as the new process runs.
         "healthcheck": serving.healthcheck(app.health.start_seconds),
     }

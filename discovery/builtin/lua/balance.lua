@@ -202,6 +202,12 @@ function M.seed(name, stamp, pieces)
     services[name] = service
 end
 
+-- One addition under the lock that every request takes anyhow. Where the memory is full nothing is
+-- put out for a number.
+local function count_request(service)
+    if not dict:incr(service.count, 1) then dict:safe_add(service.count, 1) end
+end
+
 function M.go(name)
     local service = services[name]
     if not service then return false end
@@ -210,7 +216,7 @@ function M.go(name)
     if version ~= service.version then service = refreshed(service, version) end
     local at, tried = clock(), nil
     local state = get_last_failure()
-    if state then tried = after_failure(service, state, at) end
+    if state then tried = after_failure(service, state, at) else count_request(service) end
     local peer, bound = chosen(service, at, tried)
     if not peer then peer = last_resort(service, tried) end
     if not peer then

@@ -34,7 +34,8 @@ end
 
 local function forget_all_but(entries)
     for _, key in ipairs(dict:get_keys(0)) do
-        if key:sub(1, 2) == "p:" and not entries[key:sub(3)] then dict:delete(key) end
+        local kind = key:sub(1, 2)
+        if (kind == "p:" or kind == "n:") and not entries[key:sub(3)] then dict:delete(key) end
     end
 end
 
@@ -55,6 +56,11 @@ function M.take(generation)
     dict:set("stamp", stamp)
     dict:incr("v", 1, 0)
     return M.tell(generation)
+end
+
+-- How many requests a service has had since Nginx was started.
+function M.counted(name)
+    return answer(200, string.format("%.0f", dict:get("n:" .. name) or 0))
 end
 
 -- From now on each worker takes all peers for good, whatever it has seen of them.

@@ -149,6 +149,7 @@ local function built(name, text, before)
     if not service then return nil end
     local lists, known = lists_of(entries, before)
     service.name, service.key, service.known = name, "p:" .. name, known
+    service.count = "n:" .. name
     service.primary = group_of(lists.p[1], lists.p[2], #lists.p[1])
     service.backup = group_of(lists.b[1], lists.b[2], #lists.b[1])
     service.tries = #lists.p[1] + #lists.b[1]

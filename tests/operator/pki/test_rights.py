@@ -63,6 +63,17 @@ def may(standing: Standing, user: str, key: str) -> str:
         ("store", "/wharfinger/deploy/shop_prod/releases/1", "read"),
         ("store", "/myapp/database/url", "read"),
         ("store", "/wharfinger/instances/shop_prod/10.0.0.5-80", "read"),
+        ("deploy", "/wharfinger/deploy/shop_prod/lock", "readwrite"),
+        ("deploy", "/wharfinger/deploy/shop_prod/releases/1", "readwrite"),
+        ("deploy", "/wharfinger/deploy/shop/pushes/1", "readwrite"),
+        ("deploy", "/wharfinger/deploy/shop_pre/releases/1", "read"),
+        ("deploy", "/wharfinger/deploy/we_prod/lock", "readwrite"),
+        ("deploy", "/wharfinger/orders/other/1", "readwrite"),
+        ("deploy", "/wharfinger/hosts/other/registrar", "read"),
+        ("deploy", "/wharfinger/instances/shop_prod/10.0.0.5-80", "read"),
+        ("deploy", "/shop_prod/10.0.0.5-80", "read"),
+        ("deploy", "/shop_qa/10.0.0.5-80", ""),
+        ("deploy", "/myapp/database/url", ""),
         ("all", "/myapp/database/url", "read"),
         ("all", "/wharfinger/orders/other/1", "readwrite"),
     ],
@@ -81,6 +92,17 @@ def test_a_pattern_for_services_holds_nothing_of_our_own(pattern: str) -> None:
     assert may(standing, "box", "/wharfinger_prod/1") == "readwrite"
     assert may(standing, "box", "/wharfinger/deploy/x_y/lock") == ""
     assert may(standing, "box", "/wharfinger/hosts/other/registrar") == "read"
+
+
+def test_who_may_release_everything_writes_all_records_and_no_instance() -> None:
+    for services in (("*",), ("shop_*",)):
+        standing = rights.wanted([issued("ci", "deploy", services=services)], "")
+        assert may(standing, "ci", "/wharfinger/deploy/shop_prod/lock") == "readwrite"
+        assert may(standing, "ci", "/wharfinger/deploy/shop/pushes/3") == "readwrite"
+        assert may(standing, "ci", "/shop_prod/10.0.0.5-80") == "read"
+        (role,) = standing.roles.keys() - {"root"}
+        ranges = [each.keys for each in standing.roles[role]]
+        assert len(ranges) == len(set(ranges)), "etcd keeps one right for a range"
 
 
 def test_an_administrator_may_do_all_and_a_member_is_nobody() -> None:

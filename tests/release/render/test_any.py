@@ -11,7 +11,7 @@ from deploy.release.app.fields import TOP
 from deploy.release.app.model import App, EngineName
 from deploy.release.app.parsing import parse
 from deploy.release.rancher import check
-from deploy.release.registry.reference import repository
+from deploy.release.reference import repository
 from deploy.release.render import files, project
 from registrar.labels import asks
 from registrar.model import Wanted
@@ -132,4 +132,4 @@ def test_what_is_read_is_rendered_and_taken(app: App) -> None:
         (ask,) = asks.read(container)
         assert isinstance(ask, Wanted), ask
         assert ask.service == Service(app.name, environment.name)
-        assert ask.port == app.port.fixed
+        assert (ask.port, ask.pool) == (app.port.fixed, app.port.pool)

@@ -93,7 +93,7 @@ def test_a_registrar_reads_its_labels_as_they_are_meant(file: str, env: str) -> 
     assert isinstance(ask, Wanted)
     health = app.health
     assert ask.service == Service(app.name, env)
-    assert ask.port == app.port.fixed
+    assert (ask.port, ask.pool) == (app.port.fixed, app.port.pool)
     assert ask.check == Check(
         CheckKind.HTTP,
         path=health.http or "",
@@ -153,11 +153,11 @@ def test_the_engines_own_programs_read_it(file: str, env: str, tmp_path: Path) -
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("env", ["integration", "production"])
-def test_an_engine_waits_for_whole_seconds(env: str) -> None:
+@pytest.mark.parametrize(("env", "grace"), [("integration", "12s"), ("production", "22s")])
+def test_an_engine_waits_for_whole_seconds(env: str, grace: str) -> None:
     # Docker has StopTimeout as an integer: "11.5s" is refused at the first `up`.
     app = replace(SHOP, drain_seconds=1.5)
-    assert service(app, env)["stop_grace_period"] == "12s"
+    assert service(app, env)["stop_grace_period"] == grace
     assert service(app, env)["labels"]["wharfinger.drain"] == "2"
 
 

@@ -79,7 +79,9 @@ def _add_issue(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ip", action="append", default=[], help="it is reached at")
     parser.add_argument("--dns", action="append", default=[], help="it is reached at")
     parser.add_argument(
-        "--services", metavar="S,...", help="that it may register: shop_prod,shop_qa, shop_* (all)"
+        "--services",
+        metavar="S,...",
+        help="that it may register, or release: shop_prod,shop_qa, shop_* (all)",
     )
     parser.add_argument("--renew", action="store_true", help="another pair, whatever there is")
     _add_lifetime(parser, "1y")

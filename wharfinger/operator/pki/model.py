@@ -12,16 +12,16 @@ from wharfinger.errors import Rejected
 from wharfinger.expiry import Validity
 from wharfinger.keys import HostKey, Service
 
-Role = Literal["host", "edge", "store", "etcd", "admin"]
+Role = Literal["host", "edge", "store", "deploy", "etcd", "admin"]
 State = Literal["good", "soon", "near", "ended", "revoked"]
 
-ROLES: Final[tuple[Role, ...]] = ("host", "edge", "store", "etcd", "admin")
+ROLES: Final[tuple[Role, ...]] = ("host", "edge", "store", "deploy", "etcd", "admin")
 # One machine that does everything, but for the registry itself.
 ALL: Final[tuple[Role, ...]] = ("host", "edge", "store")
 # What listens with TLS, and is asked under the names in its certificate.
 SERVING: Final = frozenset[Role]({"store", "etcd"})
 # What has a user in etcd by the common name of its certificate.
-USERS: Final = frozenset[Role]({"host", "edge", "store", "admin"})
+USERS: Final = frozenset[Role]({"host", "edge", "store", "deploy", "admin"})
 # Who asks from the same machine finds these names in its certificate.
 LOCAL_DNS: Final = ("localhost",)
 LOCAL_IPS: Final = ("127.0.0.1", "::1")
@@ -57,7 +57,8 @@ class Issued(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     Attributes:
         wish: what for.
-        services: what a registrar may register: `shop_prod`, `shop_*`, or `*` for everything.
+        services: what a registrar may register, and `deploy` release: `shop_prod`, `shop_*`, or
+            `*` for everything.
         serial: its number, in hexadecimal.
         since: from when it is good.
         until: until when.

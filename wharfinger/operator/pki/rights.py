@@ -10,7 +10,7 @@ from wharfinger.operator.pki.model import EVERY, ROOT, USERS, Issued
 
 OWN: Final = "/wharfinger/"
 # As they are called where they are made by hand (README, Security).
-_PREFIXES: Final = {"host": "registrar", "edge": "discovery", "store": "store"}
+_PREFIXES: Final = {"host": "registrar", "edge": "discovery", "store": "store", "deploy": "deploy"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def ours(current: Iterable[Issued]) -> Ours:
 
 def _roles(one: Issued) -> dict[str, frozenset[Permission]]:
     name = one.wish.name
-    makers = {"host": _registrar, "edge": _discovery, "store": _store}
+    makers = {"host": _registrar, "edge": _discovery, "store": _store, "deploy": _deploy}
     return {
         f"{_PREFIXES[role]}-{name}": frozenset(makers[role](one))
         for role in one.wish.roles
@@ -103,6 +103,23 @@ def _store(_one: Issued) -> list[Permission]:
     # The fleet is shown from one watch of everything: what is no instance is shown as such.
     everything = Permission("read", KeyRange.of_prefix("/"))
     return [everything, Permission("readwrite", KeyRange.of_prefix(ORDERS))]
+
+
+def _deploy(one: Issued) -> list[Permission]:
+    # Locks and records of its services, numbers of their applications' releases; what runs is
+    # looked at, and taken out by orders, which are the host's and not the service's.
+    below = [_prefix_of(service) for service in one.services]
+    pushes = [f"{each.rpartition('_')[0]}/pushes/" for each in below if "_" in each]
+    writes = ranges_of(f"{DEPLOY}{each}" for each in (*below, *pushes))
+    reads = [*ranges_of([f"/{each}" for each in below], without=[OWN])]
+    reads += ranges_of(f"{INSTANCES}{each}" for each in below)
+    # A promotion looks at where it comes from.
+    reads += {KeyRange.of_prefix(HOSTS), KeyRange.of_prefix(DEPLOY)} - set(writes)
+    return [
+        Permission("readwrite", KeyRange.of_prefix(ORDERS)),
+        *(Permission("readwrite", each) for each in writes),
+        *(Permission("read", each) for each in reads),
+    ]
 
 
 def _prefix_of(service: str) -> str:

@@ -55,7 +55,7 @@ def closure(home: str, links_below: Callable[[str], Iterable[Link]]) -> JavaMoun
     mounts, looked_at, pending = {home}, set(), [home]
     while pending:
         for link in links_below(pending.pop()):
-            target = posixpath.normpath(posixpath.join(posixpath.dirname(link.path), link.target))
+            target = _target(link)
             unread = posixpath.relpath(link.path, home).split("/")[0] in _UNREAD
             if unread or not link.leads or target in looked_at or _covered(target, mounts):
                 continue
@@ -75,6 +75,12 @@ def closure(home: str, links_below: Callable[[str], Iterable[Link]]) -> JavaMoun
     if len(paths) > MOST_MOUNTS:
         raise ConfigError([_many(home, len(paths))])
     return JavaMounts(home, paths)
+
+
+def _target(link: Link) -> str:
+    joined = posixpath.normpath(posixpath.join(posixpath.dirname(link.path), link.target))
+    # POSIX lets two slashes at the beginning mean something of their own, so normpath keeps them.
+    return f"/{joined.lstrip('/')}"
 
 
 def _covered(path: str, mounts: Iterable[str]) -> bool:

@@ -60,6 +60,8 @@ def test_what_ends_nowhere_is_left_out() -> None:
     "link",
     [
         Link(f"{HOME}/conf", "/", "folder"),
+        Link(f"{HOME}/conf", "//", "folder"),
+        Link(f"{HOME}/conf", "//usr", "folder"),
         Link(f"{HOME}/conf", "/etc", "folder"),
         Link(f"{HOME}/conf", "/usr/lib", "folder"),
         Link(f"{HOME}/conf", "/usr/lib/jvm", "folder"),

@@ -48,21 +48,32 @@ def repository(text: str) -> Repository:
     Raises:
         Rejected: it is no such name, or more than that.
     """
-    registry, slash, path = text.partition("/")
+    registry, _, path = text.partition("/")
     if "@" in text or ":" in path:
         raise Rejected(f"{_shown(text)} names one image: leave out its tag and its digest")
-    if not slash or not _is_host(registry):
+    if not names_registry(text):
         raise Rejected(f"{_shown(text)} names no registry: write HOST:PORT/{_shown_path(text)}")
     if _HOST.fullmatch(registry) is None or not _has_address(registry):
         raise Rejected(f"{_shown(registry)} is no address of a registry: write HOST or HOST:PORT")
     if _PATH.fullmatch(path) is None:
         raise Rejected(
-            f"{_shown(path)} is no repository: write small letters and digits, with one of"
+            f"{_shown(text)} is no repository: write small letters and digits, with one of"
             " '.', '_' and '-' between them, and '/' between the parts"
         )
     if len(text) > MAX_NAME_LENGTH:
         raise Rejected(f"{_shown(text)} is longer than {MAX_NAME_LENGTH} characters")
     return Repository(registry, path)
+
+
+def names_registry(text: str) -> bool:
+    """Whether the name of an image begins with its registry.
+
+    What comes first is part of a path in the public registry unless it looks like a host
+    (normalize.go, splitDockerDomain).
+    """
+    host, slash, _ = text.partition("/")
+    looks_so = "." in host or ":" in host or host == "localhost" or host.lower() != host
+    return bool(slash) and looks_so
 
 
 def is_tag(text: str) -> bool:
@@ -104,11 +115,6 @@ def is_loopback(registry: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _is_host(text: str) -> bool:
-    # normalize.go, splitDockerDomain: what comes first is a path's part unless it looks so.
-    return "." in text or ":" in text or text == "localhost" or text.lower() != text
 
 
 def _has_port(registry: str) -> bool:

@@ -1,0 +1,44 @@
+"""How many requests a service has had at this edge, for whoever asks: `/usage?service=NAME`."""
+
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from aiohttp import web
+
+from wharfinger.endpoints import encode_json
+from wharfinger.errors import Rejected, WharfingerError
+from wharfinger.keys import Service
+
+
+class Usage:
+    """Asks Nginx when it is asked.
+
+    Args:
+        requests: of a service, since Nginx was started.
+    """
+
+    def __init__(self, requests: Callable[[str], Awaitable[int]]) -> None:
+        self._requests = requests
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        """The routes, for discovery's address."""
+        return [web.get("/usage", self._serve)]
+
+    async def _serve(self, request: web.Request) -> web.Response:
+        try:
+            service = Service.parse(request.query.get("service", "")).name
+        except Rejected as error:
+            return _json({"error": f"service: {error}"}, status=400)
+        told: dict[str, Any] = {"service": service, "requests": None}
+        try:
+            told |= {"requests": await self._requests(service), "at": time.time()}
+        except WharfingerError as error:
+            told["why"] = str(error)
+        return _json(told)
+
+
+def _json(told: dict[str, Any], status: int = 200) -> web.Response:
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    body = encode_json(told)
+    return web.Response(body=body, content_type="application/json", headers=headers, status=status)

@@ -1,0 +1,47 @@
+"""Programs that are run to their end: what they print, and how they fail."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable
+
+import pytest
+
+from deploy.release import programs
+from wharfinger.errors import Unavailable
+
+
+def python(text: str, **options: object) -> Awaitable[str]:
+    return programs.run(sys.executable, "-c", text, **options)  # type: ignore[arg-type]
+
+
+async def test_what_it_prints_comes_back_and_its_lines_are_told() -> None:
+    told: list[str] = []
+    text = "import sys; print('a'); print('b', file=sys.stderr, flush=True); print(input())"
+    assert await python(text, stdin=b"c\n", on_line=told.append) == "a\nc\n"
+    assert sorted(told) == ["a", "b", "c"]
+
+
+async def test_a_failure_has_what_was_said_last_without_its_colours() -> None:
+    text = r"import sys; sys.exit('\x1b[91mit is \x1b[1;31mbroken\x1b[0m \x1b]0;title\x07')"
+    with pytest.raises(Unavailable) as caught:
+        await python(text)
+    assert str(caught.value).endswith(r"exit code 1: it is broken \u001b]0;title\u0007")
+
+
+async def test_a_line_without_end_does_not_stop_it() -> None:
+    text = "import sys; sys.stdout.write('x' * 5_000_000); print(); print('done')"
+    assert (await python(text, timeout_seconds=60)).endswith("done\n")
+
+
+async def test_one_that_takes_too_long_is_ended() -> None:
+    with pytest.raises(Unavailable, match=r"not done after 0\.5 s"):
+        await python("import time; time.sleep(60)", timeout_seconds=0.5)
+
+
+async def test_one_that_is_missing_is_said() -> None:
+    with pytest.raises(Unavailable, match="no-such-program: "):
+        await programs.run("no-such-program")
+
+
+async def test_one_that_reads_nothing_is_no_failure() -> None:
+    assert await asyncio.wait_for(python("print(1)", stdin=b"x" * 1_000_000), 30) == "1\n"

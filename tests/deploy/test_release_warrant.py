@@ -1,0 +1,24 @@
+"""A step is taken with leave alone, and leave is that of whoever began the work."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from deploy.release import programs, warrant
+from wharfinger.errors import Unavailable
+
+
+def refuse() -> None:
+    raise Unavailable("no further step is taken")
+
+
+async def test_no_program_is_started_without_leave(tmp_path: Path) -> None:
+    await programs.run("touch", tmp_path / "before")
+    with warrant.given(refuse):
+        working = asyncio.create_task(programs.run("touch", tmp_path / "during"))
+    await programs.run("touch", tmp_path / "after")
+    with pytest.raises(Unavailable, match="no further step"):
+        await working
+    found = await asyncio.to_thread(lambda: [each.name for each in tmp_path.iterdir()])
+    assert sorted(found) == ["after", "before"]
