@@ -17,7 +17,7 @@ from deploy.release.engines.rancher.engine import ByHand, RancherEngine
 from tests.stack import ranchercommand
 from tests.stack.etcd import config_of
 from tests.stack.rancher import FakeRancher, serving
-from tests.stack.rolling import Told
+from tests.stack.told import Told
 from wharfinger.errors import Exit
 from wharfinger.etcd import Etcd
 from wharfinger.operator.parts.etcd import EtcdServer

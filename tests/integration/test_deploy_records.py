@@ -10,6 +10,7 @@ from deploy.release.records.lock import Held, Holder, Lock, LockHeld, LockLost
 from deploy.release.records.record import Record, lock_key
 from deploy.release.records.releases import Releases
 from tests.stack.etcd import config_of, eventually
+from tests.stack.told import Told
 from wharfinger.errors import Conflict
 from wharfinger.etcd import Etcd
 from wharfinger.keys import Service
@@ -19,22 +20,6 @@ pytestmark = pytest.mark.real
 
 SHOP = Service("shop", "prod")
 TTL_SECONDS = 2
-
-
-class Told:
-    """What was said while it worked."""
-
-    def __init__(self) -> None:
-        self.steps: list[str] = []
-
-    def step(self, text: str) -> None:
-        self.steps.append(text)
-
-    def waiting(self, what: str, done: int, of: int) -> None:
-        self.steps.append(f"{what} {done}/{of}")
-
-    def output(self, line: str) -> None:
-        self.steps.append(line)
 
 
 def lock_of(etcd: Etcd, by: str = "ann", wait_seconds: float = 0, told: Told | None = None) -> Lock:

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
 from tests.stack.discovery import DiscoveryStack
-from tests.stack.lab.load import Load, posting
+from tests.stack.lab.load import LOOPBACK, Load, posting
 from tests.stack.registrar import RegistrarStack
 from tests.stack.registry import RegistryServer
 
@@ -65,13 +64,6 @@ class Ran:
         several = [json.loads(line) for line in self.out.splitlines()]
         (found,) = (each for each in several if each["event"] == "result")
         return dict(found)
-
-
-class _Loopback:
-    """Where load comes from: this very process, each request over a connection of its own."""
-
-    def session(self, **more: Any) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True), **more)
 
 
 class ReleaseSite:
@@ -163,7 +155,7 @@ class ReleaseSite:
 
     def load(self) -> AbstractAsyncContextManager[Load]:
         """Orders through the edge."""
-        return posting(_Loopback(), [f"127.0.0.1:{self.edge.nginx.port}"], SITE)  # type: ignore[arg-type]
+        return posting(LOOPBACK, [f"127.0.0.1:{self.edge.nginx.port}"], SITE)
 
 
 async def ended(process: asyncio.subprocess.Process) -> Ran:
