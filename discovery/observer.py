@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -229,6 +230,7 @@ class Observer:
         if heard.backwards:
             self._scope.events.emit("etcd went back", "warning", revision=self._tree.revision)
         lost = heard.lost if heard.backwards else await self._really_lost(heard.lost)
+        await self._forget(heard.put)
         if lost:
             self._kept = guard.keep(self._kept, lost, time.monotonic())
             self._kept_gauge.set(len(self._kept))
@@ -247,6 +249,16 @@ class Observer:
         # Whoever renders at each list hears of what is not in etcd (DNS, files, the time), too.
         if heard.changed or self._tree.revision != before or isinstance(update, Listed):
             self._on_change()
+
+    async def _forget(self, put: Mapping[str, int]) -> None:
+        """Lets go of what was registered again, be it for a moment: then somebody took it out."""
+        back = {key: one for key, one in self._kept.items() if key.address in put}
+        if not back:
+            return
+        suspects = (replace(one.lost, lease=put[key.address]) for key, one in back.items())
+        lost_again = {one.key for one in await self._really_lost(tuple(suspects))}
+        gone = back.keys() - lost_again
+        self._let({key: one for key, one in self._kept.items() if key not in gone}, tell=False)
 
     async def _really_lost(self, suspects: tuple[Lost, ...]) -> tuple[Lost, ...]:
         """Of what went with all of its lease's keys, what nobody deleted.

@@ -34,7 +34,7 @@ from wharfinger.container import (
 )
 from wharfinger.dockeraddress import unreachable
 from wharfinger.dockerexec import Executed, Output
-from wharfinger.dockerstats import parse_cpu_seconds
+from wharfinger.dockerstats import ONE_LOOK, parse_cpu_seconds
 from wharfinger.dockerwatch import Watch, WatchLimits
 from wharfinger.errors import ConfigError, Finding, Rejected, Unavailable
 from wharfinger.roll import FIELDS, Roll
@@ -168,24 +168,18 @@ class Docker:
         return parse_container(told)
 
     async def cpu_seconds(self, container_id: str) -> float | None:
-        """What a container has used of all cores together since its start; None without one.
-
-        Source: Engine API 1.41, `GET /containers/ID/stats`; with `one-shot` it does not wait a
-        second for a sample to compare with.
-        """
+        """What a container has used of all cores since its start; None when there is none."""
         _check_name(container_id)
         what = f"stats {container_id[:12]}"
         url = f"{self._client.docker_host}/containers/{container_id}/stats"
-        asked = {"stream": "false", "one-shot": "true"}
         async with (
             self._asking(what, self._limits.request_timeout_seconds),
-            self._client.session.get(url, params=asked) as answer,
+            self._client.session.get(url, params=ONE_LOOK) as answer,
         ):
             if answer.status == HTTP_NOT_FOUND:
                 return None
             await self._accept(answer, what)
-            told = await answer.read()
-        return parse_cpu_seconds(told)
+            return parse_cpu_seconds(await answer.read())
 
     async def containers(self, *, all: bool = False) -> tuple[Container, ...]:  # noqa: A002  Docker's own word
         """The running containers, or all; one that vanishes or cannot be read is absent."""

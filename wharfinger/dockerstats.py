@@ -1,8 +1,13 @@
 """What Docker tells of a container's use of the machine, as far as it is read; pure."""
 
+from typing import Final
+
 import msgspec
 
 from wharfinger.errors import Rejected
+
+# Engine API 1.41: it does not wait a second for a sample to compare with.
+ONE_LOOK: Final = {"stream": "false", "one-shot": "true"}
 
 
 class _CpuUsage(msgspec.Struct):

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final, cast
 
+from deploy.release import warrant
 from wharfinger.errors import Unavailable
 from wharfinger.text import printable
 
@@ -36,6 +37,7 @@ async def run(
     Raises:
         Unavailable: it is missing, failed, or took too long; with what it said last.
     """
+    warrant.require()
     words = [os.fspath(part) for part in command]
     what = " ".join(words[:4])
     try:

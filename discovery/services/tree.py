@@ -1,8 +1,8 @@
 """The keys of etcd as discovery sees them: fed by updates, read as typed services and values."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from discovery.model import Instance, Snapshot
@@ -39,11 +39,13 @@ class Heard:
         changed: whether anything stands otherwise now.
         backwards: the store's revision went back: it was restored or wiped.
         lost: instances that went with all that hung on their lease, or with the store's memory.
+        put: each key that was put, though it may be gone again, with its lease.
     """
 
     changed: bool
     backwards: bool = False
     lost: tuple[Lost, ...] = ()
+    put: Mapping[str, int] = field(default_factory=dict)
 
 
 class Tree:
@@ -82,13 +84,15 @@ class Tree:
                 return self._replace(snapshot)
             case kv.Changed(revision, events):
                 lost: list[Lost] = []
-                for gone in _deletions(events):
-                    lost.extend(self._lost_with_lease(gone))
+                put = {event.key: event.kv for event in events if event.kv is not None}
+                for at, gone in _deletions(events):
+                    lost += (_again(one, at, put) for one in self._lost_with_lease(gone))
                 changed = [self._set(event.key, event.kv) for event in events]
                 self._store_revision = revision
                 self._revision = revision if events else self._revision
                 still = tuple(one for one in lost if not self._holds(one.key))
-                return Heard(changed=any(changed), lost=still)
+                leases = {key: entry.lease for key, entry in put.items()}
+                return Heard(changed=any(changed), lost=still, put=leases)
 
     def snapshot(self) -> Snapshot:
         """Everything, read and sorted; a new value that later updates do not touch."""
@@ -227,10 +231,16 @@ class Tree:
         return read_group(name, children, described, shaped)
 
 
-def _deletions(events: Iterable[kv.Event]) -> Iterable[set[str]]:
+def _again(lost: Lost, at: int, put: Mapping[str, kv.KeyValue]) -> Lost:
+    """The same, of the lease that it had last: it may have come back after revision `at`."""
+    back = put.get(lost.key.address)
+    return lost if back is None or back.mod_revision < at else replace(lost, lease=back.lease)
+
+
+def _deletions(events: Iterable[kv.Event]) -> Iterable[tuple[int, set[str]]]:
     """The keys that went, together where one transaction (or one lease's end) took them."""
     by_revision: dict[int, set[str]] = defaultdict(set)
     for event in events:
         if event.kv is None:
             by_revision[event.revision].add(event.key)
-    return by_revision.values()
+    return by_revision.items()

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,42 @@ async def test_nothing_is_served_between_loss_and_judgement(
     etcd.answer.set()
     await judging
     assert await reading == served
+
+
+class Leases:
+    """Knows which leases live."""
+
+    endpoint = "etcd:1"
+
+    def __init__(self, *living: int) -> None:
+        self._living = living
+
+    async def time_to_live(self, lease: int) -> LeaseLife | None:
+        return LeaseLife(9, 9, ()) if lease in self._living else None
+
+
+def gone(revision: int, *ports: int) -> list[kv.Event]:
+    return [kv.Event(key, revision, None) for port in ports for key in pair(port)]
+
+
+def came(revision: int, port: int, lease: int) -> list[kv.Event]:
+    entries = pair(port, lease).values()
+    return [kv.Event(each.key, revision, replace(each, mod_revision=revision)) for each in entries]
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize(("living", "served"), [((8,), [10]), ((), [9, 10])])
+async def test_what_came_back_and_was_taken_out_is_not_kept_though_it_was_never_seen(
+    tmp_path: Path, together: bool, living: tuple[int, ...], served: list[int]
+) -> None:
+    """A registrar that is back after etcd was drains an instance in the same moment."""
+    seen = observer(Leases(*living), tmp_path)
+    await seen.take(kv.Listed(kv.Snapshot(4, pair(9) | pair(10))))
+    parts = [gone(5, 9, 10), came(6, 9, lease=8), gone(7, 9)]
+    updates = [[each for part in parts for each in part]] if together else parts
+    for events in updates:
+        await seen.take(kv.Changed(events[-1].revision, tuple(events)))
+    assert await addresses(seen) == [f"127.0.0.1:{port}" for port in served]
 
 
 async def test_the_next_life_compares_its_first_list(tmp_path: Path) -> None:

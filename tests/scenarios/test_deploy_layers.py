@@ -161,7 +161,7 @@ async def test_tomcat_runs_with_the_hosts_java_and_says_so_without_it(
     home = f"--env=JAVA_HOME={java.home}"
     words = (*HARDENED, "--tmpfs=/tmp", page, *mounts, home, "wharfinger/tomcat")
     container, port = await run(docker_daemon, *words)
-    assert await got(port) == (200, "jsp 42\n")
+    assert await got(port) == (200, "jsp 42")
     await docker_daemon.run("exec", container, "port-answers", "/")
     log = await docker_daemon.run("logs", container)
     assert "SEVERE" not in log

@@ -1,6 +1,7 @@
 """A lock that is lost while a release rolls: the work stops before another can begin."""
 
 import asyncio
+import signal
 
 import pytest
 
@@ -52,3 +53,20 @@ async def test_after_a_kill_whoever_waits_goes_on_within_the_time_of_the_lock(
     done = await site.deploy("up", "integration", "r2", "--wait", "30")
     assert (done.code, "was cut off" in done.err) == (0, True)
     assert len(set(await site.running("integration"))) == 1
+
+
+async def test_a_deployer_that_stood_still_does_nothing_more_when_it_wakes(
+    site: CommandSite,
+) -> None:
+    process = await site.half_way()
+    site.engine("integration").order(seconds=2)
+    process.send_signal(signal.SIGSTOP)
+    other = await site.deploy("rollback", "integration", "--by", "bob", "--wait", "40")
+    assert other.code == 0
+    process.send_signal(signal.SIGCONT)
+    done = await ended(process)
+    assert (done.code, "the lock" in done.err) == (69, True), done.err
+    assert await site.states("integration") == [
+        ("up", "r1", "succeeded"), ("up", "r2", "failed"), ("rollback", "r1", "succeeded"),
+    ]  # fmt: skip
+    assert (await site.deploy("status", "integration")).code == 0

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from deploy.release import cli
+from deploy.release import cli, warrant
 from deploy.release.app.model import App, Environment
 from deploy.release.commands import opening
 from deploy.release.commands.site import Site
@@ -36,7 +36,7 @@ class VirtualEngine:
 
     def order(self, **wanted: Any) -> None:
         """What it shall do from now on."""
-        self._orders.write_text(json.dumps(wanted))
+        _put(self._orders, wanted)
 
     async def running(self) -> tuple[Replica, ...]:
         if self._wanted("away", default=False):
@@ -68,6 +68,7 @@ class VirtualEngine:
 
     async def _start(self, image: str) -> None:
         await asyncio.sleep(self._wanted("seconds", default=0.0))
+        warrant.require()  # as `programs.run` does
         there = self._read()
         number = 1 + max((int(each["id"]) for each in there), default=0)
         one = {"id": str(number), "name": f"shop-{number}", "host": "h1", "image": image}
@@ -75,6 +76,7 @@ class VirtualEngine:
 
     async def _stop(self, but: str = "") -> None:
         await asyncio.sleep(self._wanted("seconds", default=0.0))
+        warrant.require()  # as `programs.run` does
         there = self._read()
         going = next((each for each in there if each["image"] != but), None)
         self._write([each for each in there if each is not going])
@@ -95,9 +97,14 @@ class VirtualEngine:
         return found
 
     def _write(self, replicas: list[dict[str, str]]) -> None:
-        beside = self._path.with_suffix(".new")
-        beside.write_text(json.dumps(replicas))
-        beside.replace(self._path)
+        _put(self._path, replicas)
+
+
+def _put(path: Path, value: Any) -> None:
+    # At once: the test and the command read while the other writes.
+    beside = path.with_name(f"{path.name}.new")
+    beside.write_text(json.dumps(value))
+    beside.replace(path)
 
 
 def engine_of(app: App, environment: Environment, _site: Site) -> VirtualEngine:

@@ -15,6 +15,8 @@ LOOK_ATTEMPTS: Final = 4
 LOOK_SECONDS: Final = 0.2
 TIMEOUT_SECONDS: Final = 30.0
 PULL_SECONDS: Final = 1_800.0
+# dockerd remembers 256 events.
+EVENTS_BACK: Final = "15m"
 
 
 class Containers:
@@ -71,7 +73,19 @@ class Containers:
 
     async def explained(self, found: Facts, reason: str) -> str:
         """Why one does not run, with its last words."""
+        if found.runs and found.restarts and (code := await self._last_exit_code(found.id)):
+            reason = f"{reason} (exit code {code})"
         return facts.failure(found, reason, await self.last_lines(found.id))
+
+    async def _last_exit_code(self, container_id: str) -> str:
+        """How the run before ended, which no inspection tells any more; empty where unknown."""
+        words = (f"--since={EVENTS_BACK}", "--until=0s", "--filter=event=die")
+        code = "--format={{.Actor.Attributes.exitCode}}"
+        try:
+            told = await self._docker("events", *words, f"--filter=container={container_id}", code)
+        except Unavailable:
+            return ""
+        return printable(told.split()[-1]) if told.split() else ""
 
     async def stop(self, ids: Collection[str], *, grace_seconds: float) -> None:
         """Has them end, side by side; who has not after `grace_seconds` is killed.

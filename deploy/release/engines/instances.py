@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, TypeVar
 
+from deploy.release import warrant
 from deploy.release.engines import registered
 from deploy.release.engines.registered import Hosts, Instance
 from wharfinger.acknowledgement import acknowledged
@@ -165,6 +166,7 @@ class Instances:
         """Puts an address that is not there any more; gives the revision, 0 where it is."""
         if await self._etcd.get(key.address) is not None:
             return 0
+        warrant.require()
         lease = await self._etcd.grant(ORDER_SECONDS)
         put = Put(key.address, key.endpoint.value.encode(), lease.id)
         done = await self._etcd.transact([absent(key.address)], [put])
@@ -174,6 +176,7 @@ class Instances:
         # One after the other: both at once, as the last of a lease, would look like its end.
         revision = 0
         for each in (key.address, key.metadata):
+            warrant.require()
             done = await self._etcd.transact([], [Delete(each)])
             if done.results[0]:
                 revision = done.revision
@@ -219,6 +222,7 @@ class Instances:
         return Outcome(target, came, over.steps[-1] if over.steps else "")
 
     async def _given(self, key: OrderKey, order: Order) -> int:
+        warrant.require()
         lease = await self._etcd.grant(ORDER_SECONDS)
         put = Put(key.key, encode(order), lease.id)
         conditions: list[Compare] = [absent(key.key)]

@@ -10,6 +10,7 @@ from typing import Annotated, Final, TypeVar
 
 import msgspec
 
+from deploy.release import warrant
 from deploy.release.progress import Progress
 from deploy.release.records.record import MAX_BYTES, lock_key
 from wharfinger.errors import Conflict, Unavailable, WharfingerError
@@ -90,7 +91,7 @@ class Lock:
         wait_seconds: how long another may have it before we give up.
         progress: told whom we wait for.
         ttl_seconds: how long it outlives us.
-        clock: monotonic seconds.
+        clock: monotonic seconds, those that the machine slept included.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class Lock:
         progress: Progress,
         wait_seconds: float = 0.0,
         ttl_seconds: int = TTL_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
     ) -> None:
         self._etcd = etcd
         self._key = lock_key(service)
@@ -111,6 +112,7 @@ class Lock:
         self._wait_seconds = wait_seconds
         self._ttl_seconds = ttl_seconds
         self._clock = clock
+        self._certain_until = 0.0
 
     async def hold(self, work: Callable[[Held], Awaitable[T]]) -> T:
         """Does the work while the lock is ours; cancels it as soon as that is no longer certain.
@@ -124,8 +126,10 @@ class Lock:
             Unavailable: etcd does not answer.
         """
         held, ends_at = await self._take()
-        working = asyncio.ensure_future(work(held))
-        keeping = asyncio.create_task(self._keep(held, ends_at))
+        self._certain_until = ends_at - MARGIN_SECONDS
+        with warrant.given(self._require):
+            working = asyncio.ensure_future(work(held))
+        keeping = asyncio.create_task(self._keep(held))
         try:
             await asyncio.wait({working, keeping}, return_when=asyncio.FIRST_COMPLETED)
             if working.done():
@@ -179,13 +183,17 @@ class Lock:
         await self._etcd.revoke(lease.id)
         return None
 
-    async def _keep(self, held: Held, ends_at: float) -> str:
+    def _require(self) -> None:
+        if self._clock() >= self._certain_until:
+            raise LockLost("the lock may be another's by now: no further step is taken")
+
+    async def _keep(self, held: Held) -> str:
         """Gives why the lock is not, or not for certain, ours any more."""
         trouble = ""
         while True:
             await asyncio.sleep(0.5 if trouble else PAUSE_SECONDS * self._ttl_seconds / TTL_SECONDS)
             asked_at = self._clock()
-            left = ends_at - MARGIN_SECONDS - asked_at
+            left = self._certain_until - asked_at
             if left <= 0:
                 return trouble or "this machine stood still for too long"
             try:
@@ -200,7 +208,7 @@ class Lock:
                 return ttl_seconds
             if trouble:
                 self._progress.step("etcd is back, and the lock is still ours")
-            trouble, ends_at = "", asked_at + ttl_seconds
+            trouble, self._certain_until = "", asked_at + ttl_seconds - MARGIN_SECONDS
 
     async def _refresh(self, held: Held) -> int | str:
         stream = await self._etcd.lease_stream()
