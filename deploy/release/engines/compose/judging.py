@@ -75,8 +75,11 @@ class Waited:
         if self.is_up or self.seconds <= patience.start_seconds:
             return None
         if self.registered is False:
-            if reason == "" and self.seconds <= TOLD_SECONDS:
-                return None
-            why = reason or "no registrar says why"
-            return f"not registered within {patience.start_seconds:g} s: {why}"
+            return self._unregistered(patience, reason)
         return f"not healthy within {patience.start_seconds:g} s"
+
+    def _unregistered(self, patience: Patience, reason: str | None) -> str | None:
+        if reason == "" and self.seconds <= TOLD_SECONDS:
+            return None
+        why = reason or "no registrar says why"
+        return f"not registered within {patience.start_seconds:g} s: {why}"
