@@ -56,7 +56,9 @@ async def run(
 
     def tell(line: str) -> None:
         shown = printable(_COLOUR.sub("", line).rstrip())
-        said.append(shown)
+        # `docker inspect` prints that for what it could not ask about, before it says why.
+        if shown not in {"", "[]"}:
+            said.append(shown)
         on_line(shown)
 
     async def feed(writer: asyncio.StreamWriter) -> None:

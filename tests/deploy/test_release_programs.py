@@ -21,6 +21,13 @@ async def test_what_it_prints_comes_back_and_its_lines_are_told() -> None:
     assert sorted(told) == ["a", "b", "c"]
 
 
+async def test_a_failure_begins_with_what_is_wrong() -> None:
+    # As `docker inspect` does.
+    with pytest.raises(Unavailable) as caught:
+        await python("import sys; print('[]', flush=True); sys.exit('no engine')")
+    assert str(caught.value).endswith("exit code 1: no engine")
+
+
 async def test_a_failure_has_what_was_said_last_without_its_colours() -> None:
     text = r"import sys; sys.exit('\x1b[91mit is \x1b[1;31mbroken\x1b[0m \x1b]0;title\x07')"
     with pytest.raises(Unavailable) as caught:
