@@ -20,8 +20,12 @@ demo: setup ## the main job, for real, in one go (ONCE=1 ends by itself)
 test: setup ## every test below 15 minutes
 	$(ROOT) $(RUN)/pytest -n 3 --dist loadfile -m "not scenario" $(PYTEST_ARGUMENTS)
 
+# Those of releases wait more than they work, and ask for no time: three of them run side by side.
+RELEASES := tests/scenarios/test_deploy_*.py
+
 scenarios: setup ## the long fault scenarios
-	$(ROOT) $(RUN)/pytest -m scenario $(PYTEST_ARGUMENTS)
+	$(ROOT) $(RUN)/pytest -m scenario --ignore-glob='*/$(notdir $(RELEASES))' $(PYTEST_ARGUMENTS)
+	$(ROOT) $(RUN)/pytest -n 3 --dist loadfile -m scenario $(RELEASES) $(PYTEST_ARGUMENTS)
 
 check: ## format, lint, types, import contracts
 	@.ci/setup python

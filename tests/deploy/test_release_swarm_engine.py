@@ -9,8 +9,8 @@ import pytest
 from deploy.release.app.model import App, Build, EngineName, Environment, Health
 from deploy.release.engine import RolloutFailed, Target
 from deploy.release.engines.swarm import watching
+from deploy.release.engines.swarm.docker import Manager
 from deploy.release.engines.swarm.engine import SwarmEngine
-from deploy.release.engines.swarm.manager import Manager
 from deploy.release.engines.swarm.model import Node, Service, Task
 from deploy.release.engines.swarm.registration import Registration
 from deploy.release.progress import Progress

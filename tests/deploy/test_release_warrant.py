@@ -13,6 +13,10 @@ def refuse() -> None:
     raise Unavailable("no further step is taken")
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.iterdir())
+
+
 async def test_no_program_is_started_without_leave(tmp_path: Path) -> None:
     await programs.run("touch", tmp_path / "before")
     with warrant.given(refuse):
@@ -20,5 +24,4 @@ async def test_no_program_is_started_without_leave(tmp_path: Path) -> None:
     await programs.run("touch", tmp_path / "after")
     with pytest.raises(Unavailable, match="no further step"):
         await working
-    found = await asyncio.to_thread(lambda: [each.name for each in tmp_path.iterdir()])
-    assert sorted(found) == ["after", "before"]
+    assert names(tmp_path) == ["after", "before"]

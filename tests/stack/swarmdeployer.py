@@ -23,8 +23,8 @@ from deploy.release.app.model import (
 )
 from deploy.release.engine import Target
 from deploy.release.engines.instances import Instances
+from deploy.release.engines.swarm.docker import Manager
 from deploy.release.engines.swarm.engine import SwarmEngine
-from deploy.release.engines.swarm.manager import Manager
 from deploy.release.engines.swarm.registration import Registration
 from deploy.release.render import files, project
 from wharfinger.errors import WharfingerError

@@ -36,7 +36,7 @@ class VirtualEngine:
 
     def order(self, **wanted: Any) -> None:
         """What it shall do from now on."""
-        self._orders.write_text(json.dumps(wanted))
+        _put(self._orders, wanted)
 
     async def running(self) -> tuple[Replica, ...]:
         if self._wanted("away", default=False):
@@ -97,9 +97,14 @@ class VirtualEngine:
         return found
 
     def _write(self, replicas: list[dict[str, str]]) -> None:
-        beside = self._path.with_suffix(".new")
-        beside.write_text(json.dumps(replicas))
-        beside.replace(self._path)
+        _put(self._path, replicas)
+
+
+def _put(path: Path, value: Any) -> None:
+    # At once: the test and the command read while the other writes.
+    beside = path.with_name(f"{path.name}.new")
+    beside.write_text(json.dumps(value))
+    beside.replace(path)
 
 
 def engine_of(app: App, environment: Environment, _site: Site) -> VirtualEngine:

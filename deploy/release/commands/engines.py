@@ -13,8 +13,8 @@ from deploy.release.engines.instances import Instances
 from deploy.release.engines.place import Place
 from deploy.release.engines.rancher.api import Access
 from deploy.release.engines.rancher.engine import RancherEngine
+from deploy.release.engines.swarm.docker import Manager
 from deploy.release.engines.swarm.engine import SwarmEngine
-from deploy.release.engines.swarm.manager import Manager
 from deploy.release.engines.swarm.registration import Registration
 from deploy.release.render import JavaMounts, files, project
 from deploy.release.render.java.host import resolve

@@ -92,7 +92,7 @@ class Rollout:
             case plan.Remove(ids):
                 await self._remove(ids, found)
             case plan.Failed(ids):
-                await self.site.fail(found[ids[0]], "")
+                await self.site.fail(found[ids[0]], "it has ended")
             case plan.Done():
                 pass
             case _:

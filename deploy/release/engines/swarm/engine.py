@@ -5,9 +5,9 @@ from collections.abc import Callable, Collection, Iterable
 from deploy.release.app.model import App, Environment
 from deploy.release.engine import Replica, RolloutFailed, Target
 from deploy.release.engines.swarm import judging
+from deploy.release.engines.swarm.docker import Manager
 from deploy.release.engines.swarm.failure import Former, explained
 from deploy.release.engines.swarm.judging import UPDATING, Phase
-from deploy.release.engines.swarm.manager import Manager
 from deploy.release.engines.swarm.model import COMING, RUNNING, Service, Task
 from deploy.release.engines.swarm.registration import Registration
 from deploy.release.engines.swarm.watching import Stuck, Watching

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from deploy.release.engines.swarm import judging
-from deploy.release.engines.swarm.manager import Manager
+from deploy.release.engines.swarm.docker import Manager
 from deploy.release.engines.swarm.model import Service
 from wharfinger.errors import Unavailable
 

@@ -7,8 +7,8 @@ from typing import Final
 
 from deploy.release.app.model import App, Environment
 from deploy.release.engines.swarm import judging
+from deploy.release.engines.swarm.docker import Manager
 from deploy.release.engines.swarm.judging import Judgement, Phase
-from deploy.release.engines.swarm.manager import Manager
 from deploy.release.engines.swarm.model import Service, Task
 from deploy.release.progress import Progress
 from wharfinger.backoff import Backoff
