@@ -18,7 +18,7 @@ from tests.stack import ranchercommand
 from tests.stack.etcd import config_of
 from tests.stack.rancher import FakeRancher, serving
 from tests.stack.told import Told
-from wharfinger.errors import Exit, Unavailable
+from wharfinger.errors import ConfigError, Exit, Unavailable
 from wharfinger.etcd import Etcd
 from wharfinger.operator.parts.etcd import EtcdServer
 from wharfinger.operator.parts.process import until
@@ -291,3 +291,9 @@ def test_addresses_of_rancher_in_all_their_forms(url: str, root: str) -> None:
     assert Access(url).root == root
     assert Access.of({}) is None
     assert "hidden" not in repr(Access.of({"RANCHER_URL": url, "RANCHER_SECRET_KEY": "hidden"}))
+
+
+def test_an_address_holds_no_password() -> None:
+    with pytest.raises(ConfigError, match="RANCHER_ACCESS_KEY") as refused:
+        Access.of({"RANCHER_URL": "https://key:hidden@rancher.example/v2-beta"})
+    assert "hidden" not in str(refused.value)

@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 
 from deploy.release.engines.rancher.arrival import Service
-from wharfinger.errors import Unavailable
+from wharfinger.errors import ConfigError, Finding, Unavailable
 from wharfinger.text import printable, shortened
 
 VERSION: Final = "v2-beta"
@@ -50,8 +50,15 @@ class Access:
 
     @classmethod
     def of(cls, environment: Mapping[str, str] = os.environ) -> Self | None:
-        """RANCHER_URL, RANCHER_ACCESS_KEY and RANCHER_SECRET_KEY; None where no address is."""
+        """RANCHER_URL, RANCHER_ACCESS_KEY and RANCHER_SECRET_KEY; None where no address is.
+
+        Raises:
+            ConfigError: the address has a password in it; messages show addresses.
+        """
         url = environment.get("RANCHER_URL", "")
+        if "@" in url.partition("://")[2].partition("/")[0]:
+            fix = "set RANCHER_ACCESS_KEY and RANCHER_SECRET_KEY"
+            raise ConfigError([Finding("RANCHER_URL", "has a name or a password in it", fix)])
         key, secret = (environment.get(f"RANCHER_{name}_KEY", "") for name in ("ACCESS", "SECRET"))
         return cls(url, key, secret) if url else None
 
