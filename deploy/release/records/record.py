@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from deploy.release.reference import is_digest, repository
+from deploy.release.reference import by_digest
 from wharfinger.errors import Rejected, Unavailable
 from wharfinger.keys import DEPLOY, Service
 from wharfinger.text import printable, shortened
@@ -71,8 +71,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
                 would read flags or variables in it, or run another image than was looked at.
         """
         try:
-            where = repository(self.image.rpartition("@")[0])
-            if is_digest(self.digest) and self.image == f"{where}@{self.digest}":
+            if by_digest(self.image.rpartition("@")[0], self.digest) == self.image:
                 return self.image
         except Rejected:
             pass
