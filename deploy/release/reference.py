@@ -86,6 +86,17 @@ def is_digest(text: str) -> bool:
     return _DIGEST.fullmatch(text) is not None
 
 
+def by_digest(image: str, digest: str) -> str:
+    """`IMAGE@sha256:...`.
+
+    Raises:
+        Rejected: one of the two is none.
+    """
+    if not is_digest(digest):
+        raise Rejected(f"{_shown(digest)} is no digest: write sha256: and 64 digits of 0-9a-f")
+    return f"{repository(image)}@{digest}"
+
+
 def release_tag(number: int) -> str:
     """`r12`, which is also the release's name."""
     return f"r{number}"

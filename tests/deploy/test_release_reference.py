@@ -3,6 +3,7 @@
 import pytest
 
 from deploy.release.reference import (
+    by_digest,
     is_digest,
     is_loopback,
     is_tag,
@@ -83,6 +84,9 @@ def test_digests() -> None:
     assert is_digest(DIGEST)
     for bad in ("a" * 64, "sha256:" + "A" * 64, DIGEST + "\n", DIGEST[:-1], "md5:" + "a" * 32):
         assert not is_digest(bad)
+        with pytest.raises(Rejected):
+            by_digest("r.example/shop", bad)
+    assert by_digest("r.example/shop", DIGEST) == f"r.example/shop@{DIGEST}"
 
 
 def test_release_tags() -> None:
