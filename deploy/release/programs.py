@@ -6,6 +6,8 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from pathlib import Path
 from typing import Final, cast
 
 from deploy.release import warrant
@@ -16,6 +18,13 @@ _LINES_KEPT: Final = 20
 _LIMIT_BYTES: Final = 1 << 20
 # docker's classic builder paints red what a step says on stderr, terminal or not (ECMA-48, SGR).
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+# Every docker must know the registry by the same name: who pushes is who pulls.
+_DOCKER_CONFIG: Final[ContextVar[Path | None]] = ContextVar("docker_config", default=None)
+
+
+def sign_in(docker_config: Path | None) -> None:
+    """From now on `docker` finds in this folder what `docker login` has kept; None: in its own."""
+    _DOCKER_CONFIG.set(docker_config)
 
 
 async def run(
@@ -46,7 +55,7 @@ async def run(
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, **_signed_in(), **(environment or {})},
             limit=_LIMIT_BYTES,
         )
     except OSError as error:
@@ -56,7 +65,9 @@ async def run(
 
     def tell(line: str) -> None:
         shown = printable(_COLOUR.sub("", line).rstrip())
-        said.append(shown)
+        # `docker inspect` prints that for what it could not ask about, before it says why.
+        if shown not in {"", "[]"}:
+            said.append(shown)
         on_line(shown)
 
     async def feed(writer: asyncio.StreamWriter) -> None:
@@ -82,6 +93,11 @@ async def run(
     if code:
         raise Unavailable(f"{what}: exit code {code}: " + "\n".join(said))
     return "".join(printed)
+
+
+def _signed_in() -> dict[str, str]:
+    folder = _DOCKER_CONFIG.get()
+    return {} if folder is None else {"DOCKER_CONFIG": str(folder)}
 
 
 async def _follow(stream: asyncio.StreamReader | None, *tell: Callable[[str], None]) -> None:

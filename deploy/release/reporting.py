@@ -41,8 +41,7 @@ async def report(
         Rejected: the report cannot be read, or there is no such digest in the registry.
         Unavailable: the registry is away.
     """
-    data = await asyncio.to_thread(read, file)
-    found = judge(check, data, reporter)
+    found, data = await judged(check, file, reporter)
     if check not in known(app):
         progress.step(f"no environment of {app.name} needs {check}: is that its name?")
     tag = await registry.attach(app.image, digest, found, data)
@@ -79,12 +78,21 @@ def known(app: App) -> tuple[str, ...]:
     return wanted([*app.checks, *needs], app.checks)
 
 
-def read(file: Path) -> bytes:
-    """A report, at most one byte longer than may be.
+async def judged(check: str, file: Path, reporter: Reporter) -> tuple[Evidence, bytes]:
+    """What a report says, and the report.
 
     Raises:
-        Rejected: there is none to be read.
+        Rejected: it cannot be read, or says nothing; the message names the file.
     """
+    data = await asyncio.to_thread(_read, file)
+    try:
+        return judge(check, data, reporter), data
+    except Rejected as error:
+        raise Rejected(f"{file}: {error}") from error
+
+
+def _read(file: Path) -> bytes:
+    """A report, at most one byte longer than may be."""
     try:
         with file.open("rb") as opened:
             return opened.read(MAX_REPORT_BYTES + 1)

@@ -74,7 +74,7 @@ def test_is_refused_where_there_is_none() -> None:
 def test_a_named_one_must_have_succeeded_here_and_not_run_already() -> None:
     known = history(record("r1"), record("r2", "failed"), record("r3"))
     assert choice.target(known, sha("r3"), "r1").release == "r1"
-    with pytest.raises(Rejected, match="r2 has not succeeded here; r3, r1"):
+    with pytest.raises(Rejected, match="r2 has not succeeded here; what has: r3, r1"):
         choice.target(known, sha("r3"), "r2")
     with pytest.raises(Rejected, match="runs here already"):
         choice.target(known, sha("r3"), "r3")

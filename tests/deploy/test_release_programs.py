@@ -1,12 +1,15 @@
 """Programs that are run to their end: what they print, and how they fail."""
 
+import argparse
 import asyncio
 import sys
 from collections.abc import Awaitable
+from pathlib import Path
 
 import pytest
 
 from deploy.release import programs
+from deploy.release.commands import opening
 from wharfinger.errors import Unavailable
 
 
@@ -19,6 +22,13 @@ async def test_what_it_prints_comes_back_and_its_lines_are_told() -> None:
     text = "import sys; print('a'); print('b', file=sys.stderr, flush=True); print(input())"
     assert await python(text, stdin=b"c\n", on_line=told.append) == "a\nc\n"
     assert sorted(told) == ["a", "b", "c"]
+
+
+async def test_a_failure_begins_with_what_is_wrong() -> None:
+    # As `docker inspect` does.
+    with pytest.raises(Unavailable) as caught:
+        await python("import sys; print('[]', flush=True); sys.exit('no engine')")
+    assert str(caught.value).endswith("exit code 1: no engine")
 
 
 async def test_a_failure_has_what_was_said_last_without_its_colours() -> None:
@@ -45,3 +55,12 @@ async def test_one_that_is_missing_is_said() -> None:
 
 async def test_one_that_reads_nothing_is_no_failure() -> None:
     assert await asyncio.wait_for(python("print(1)", stdin=b"x" * 1_000_000), 30) == "1\n"
+
+
+async def test_whatever_runs_docker_is_signed_in_as_the_configuration_says(tmp_path: Path) -> None:
+    config = tmp_path / "wharfinger.toml"
+    config.write_text(f'[deploy]\nregistry_config_dir = "{tmp_path}"\n')
+    opening.configuration(argparse.Namespace(config=config))
+    said = "import os; print(os.environ.get('DOCKER_CONFIG', 'its own'))"
+    assert await python(said) == f"{tmp_path}\n"
+    assert await python(said, environment={"DOCKER_CONFIG": "/named"}) == "/named\n"

@@ -93,6 +93,13 @@ async def test_a_report_is_judged_without_anybody(
     assert (told["ok"], told["check"], told["by"]) == (code == 0, "unit", "ann")
 
 
+async def test_a_report_that_is_none_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "unit.xml"
+    file.write_text("Traceback")
+    with pytest.raises(WharfingerError, match=r"unit\.xml: it is neither XML nor whole JSON"):
+        await deploy("report", "unit", file, "--dry-run")
+
+
 async def test_a_failure_is_a_result_for_programs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -74,7 +74,9 @@ async def test_a_failed_release_is_on_record_with_why(site: CommandSite) -> None
     site.engine("integration").order(fail=[bad])
     done = await site.deploy("up", "integration", "r2")
     assert done.code == 69
-    assert done.err.endswith("deploy: shop-1 exited with code 3\nno port\nbye\n"), "by lines"
+    # Whoever is woken by it asks first what serves now.
+    told = "deploy: up of r2 in integration was rolled back, r1 runs as before: "
+    assert done.err.endswith(f"{told}shop-1 exited with code 3\nno port\nbye\n"), "by lines"
     assert await site.running("integration") == [good] * 2
     last = (await site.records("integration"))[-1]
     assert (last.state, last.why, last.said) == (
@@ -87,7 +89,9 @@ async def test_a_release_that_is_half_there_is_gone_back_from(site: CommandSite)
     good, bad = await site.pushed(1), await site.pushed(2)
     await site.deploy("up", "integration", "r1")
     site.engine("integration").order(**{"break": [bad]})
-    assert (await site.deploy("up", "integration", "r2")).code == 69
+    done = await site.deploy("up", "integration", "r2")
+    told = "up of r2 in integration failed, and r1 is not back (`deploy rollback integration`): "
+    assert (done.code, told in done.err) == (69, True), done.err
     assert set(await site.running("integration")) == {good, bad}
     status = await site.deploy("status", "integration")
     assert status.code == 69
@@ -120,7 +124,8 @@ async def test_rollback_goes_to_what_succeeded_here_and_needs_no_registry(
     assert (done.code, "the tag integration was not moved" in done.err) == (0, True)
     assert set(await site.running("integration")) == {first}
     refused = await site.deploy("rollback", "integration", "r2")
-    assert (refused.code, "r2 has not succeeded here" in refused.err) == (69, True)
+    told = "r2 has not succeeded here; what has: r1, r3"
+    assert (refused.code, told in refused.err) == (69, True)
     again = await site.deploy("rollback", "integration")
     assert (again.code, "r1 is the first release" in again.err) == (69, True)
 
@@ -356,7 +361,7 @@ async def test_people_are_told_how_it_ended_and_nothing_fails_for_it(
         ("passed", "up", "integration"), ("failed", "up", "integration"),
     ], "a refusal is for whoever asked"  # fmt: skip
     assert (heard[0]["release"], heard[0]["image"]) == ("r1", f"{site.image}@{first}")
-    assert "shop-1 exited with code 3" in heard[1]["why"]
+    assert "r2 in integration was rolled back, r1 runs as before: shop-1" in heard[1]["why"]
     await runner.cleanup()
     done = await site.deploy("up", "integration", "r1")
     assert (done.code, "not told: webhook" in done.err) == (0, True)

@@ -73,7 +73,8 @@ async def test_of_two_at_once_one_is_refused_and_one_that_waits_comes_after(
     process = await site.half_way()
     refused = await site.deploy("rollback", "integration", "--json")
     assert refused.code == 75
-    assert "locked by ann (up, on build1" in refused.result["error"]
+    assert "integration is locked by ann (up, on build1" in refused.result["error"]
+    assert refused.result["error"].endswith("if they hang: deploy unlock integration")
     site.engine("integration").order(seconds=1.0)
     waiting = await site.deploy("scale", "integration", "3", "--wait", "30")
     assert (waiting.code, "waiting for ann (up, on build1" in waiting.err) == (0, True)

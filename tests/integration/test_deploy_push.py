@@ -254,6 +254,21 @@ async def test_an_engine_may_call_an_image_by_its_manifest(registry: RegistrySer
             await read_back(image, "none", there.digest, client)
 
 
+async def test_a_registry_that_does_not_know_us_is_named_with_what_to_do(
+    shop: Shop, tmp_path: Path
+) -> None:
+    server = RegistryServer(tmp_path / "asking", users=True)
+    await server.start()
+    try:
+        image_id = await shop.build("one")
+        shop.app = App(name="shop", image=f"{server.address}/shop", build=Build(layer="base"))
+        with pytest.raises(Rejected, match=rf"auth.*: docker login {server.address}$"):
+            await shop.push(image_id)
+        await shop.docker.run("rmi", "--force", image_id)
+    finally:
+        await server.stop()
+
+
 async def test_what_was_not_built_cannot_be_pushed(shop: Shop) -> None:
     with pytest.raises(Unavailable, match="No such image"):
         await shop.push(digest_of(b"nothing"))

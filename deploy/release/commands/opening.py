@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from deploy.release import programs
 from deploy.release.app.model import App
 from deploy.release.app.reading import read
 from deploy.release.commands.engines import engine_of
@@ -18,13 +19,15 @@ from wharfinger.etcd import Etcd
 
 
 def configuration(parsed: argparse.Namespace) -> Config:
-    """What the host's file and the environment say.
+    """What the host's file and the environment say; programs are signed in as it says.
 
     Raises:
         ConfigError: with every finding.
     """
     flags = {} if getattr(parsed, "by", None) is None else {"deploy.by": parsed.by}
-    return load(Config, path=parsed.config, flags=flags).value
+    found = load(Config, path=parsed.config, flags=flags).value
+    programs.sign_in(found.deploy.registry_config_dir)
+    return found
 
 
 def application(parsed: argparse.Namespace) -> App:

@@ -1,7 +1,6 @@
 """`deploy report CHECK FILE`: what a tool found, kept as evidence at the image's digest."""
 
 import argparse
-import asyncio
 from pathlib import Path
 
 import msgspec
@@ -10,10 +9,10 @@ from deploy.release import showing
 from deploy.release.commands import flags, opening
 from deploy.release.commands.site import timestamp
 from deploy.release.config import asker
-from deploy.release.evidence.judging import Reporter, judge
+from deploy.release.evidence.judging import Reporter
 from deploy.release.evidence.model import Evidence
 from deploy.release.records.pushes import Pushes
-from deploy.release.reporting import digest_of, read, report
+from deploy.release.reporting import digest_of, judged, report
 from deploy.release.workingcopy import WorkingCopy
 from wharfinger.errors import Exit
 from wharfinger.operator.verbs import Verbs
@@ -42,8 +41,8 @@ async def _report(parsed: argparse.Namespace) -> Exit:
         tool_version=parsed.tool_version,
     )
     if parsed.dry_run:
-        data = await asyncio.to_thread(read, parsed.report)
-        return _shown(parsed, judge(parsed.check, data, reporter), "")
+        found, _data = await judged(parsed.check, parsed.report, reporter)
+        return _shown(parsed, found, "")
     async with opening.opened(parsed) as (site, app), site.registry() as registry:
         digest = await digest_of(
             app,

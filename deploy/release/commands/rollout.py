@@ -125,7 +125,8 @@ class Rollout:
         except RolloutFailed as error:
             state: State = "rolled back" if error.restored else "failed"
             await self._end(releases, held, begun, state, str(error))
-            raise
+            told = f"{what} {_outcome(choice.serving(history), self.environment, error)}: {error}"
+            raise RolloutFailed(told, restored=error.restored) from error
         except WharfingerError as error:
             await self._end(releases, held, begun, "failed", str(error))
             raise
@@ -178,6 +179,15 @@ class Rollout:
         with contextlib.suppress(LockLost, Unavailable, TimeoutError):
             async with asyncio.timeout(LAST_WORDS_SECONDS):
                 await self._end(releases, held, begun, "failed", why)
+
+
+def _outcome(before: Record | None, environment: Environment, error: RolloutFailed) -> str:
+    """What whoever is woken by it wants to know first: whether anything serves."""
+    if error.restored:
+        return "was rolled back" + (f", {before.release} runs as before" if before else "")
+    if before is None:
+        return "failed, and nothing had succeeded there before"
+    return f"failed, and {before.release} is not back (`deploy rollback {environment.name}`)"
 
 
 def _instances(environment: Environment, target: Target) -> str:

@@ -86,7 +86,7 @@ def outcome(data: bytes, tool: str) -> Outcome:
     try:
         value = msgspec.json.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Rejected(f"it is no JSON to its end: {error}") from None
+        raise Rejected(f"it is neither XML nor whole JSON: {error}") from None
     kind = _kind(value, tool)
     kind_of_report, read = _READERS[kind]
     try:

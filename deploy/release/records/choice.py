@@ -82,8 +82,9 @@ def _named(history: Sequence[Numbered], running: Collection[str], named: str) ->
     good = [each.record for each in history if each.record.state == "succeeded"]
     found = next((each for each in reversed(good) if each.release == named), None)
     if found is None:
-        names = ", ".join(dict.fromkeys(each.release for each in reversed(good))) or "none has"
-        raise Rejected(f"{named} has not succeeded here; {names}")
+        names = ", ".join(dict.fromkeys(each.release for each in reversed(good)))
+        what = f"what has: {names}" if names else "nothing has"
+        raise Rejected(f"{named} has not succeeded here; {what}")
     if set(running) == {found.digest}:
         raise Rejected(f"{named} is what runs here already")
     return found

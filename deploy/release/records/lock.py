@@ -107,6 +107,7 @@ class Lock:
     ) -> None:
         self._etcd = etcd
         self._key = lock_key(service)
+        self._environment = service.env
         self._holder = holder
         self._progress = progress
         self._wait_seconds = wait_seconds
@@ -165,7 +166,10 @@ class Lock:
                     return held, asked_at + self._ttl_seconds
                 continue
             if self._clock() >= give_up_at:
-                raise LockHeld(f"locked by {read(kv)}")
+                raise LockHeld(
+                    f"{self._environment} is locked by {read(kv)}: --wait SECONDS waits for them; "
+                    f"if they hang: deploy unlock {self._environment}"
+                )
             if not told:
                 told = True
                 self._progress.step(f"waiting for {read(kv)}")

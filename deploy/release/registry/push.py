@@ -30,6 +30,8 @@ _SECONDS: Final = 1_800.0
 # writes them in place, and the other reads half of one (distribution 2.8, filesystem driver).
 _UPLOADS_MET: Final = ("digest invalid", "blob unknown to registry", "unexpected HTTP status: 500")
 _AGAIN_SECONDS: Final = 0.5
+# docker's words where it does not know us, or we may not; the rest of what it says is progress.
+_REFUSALS: Final = ("no basic auth credentials", "unauthorized:", "denied:")
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +106,10 @@ async def _send(name: str, environment: Mapping[str, str], progress: Progress) -
                 on_line=progress.output,
             )
         except Unavailable as error:
+            if any(each in str(error) for each in _REFUSALS):
+                registry, last = name.partition("/")[0], str(error).splitlines()[-1]
+                who = f"registry {registry} does not let us push"
+                raise Rejected(f"{who}: {last}: docker login {registry}") from error
             if not remaining or not any(each in str(error) for each in _UPLOADS_MET):
                 raise
             progress.step("the registry could not take it now; pushing again")
