@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from deploy.release.records.record import lock_key
-from tests.stack.commandsite import STEP_SECONDS, CommandSite, ended
+from tests.stack.commandsite import STEP_SECONDS, CommandSite
+from tests.stack.deploycommand import ended
 from wharfinger.keys import Service
 
 pytestmark = pytest.mark.real

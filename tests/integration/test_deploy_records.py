@@ -312,3 +312,17 @@ async def test_who_waits_outlives_an_etcd_that_goes_and_comes(
     await etcd_server.start()
     await etcd.revoke(lease.id)
     assert await waiting
+
+
+async def test_who_waits_outlives_an_etcd_that_goes_when_it_is_its_turn(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = await etcd.grant(TTL_SECONDS)
+    grants = AsyncMock(side_effect=[Unavailable("elects a leader"), lease])
+    monkeypatch.setattr(etcd, "grant", grants)
+
+    async def work(_held: Held) -> bool:
+        return True
+
+    assert await lock_of(etcd, wait_seconds=30).hold(work)
+    assert grants.await_count == 2

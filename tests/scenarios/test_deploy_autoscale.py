@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.stack.releasesite import WHARF, ReleaseSite, ended
+from tests.stack.deploycommand import ended
+from tests.stack.releasesite import WHARF, ReleaseSite
 from wharfinger.operator.parts.process import until
 
 pytestmark = [pytest.mark.real, pytest.mark.scenario, pytest.mark.timeout(600)]

@@ -5,7 +5,8 @@ import signal
 
 import pytest
 
-from tests.stack.commandsite import CommandSite, ended
+from tests.stack.commandsite import CommandSite
+from tests.stack.deploycommand import ended
 
 pytestmark = [pytest.mark.real, pytest.mark.scenario]
 

@@ -56,17 +56,20 @@ async def test_one_digest_from_a_commit_to_production_and_back(
         )
         assert "there is no database" in failed.err
         assert await site.running("production") == [first] * 5
+        status = await site.deploy("status", "production", "--json")
+        assert "was rolled back" in json.dumps(status.result)
+        await site.deploy("scale", "production", "2")
+        assert await site.running("production") == [first] * 2
     record_property("requests answered", len(load.answered))
     record_property("requests lost", len(load.lost))
     assert load.lost == []
 
     told = (await site.deploy("history", "production", "--json")).result["releases"]
     assert [(each["verb"], each["release"], each["state"]) for each in told] == [
+        ("scale", "r1", "succeeded"),
         ("up", "r3", "rolled back"),
         ("rollback", "r1", "succeeded"),
         ("scale", "r2", "succeeded"),
         ("promote", "r2", "succeeded"),
         ("promote", "r1", "succeeded"),
     ]
-    status = await site.deploy("status", "production", "--json")
-    assert "was rolled back" in json.dumps(status.result)

@@ -8,7 +8,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from deploy.release import cli
 from deploy.release.commands import opening
 from deploy.release.records.record import Record
 from deploy.release.records.releases import Releases
+from tests.stack.deploycommand import Ended
 from tests.stack.etcd import DEADLINE_SECONDS
 from tests.stack.registry import RegistryServer
 from tests.stack.virtualengine import FOLDER, VirtualEngine, engine_of
@@ -48,31 +48,6 @@ STEP_SECONDS = 0.4
 CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """What a command came to.
-
-    Attributes:
-        code: its exit code.
-        out: what it printed on stdout.
-        err: on stderr.
-    """
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        """Of --json."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """The last of them."""
-        return self.events[-1]
 
 
 class CommandSite:
@@ -207,13 +182,6 @@ class CommandSite:
         async with session.put(f"{place}{joined}digest={digest}", data=data) as answer:
             answer.raise_for_status()
         return {"digest": digest, "size": len(data)}
-
-
-async def ended(process: asyncio.subprocess.Process) -> Ended:
-    """Waits for a command."""
-    out, err = await process.communicate()
-    assert process.returncode is not None
-    return Ended(process.returncode, out.decode(), err.decode())
 
 
 def _raise(error: BaseException) -> Exit:

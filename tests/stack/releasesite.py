@@ -1,19 +1,18 @@
 """One host with all that a release needs, a working copy, and the real command in it."""
 
 import asyncio
-import json
 import os
 import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.stack.deploycommand import Ended, ended
 from tests.stack.discovery import DiscoveryStack
 from tests.stack.lab.load import LOOPBACK, Load, posting
 from tests.stack.registrar import RegistrarStack
@@ -42,28 +41,6 @@ COMMAND = """\
 #!/bin/sh
 PYTHONPATH={root} exec {python} -m deploy.release "$@"
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """What came of the command.
-
-    Attributes:
-        code: its exit code.
-        out: what it printed on stdout.
-        err: what it printed on stderr.
-    """
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """What it printed with --json of its result."""
-        several = [json.loads(line) for line in self.out.splitlines()]
-        (found,) = (each for each in several if each["event"] == "result")
-        return dict(found)
 
 
 class ReleaseSite:
@@ -132,7 +109,7 @@ class ReleaseSite:
             stderr=asyncio.subprocess.PIPE,
         )
 
-    async def deploy(self, *words: str, code: int | None = 0) -> Ran:
+    async def deploy(self, *words: str, code: int | None = 0) -> Ended:
         """`deploy WORDS...`, to its end; with `code`, it must exit so."""
         process = await self.start_deploy(*words)
         ran = await ended(process)
@@ -159,13 +136,6 @@ class ReleaseSite:
     def load(self) -> AbstractAsyncContextManager[Load]:
         """Orders through the edge."""
         return posting(LOOPBACK, [f"127.0.0.1:{self.edge.nginx.port}"], SITE)
-
-
-async def ended(process: asyncio.subprocess.Process) -> Ran:
-    """Waits for the command's end."""
-    out, err = await process.communicate()
-    assert process.returncode is not None
-    return Ran(process.returncode, out.decode(), err.decode())
 
 
 async def killed(process: asyncio.subprocess.Process, *, when: str) -> str:

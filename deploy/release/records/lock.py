@@ -154,16 +154,16 @@ class Lock:
             asked_at = self._clock()
             try:
                 kv = await self._etcd.get(self._key)
+                held = await self._try() if kv is None else None
             except Unavailable:
                 # Who waits for minutes does not give up for an etcd that elects a leader.
                 if asked_at >= give_up_at:
                     raise
                 await asyncio.sleep(POLL_SECONDS)
                 continue
+            if held is not None:
+                return held, asked_at + self._ttl_seconds
             if kv is None:
-                held = await self._try()
-                if held is not None:
-                    return held, asked_at + self._ttl_seconds
                 continue
             if self._clock() >= give_up_at:
                 raise LockHeld(
