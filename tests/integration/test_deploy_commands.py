@@ -269,9 +269,28 @@ async def test_status_and_history_for_people_and_programs(site: CommandSite) -> 
     assert history.out.splitlines()[1].split()[:6] == [
         "integration", "1", "r1", "up", "succeeded", "2",
     ]  # fmt: skip
+    site.engine("integration").order(fail=[await site.pushed(2)])
+    await site.deploy("up", "integration", "r2")
+    lines = (await site.deploy("history")).out.splitlines()
+    assert lines[-1] == "integration 2: shop-1 exited with code 3", "no column for sentences"
     site.engine("integration").order(away=True)
     away = await site.deploy("status")
     assert (away.code, "integration: the engine does not answer" in away.out) == (69, True)
+
+
+async def test_an_engine_that_is_away_is_told_and_on_record(site: CommandSite) -> None:
+    first = await site.pushed(1)
+    await site.pushed(2)
+    await site.deploy("up", "integration", "r1")
+    site.engine("integration").order(away=True)
+    done = await site.deploy("up", "integration", "r2")
+    assert (done.code, "the engine does not answer" in done.err) == (69, True)
+    status = await site.deploy("status", "integration", "--json")
+    assert (status.code, status.result["environments"][0]["ok"]) == (69, False)
+    site.engine("integration").order()
+    assert await site.states("integration") == [("up", "r1", "succeeded"), ("up", "r2", "failed")]
+    assert await site.running("integration") == [first] * 2
+    assert (await site.deploy("up", "integration", "r2")).code == 0
 
 
 async def test_programs_are_told_every_step_and_the_end(site: CommandSite) -> None:
