@@ -1,5 +1,6 @@
 """How many requests a service has had at this edge, for whoever asks: `/usage?service=NAME`."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -20,6 +21,8 @@ class Usage:
 
     def __init__(self, requests: Callable[[str], Awaitable[int]]) -> None:
         self._requests = requests
+        # Behind the same door wait the changes that Nginx is told of: of us, one at a time.
+        self._gate = asyncio.Lock()
 
     def routes(self) -> Iterable[web.RouteDef]:
         """The routes, for discovery's address."""
@@ -32,7 +35,8 @@ class Usage:
             return _json({"error": f"service: {error}"}, status=400)
         told: dict[str, Any] = {"service": service, "requests": None}
         try:
-            told |= {"requests": await self._requests(service), "at": time.time()}
+            async with self._gate:
+                told |= {"requests": await self._requests(service), "at": time.time()}
         except WharfingerError as error:
             told["why"] = str(error)
         return _json(told)

@@ -46,6 +46,13 @@ class DeployConfig(Section, frozen=True, kw_only=True):
         tuple[str, ...],
         doc("HOST:PORT of registries without TLS, as dockerd has them; loopback is one by itself."),
     ] = ()
+    registry_token_hosts: Annotated[
+        tuple[str, ...],
+        doc(
+            "Hosts beside the registry's own that are shown its password, for tokens: GitLab's.",
+            shown='["gitlab.example.org"]',
+        ),
+    ] = ()
     registrar_port: Annotated[
         int, doc("Where `deploy autoscale` asks the hosts' registrars.", ge=1, le=65_535)
     ] = 7201

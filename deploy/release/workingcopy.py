@@ -39,6 +39,8 @@ class WorkingCopy:
             Unavailable: the folder cannot be written.
         """
         try:
+            if self._folder.is_symlink():
+                raise Unavailable(f"{self._folder} is a link, and leads elsewhere: remove it")
             self._folder.mkdir(exist_ok=True)
             ignore = self._folder / ".gitignore"
             if not ignore.exists():

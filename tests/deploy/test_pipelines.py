@@ -110,6 +110,21 @@ def test_each_environment_is_touched_by_its_own_runner_alone() -> None:
         assert github()["jobs"][job]["runs-on"] == ["self-hosted", f"wharf-{job}"]
 
 
+def test_what_a_merge_request_brings_runs_where_there_are_no_rights() -> None:
+    default = gitlab()["default"]["tags"]
+    main = "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"
+    jobs = {name: job for name, job in gitlab().items() if "script" in job}
+    assert len(jobs) > len(GATING)
+    for name, job in jobs.items():
+        rules = job.get("rules", [])
+        released = ".main" in job.get("extends", ()) or [rule["if"] for rule in rules] == [main]
+        assert (job.get("tags", default) == ["wharf-test"]) == (not released), name
+    for name, job in github()["jobs"].items():
+        after = "build" in job.get("needs", ()) and "failure()" not in job.get("if", "")
+        released = after or "github.event_name == 'push'" in job.get("if", "")
+        assert ("wharf-test" in job["runs-on"]) == (not released), name
+
+
 def test_production_waits_for_a_person() -> None:
     (rule,) = gitlab()["production"]["rules"]
     assert rule["when"] == "manual"

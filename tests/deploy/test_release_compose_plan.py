@@ -21,7 +21,6 @@ from deploy.release.engines.compose.plan import (
 )
 
 UP, OUT, DOUBTFUL, ENDED = State.UP, State.OUT, State.DOUBTFUL, State.ENDED
-RUNS = (UP, DOUBTFUL)
 STEPS = 400
 
 

@@ -117,7 +117,7 @@ def test_registrars_say_who_is_not_in_etcd_and_who_was_drained() -> None:
     ("change", "seconds", "why"),
     [
         ({}, 9.0, None),
-        ({}, 11.0, "not registered within 10 s: no registrar says why"),
+        ({}, 21.0, "not registered within 10 s: no registrar says why"),
         ({"status": "exited"}, 1.0, "it has ended"),
         ({"restarts": 1}, 1.0, "it has ended, and was started again"),
         ({"health": "unhealthy"}, 1.0, "it is not healthy"),
@@ -129,6 +129,15 @@ def test_a_new_one_is_waited_for_as_long_as_there_is_hope(
     waited = Waited(Facts(id="a", **change), False, seconds)
     assert waited.broken(PATIENCE, "") == why
     assert not waited.proven(PATIENCE)
+
+
+def test_a_registrar_has_its_time_to_say_why() -> None:
+    waited = Waited(Facts(id="a"), registered=False, seconds=11.0)
+    assert waited.broken(PATIENCE) is not None, "registrars are asked"
+    assert waited.broken(PATIENCE, "") is None
+    assert waited.broken(PATIENCE, "does not listen") == (
+        "not registered within 10 s: does not listen"
+    )
 
 
 def test_one_counts_when_it_stayed_up() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from deploy.release.evidence.approval import approval, check_of
+from deploy.release.evidence.approval import approval, check_of, without_others
 from deploy.release.evidence.gate import missing, wanted
 from deploy.release.evidence.judging import Reporter, judge
 from deploy.release.evidence.model import Evidence
@@ -77,14 +77,21 @@ def test_every_reason_is_told_at_once() -> None:
 
 
 def test_an_approval_is_somebodys_words() -> None:
-    given = approval("prod", " looked at it\nmyself ", by="alice", at=AT)
+    given = approval("shop", "prod", " looked at it\nmyself ", by="alice", at=AT)
     assert missing([check_of("prod")], [], [given]) == ()
     assert given.note == "looked at it\\nmyself"
     for words, by in (("  ", "alice"), ("yes", "")):
         with pytest.raises(Rejected):
-            approval("prod", words, by=by, at=AT)
+            approval("shop", "prod", words, by=by, at=AT)
     # What was approved for one place is not for another.
     assert missing([check_of("pre")], [], [given])
+
+
+def test_an_approval_is_of_one_application_though_two_are_made_of_one_image() -> None:
+    held = (passed("unit"), approval("shop", "prod", "yes", by="alice", at=AT))
+    assert missing([check_of("prod"), "unit"], [], without_others(held, "shop")) == ()
+    (said,) = missing([check_of("prod"), "unit"], [], without_others(held, "worker"))
+    assert said.startswith("approval.prod: nobody approved it")
 
 
 def test_no_report_is_taken_for_an_approval() -> None:

@@ -13,6 +13,8 @@ from deploy.release.images import revision
         ("https://token@git.example", "https://git.example"),
         ("git@git.example:a.git", "git@git.example:a.git"),
         ("ssh://git@git.example/a.git", "ssh://git@git.example/a.git"),
+        ("ssh://git:secret@git.example:22/a.git", "ssh://git@git.example:22/a.git"),
+        ("ssh://git.example/a.git", "ssh://git.example/a.git"),
         ("/srv/git/a.git", "/srv/git/a.git"),
         ("", ""),
     ],

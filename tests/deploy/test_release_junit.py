@@ -132,3 +132,25 @@ def test_numbers_that_are_none_count_for_nothing() -> None:
     text = '<testsuite failures="-1" errors="NaN" skipped="٣"><testcase name="a"/></testsuite>'
     found = junit.outcome(text.encode())
     assert figures(found) == (1, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        '<testsuites><testsuite><testsuite failures="2">{}</testsuite></testsuite></testsuites>',
+        '<testsuite><testsuite errors="1">{}</testsuite></testsuite>',
+        '<testsuite>{}<error message="before any test"/></testsuite>',
+        "<testsuites><testsuite>{}<failure/></testsuite></testsuites>",
+        '<testsuite failures=" 1 ">{}</testsuite>',
+        '<testsuite>{}<testcase name="b" status="failed"/></testsuite>',
+        '<testsuite>{}<testcase name="b" result="Error"/></testsuite>',
+    ],
+)
+def test_a_failure_is_found_wherever_a_dialect_has_it(report: str) -> None:
+    found = junit.outcome(report.format('<testcase name="a"/>').encode())
+    assert found.failures + found.errors > 0
+
+
+def test_a_failure_that_is_told_twice_counts_once() -> None:
+    case = b'<testsuite><testcase name="a" status="failed"><error/></testcase></testsuite>'
+    assert figures(junit.outcome(case)) == (1, 0, 1, 0)

@@ -140,6 +140,22 @@ async def test_pages_of_tags(fake_registry: FakeRegistry) -> None:
         assert await client.tags(name) == ("a",)
 
 
+async def test_tags_without_end(
+    fake_registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.release.registry.client.MAX_TAGS", 5)
+    name = image(fake_registry)
+    tags = json.dumps({"tags": ["a", "b"]})
+    async with Registry() as client:
+        await client.digest_of(name, "r1")
+        fake_registry.moods = [
+            says(200, tags, Link=f'</v2/shop/tags/list?n={page}>; rel="next"') for page in range(9)
+        ]
+        with pytest.raises(Rejected, match="more tags than 5"):
+            await client.tags(name)
+    assert len(fake_registry.moods) == 6
+
+
 async def test_an_upload_that_was_cut_begins_anew(fake_registry: FakeRegistry) -> None:
     name = image(fake_registry)
     async with Registry() as client:
@@ -180,7 +196,15 @@ async def test_an_upload_that_is_cut_each_time_is_given_up(fake_registry: FakeRe
 
 
 @pytest.mark.parametrize(
-    "target", ["http://127.0.0.2:1/v2/shop/blobs/uploads/1", "//elsewhere/x", "http://[/x", ""]
+    "target",
+    [
+        "http://127.0.0.2:1/v2/shop/blobs/uploads/1",
+        "//elsewhere/x",
+        "http://[/x",
+        "",
+        # What is behind the host's name would be one itself where it is put together again.
+        "http://127.0.0.1////127.0.0.2:1/x",
+    ],
 )
 async def test_uploads_go_nowhere_else(fake_registry: FakeRegistry, target: str) -> None:
     name = image(fake_registry)
@@ -277,6 +301,9 @@ async def test_who_gives_tokens_does_not_want_us(
         "http://u:p@127.0.0.1/",
         "file:///etc/passwd",
         "x",
+        # The registry is on loopback, so without TLS; what it names is neither.
+        "http://elsewhere.example/token",
+        "https://elsewhere.example/token",
     ],
 )
 async def test_a_password_goes_to_no_odd_place(
@@ -289,6 +316,22 @@ async def test_a_password_goes_to_no_odd_place(
         fake_registry.moods = [challenge]
         with pytest.raises(Rejected, match="for a token"):
             await client.tags(name)
+
+
+async def test_who_gives_tokens_elsewhere_is_named_by_the_operator(
+    fake_registry: FakeRegistry, tmp_path: Path
+) -> None:
+    name = image(fake_registry)
+    (tmp_path / "config.json").write_text(
+        json.dumps({"auths": {fake_registry.address: {"username": "alice", "password": "secret"}}})
+    )
+    challenge = says(401, WWW_Authenticate='Bearer realm="https://0.0.0.0:1/token"')
+    for hosts, error in (((), Rejected), (("0.0.0.0",), Unavailable)):
+        async with Registry(Access(config_dir=tmp_path, token_hosts=hosts)) as client:
+            fake_registry.moods = [challenge] * 4
+            with pytest.raises(error):
+                await client.tags(name)
+            fake_registry.moods = []
 
 
 @pytest.mark.parametrize("body", ["", "{}", "[]", '{"token":1}', '{"token":"a\\nb"}'])

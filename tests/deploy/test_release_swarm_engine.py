@@ -14,6 +14,7 @@ from deploy.release.engines.swarm.engine import SwarmEngine
 from deploy.release.engines.swarm.model import Node, Service, Task
 from deploy.release.engines.swarm.registration import Registration
 from deploy.release.progress import Progress
+from tests.stack.told import Told
 from wharfinger.errors import Rejected, Unavailable
 
 OLD, NEW = "shop@sha256:" + "1" * 64, "shop@sha256:" + "2" * 64
@@ -154,20 +155,6 @@ class Swarm:
         return {node.id: sum(task.node == node.id for task in tasks) for node in NODES}
 
 
-class Telling:
-    def __init__(self) -> None:
-        self.steps: list[str] = []
-
-    def step(self, text: str) -> None:
-        self.steps.append(text)
-
-    def waiting(self, what: str, done: int, of: int) -> None:
-        pass
-
-    def output(self, line: str) -> None:
-        pass
-
-
 class Registered:
     """Says of some images that etcd does not have them."""
 
@@ -205,13 +192,13 @@ async def states(swarm: Swarm) -> list[tuple[str, str]]:
 
 async def test_a_good_release_replaces_the_one_before() -> None:
     swarm = Swarm()
-    await engine(swarm).up(target(), Telling())
+    await engine(swarm).up(target(), Told())
     assert swarm.told == ["deploy r2"]
     assert await states(swarm) == [(NEW, "up")] * 2
 
 
 async def test_managers_that_elect_a_leader_are_asked_again() -> None:
-    swarm, telling = Swarm(), Telling()
+    swarm, telling = Swarm(), Told()
     watched = engine(swarm)
     swarm.away = 0
     await swarm.deploy(f"{NEW} r2 2", None)
@@ -240,7 +227,7 @@ async def test_a_bad_one_is_taken_back_and_the_reason_told(
     with pytest.raises(
         RolloutFailed, match=r"(?s)non-zero exit \(3\).*no price list.*r1"
     ) as failed:
-        await engine(swarm).up(target(), Telling())
+        await engine(swarm).up(target(), Told())
     assert failed.value.restored is restored
     assert swarm.told == told
     assert {image for image, state in await states(swarm) if state == "up"} == {OLD}
@@ -249,7 +236,7 @@ async def test_a_bad_one_is_taken_back_and_the_reason_told(
 async def test_one_that_runs_and_is_never_in_etcd_is_bad_though_swarm_likes_it() -> None:
     swarm = Swarm()
     with pytest.raises(RolloutFailed, match="has a slash") as failed:
-        await engine(swarm, NEW).up(target(), Telling())
+        await engine(swarm, NEW).up(target(), Told())
     assert failed.value.restored
     assert swarm.told == ["deploy r2", "roll back"]
 
@@ -258,7 +245,7 @@ async def test_a_bad_first_one_leaves_nothing() -> None:
     swarm = Swarm(image=None)
     swarm.bad = {NEW}
     with pytest.raises(RolloutFailed, match="nothing ran before") as failed:
-        await engine(swarm).up(target(), Telling())
+        await engine(swarm).up(target(), Told())
     assert not failed.value.restored
     assert swarm.told == ["deploy r2", "remove"]
     assert await states(swarm) == []
@@ -276,16 +263,16 @@ async def test_the_same_update_is_followed_and_another_waited_for() -> None:
         return replace(found, update="updating") if found and looks < 5 else found
 
     swarm.service = service  # type: ignore[method-assign]
-    await engine(swarm).up(target(), Telling())
+    await engine(swarm).up(target(), Told())
     assert swarm.told == ["deploy r2"]
-    looks, telling = 0, Telling()
+    looks, telling = 0, Told()
     await engine(swarm).up(target(OLD, "r3"), telling)
     assert "another update" in telling.steps[0]
     assert swarm.told == ["deploy r2", "deploy r3"]
 
 
 async def test_what_lies_uneven_is_moved_and_nothing_else() -> None:
-    swarm, telling = Swarm(), Telling()
+    swarm, telling = Swarm(), Told()
     await engine(swarm).up(target(replicas=6), telling)
     swarm.lie(1, 2, 2, 3, 3, 3)
     before = {task.id for task in await swarm.tasks()}
@@ -297,11 +284,11 @@ async def test_what_lies_uneven_is_moved_and_nothing_else() -> None:
 
 async def test_scaling_changes_the_number_alone_and_takes_back_what_does_not_run() -> None:
     swarm = Swarm()
-    await engine(swarm).scale(target(OLD, "r1", replicas=5), Telling())
+    await engine(swarm).scale(target(OLD, "r1", replicas=5), Told())
     assert swarm.told == ["scale 5"]
     swarm.bad = {"more"}
     with pytest.raises(RolloutFailed, match="7 do not run") as failed:
-        await engine(swarm).scale(target(OLD, "r1", replicas=7), Telling())
+        await engine(swarm).scale(target(OLD, "r1", replicas=7), Told())
     assert failed.value.restored
     assert swarm.told[1:] == ["scale 7", "scale 5"]
     assert await states(swarm) == [(OLD, "up")] * 5
@@ -309,6 +296,6 @@ async def test_scaling_changes_the_number_alone_and_takes_back_what_does_not_run
 
 async def test_one_on_each_node_and_one_nowhere_cannot_be_scaled() -> None:
     with pytest.raises(Rejected, match="runs on each host"):
-        await engine(Swarm(replicas=None)).scale(target(), Telling())
+        await engine(Swarm(replicas=None)).scale(target(), Told())
     with pytest.raises(Unavailable, match="not deployed"):
-        await engine(Swarm(image=None)).scale(target(), Telling())
+        await engine(Swarm(image=None)).scale(target(), Told())

@@ -34,3 +34,13 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / ".wharf").write_text("a file")
     with pytest.raises(Unavailable, match=r"\.wharf"):
         WorkingCopy(tmp_path).write("pushed", Kept("r1"))
+
+
+def test_a_link_that_came_with_the_working_copy_is_not_followed(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy/.wharf").symlink_to(elsewhere)
+    with pytest.raises(Unavailable, match="is a link"):
+        WorkingCopy(tmp_path / "copy").write("built", {})
+    assert not list(elsewhere.iterdir())

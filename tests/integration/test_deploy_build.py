@@ -16,6 +16,7 @@ from deploy.release.images.building import Built, build
 from deploy.release.images.docker import Docker
 from deploy.release.images.layers import RECIPES, SOURCES
 from tests.stack.registry import RegistryServer
+from tests.stack.told import Told
 from wharfinger.errors import ConfigError, Unavailable
 from wharfinger.operator.parts.dockerd import DockerDaemon
 from wharfinger.operator.parts.process import free_port, until
@@ -24,22 +25,6 @@ pytestmark = pytest.mark.real
 
 APP = App(name="shop", image="registry.example:5000/shop", build=Build(layer="small"))
 EPOCH = "1790000000"
-
-
-class Told:
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.steps: list[str] = []
-
-    def step(self, text: str) -> None:
-        self.steps.append(text)
-
-    def waiting(self, what: str, done: int, of: int) -> None:
-        self.steps.append(f"{what} {done}/{of}")
-
-    def output(self, line: str) -> None:
-        pass
 
 
 class Site:

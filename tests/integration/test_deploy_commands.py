@@ -130,6 +130,27 @@ async def test_rollback_goes_to_what_succeeded_here_and_needs_no_registry(
     assert (again.code, "r1 is the first release" in again.err) == (69, True)
 
 
+@pytest.mark.parametrize(
+    "image", ["--help", "", "evil.example/${HOME}@{digest}", "{image}@sha256:" + "0" * 64]
+)
+async def test_an_image_that_somebody_wrote_into_a_record_is_not_run(
+    site: CommandSite, image: str
+) -> None:
+    digest = await site.pushed(1)
+    await site.deploy("up", "integration")
+    key = "/wharfinger/deploy/shop_integration/releases/1"
+    kept = await site.etcd.get(key)
+    assert kept is not None
+    forged = image.replace("{image}", site.image).replace("{digest}", digest)
+    await site.etcd.put(key, json.dumps({**json.loads(kept.value), "image": forged}).encode())
+    await site.pushed(2)
+    await site.deploy("up", "integration", "r2")
+    for words in (("rollback", "integration", "r1"), ("rollback", "integration")):
+        refused = await site.deploy(*words)
+        assert (refused.code, "names no image of its digest" in refused.err) == (69, True)
+    assert digest not in await site.running("integration")
+
+
 async def test_a_scale_is_kept_until_the_file_changes(site: CommandSite) -> None:
     await site.pushed(1)
     await site.pushed(2)
@@ -187,6 +208,20 @@ async def test_an_approval_is_of_one_digest(site: CommandSite) -> None:
     assert "fine (ann, " in (await site.records("production"))[-1].approval
     await site.deploy("up", "integration", "r2")
     assert (await site.deploy(*promote)).code == 69
+
+
+async def test_an_approval_is_of_one_application(site: CommandSite) -> None:
+    digest = await site.pushed(1)
+    await site.deploy("up", "integration")
+    await site.reported(digest)
+    promote = ("promote", "integration", "production")
+    assert (await site.deploy(*promote, "--approve", "fine")).code == 0
+    file = site.folder / "wharf.yaml"
+    file.write_text(file.read_text().replace("app: shop", "app: worker"))
+    await site.deploy("up", "integration", "--digest", digest)
+    refused = await site.deploy(*promote)
+    assert (refused.code, "approval.production: nobody" in refused.err) == (69, True)
+    assert (await site.deploy(*promote, "--approve", "fine, too")).code == 0
 
 
 async def test_promotion_is_of_what_the_source_really_runs(site: CommandSite) -> None:

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from deploy.release.records.record import lock_key
-from tests.stack.commandsite import CommandSite, ended
+from tests.stack.commandsite import STEP_SECONDS, CommandSite, ended
 from wharfinger.keys import Service
 
 pytestmark = pytest.mark.real
@@ -26,6 +26,7 @@ async def test_an_interrupt_is_on_record_and_the_lock_is_free(site: CommandSite,
     ]  # fmt: skip
     assert (await site.records("integration"))[-1].why == f"cut off by {name}"
     assert await site.etcd.get(lock_key(SHOP)) is None
+    site.engine("integration").order()
     assert (await site.deploy("up", "integration", "r2")).code == 0
     assert len(set(await site.running("integration"))) == 1
 
@@ -59,6 +60,7 @@ async def test_after_a_kill_a_rollback_goes_back_to_what_should_run(site: Comman
     kv = await site.etcd.get(lock_key(SHOP))
     assert kv is not None
     await site.etcd.revoke(kv.lease)
+    site.engine("integration").order()
     assert (await site.deploy("rollback", "integration")).code == 0
     assert (await site.states("integration"))[-1] == ("rollback", "r1", "succeeded")
     assert len(set(await site.running("integration"))) == 1
@@ -72,6 +74,7 @@ async def test_of_two_at_once_one_is_refused_and_one_that_waits_comes_after(
     assert refused.code == 75
     assert "integration is locked by ann (up, on build1" in refused.result["error"]
     assert refused.result["error"].endswith("if they hang: deploy unlock integration")
+    site.engine("integration").order(seconds=1.0)
     waiting = await site.deploy("scale", "integration", "3", "--wait", "30")
     assert (waiting.code, "waiting for ann (up, on build1" in waiting.err) == (0, True)
     assert (await ended(process)).code == 0
@@ -82,6 +85,7 @@ async def test_of_two_at_once_one_is_refused_and_one_that_waits_comes_after(
 
 async def test_an_etcd_that_is_killed_and_comes_back_harms_nothing(site: CommandSite) -> None:
     process = await site.half_way()
+    site.engine("integration").order(seconds=STEP_SECONDS)
     await site.etcd_server.process.kill()
     await asyncio.sleep(2)
     await site.etcd_server.start()
@@ -94,6 +98,7 @@ async def test_an_etcd_that_is_killed_and_comes_back_harms_nothing(site: Command
 async def test_an_etcd_that_stands_still_at_the_end_is_waited_for(site: CommandSite) -> None:
     process = await site.half_way()
     site.etcd_server.process.freeze()
+    site.engine("integration").order(seconds=STEP_SECONDS)
     await site.until(lambda kinds: len(kinds) == 1)
     await asyncio.sleep(2)
     assert process.returncode is None

@@ -11,16 +11,17 @@ import pytest
 from deploy.release.app.model import App, Build, EngineName, Environment, Health, Rollout
 from deploy.release.engine import RolloutFailed, Target
 from deploy.release.engines.place import Place
-from deploy.release.engines.rancher import engine as rancherengine
+from deploy.release.engines.rancher import rollout
 from deploy.release.engines.rancher.api import Access
 from deploy.release.engines.rancher.engine import ByHand, RancherEngine
 from tests.stack import ranchercommand
 from tests.stack.etcd import config_of
 from tests.stack.rancher import FakeRancher, serving
-from tests.stack.rolling import Told
-from wharfinger.errors import Exit
+from tests.stack.told import Told
+from wharfinger.errors import Exit, Unavailable
 from wharfinger.etcd import Etcd
 from wharfinger.operator.parts.etcd import EtcdServer
+from wharfinger.operator.parts.process import until
 
 pytestmark = pytest.mark.real
 IMAGES = {
@@ -151,7 +152,7 @@ async def site(
     ranchercommand.install(tmp_path / "bin")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     monkeypatch.setenv("RANCHER_URL", rancher.url)
-    monkeypatch.setattr(rancherengine, "SPARE_SECONDS", 1.0)
+    monkeypatch.setattr(rollout, "SPARE_SECONDS", 1.0)
     async with Etcd(config_of(etcd_server)) as etcd:
         record = {"version": "1", "since": "", "health": "healthy"}
         await etcd.put("/wharfinger/hosts/h1/registrar", json.dumps(record).encode())
@@ -220,12 +221,16 @@ async def test_an_upgrade_that_was_cut_off_is_gone_on_with(
             raise asyncio.CancelledError
 
         with monkeypatch.context() as patch:
-            patch.setattr(RancherEngine, "_until_there", cut)
+            patch.setattr(rollout.Rollout, "until_there", cut)
             with pytest.raises(asyncio.CancelledError):
                 await site.up("b")
         (service,) = rancher.services.values()
         assert service["state"] == "upgraded"
-        await asyncio.sleep(0.2)
+
+        async def some_come() -> bool:
+            return any(each.image == IMAGES["b"] for each in await site.engine(None).running())
+
+        await until(some_come, timeout_seconds=30, what="an instance of the new release is there")
         await site.up("b")
     assert changes(rancher)[3:] == ["upgrade shop", "finishupgrade shop"]
     assert "it goes on where an earlier run was cut off" in site.told.steps
@@ -268,7 +273,7 @@ async def test_a_server_that_is_away_changes_nothing(site: Site, rancher: FakeRa
         release="r1",
         replicas=2,
     )
-    with pytest.raises(rancherengine.Unavailable, match=r"Rancher at http://127.0.0.1:9/v2-beta"):
+    with pytest.raises(Unavailable, match=r"Rancher at http://127.0.0.1:9/v2-beta"):
         await engine.up(target, Told())
     assert rancher.posted == []
 

@@ -17,15 +17,19 @@ SCALED = WHARF.replace("replicas: 3, rollout:", RULE)
 
 
 @asynccontextmanager
-async def scaling(site: ReleaseSite) -> AsyncIterator[None]:
-    """`deploy autoscale production` runs meanwhile; ended by SIGTERM it says nothing wrong."""
+async def scaling(site: ReleaseSite) -> AsyncIterator[asyncio.StreamReader]:
+    """`deploy autoscale production` runs meanwhile, until SIGTERM; gives what it says."""
     process = await site.start_deploy("autoscale", "production", "--every", "2")
+    assert process.stderr is not None
     try:
-        yield
+        yield process.stderr
     finally:
-        process.send_signal(signal.SIGTERM)
-        await ended(process)
-    assert process.returncode is not None
+        gone = process.returncode
+        if gone is None:
+            process.send_signal(signal.SIGTERM)
+        ran = await ended(process)
+    assert gone is None, ran.err
+    assert (ran.code, "SIGTERM: interrupted" in ran.err) == (75, True), ran.err
 
 
 async def until_running(site: ReleaseSite, count: int) -> None:
@@ -66,7 +70,8 @@ async def test_load_makes_more_of_it_and_none_makes_fewer(
     # With nobody to tell, nothing is made smaller.
     await site.deploy("scale", "production", "2")
     await site.registrar.process.kill()
-    async with scaling(site):
+    async with scaling(site) as saying:
+        assert "the registrar of" in (await saying.readline()).decode()
         await asyncio.sleep(12)
         assert len(await site.running("production")) == 2
 

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from deploy.release.engine import RolloutFailed
-from tests.stack.rolling import Rolling, Told, application
+from tests.stack.rolling import Rolling, application
+from tests.stack.told import Told
 from wharfinger.errors import Unavailable
 from wharfinger.operator.parts.process import Process, free_port, until
 

@@ -11,6 +11,7 @@ import pytest
 from deploy.release.images import layers
 from deploy.release.render.java import host
 from tests.stack.debian import debian_root
+from tests.stack.told import Told
 from wharfinger.errors import ConfigError, Unavailable
 from wharfinger.operator.parts.dockerd import DockerDaemon
 from wharfinger.operator.parts.process import free_port, until
@@ -20,22 +21,6 @@ pytestmark = [pytest.mark.real, pytest.mark.scenario, pytest.mark.timeout(900)]
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 # A minimal start of a JVM takes seconds of CPU, and others use the machine, too.
 PATIENCE_SECONDS = 120
-
-
-class Told:
-    """Keeps the steps that it is told."""
-
-    def __init__(self) -> None:
-        self.steps: list[str] = []
-
-    def step(self, text: str) -> None:
-        self.steps.append(text)
-
-    def waiting(self, what: str, done: int, of: int) -> None:
-        pass
-
-    def output(self, line: str) -> None:
-        pass
 
 
 Making = Callable[..., Awaitable[list[str]]]

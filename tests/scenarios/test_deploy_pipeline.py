@@ -4,18 +4,13 @@ import asyncio
 import json
 import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.stack.discovery import DiscoveryStack
 from tests.stack.gitlabci import TREE, Project, Ran
-from tests.stack.registrar import RegistrarStack
-from tests.stack.registry import RegistryServer
+from tests.stack.releasesite import ReleaseSite
 from tests.stack.webhook import Webhook, listening
 from wharfinger.operator.parts.command import output
 
@@ -104,51 +99,25 @@ FAULTS = {
 class Site:
     """A repository, its pipeline, and where that leads."""
 
-    def __init__(
-        self,
-        folder: Path,
-        registrar: RegistrarStack,
-        edge: DiscoveryStack,
-        registry: RegistryServer,
-        hook: Webhook,
-    ) -> None:
-        self.docker = registrar.docker
-        self.registry = registry
+    def __init__(self, release: ReleaseSite, hook: Webhook) -> None:
+        self.release = release
         self.hook = hook
-        config = folder / "deploy.toml"
-        config.write_text(
-            f"[host]\nstate_dir = {json.dumps(str(folder / 'state'))}\n"
-            f"[etcd]\nendpoints = [{json.dumps(registrar.etcd_server.endpoint)}]\n"
-            f"[docker]\nurl = {json.dumps(self.docker.url)}\n"
-            f"[deploy.notify]\nwebhook_url_file = {json.dumps(str(hook.file))}\n"
-        )
-        environment = {
+        config = release.folder.parent / "deploy.toml"
+        config.write_text(f"[deploy.notify]\nwebhook_url_file = {json.dumps(str(hook.file))}\n")
+        # Who asks is whom the pipeline knows.
+        told = {
+            **release.settings,
             "WHARFINGER_CONFIG": str(config),
-            "DOCKER_HOST": self.docker.url,
-            "EDGE": f"http://127.0.0.1:{edge.nginx.port}",
+            "DOCKER_HOST": release.docker.url,
+            "EDGE": f"http://127.0.0.1:{release.edge.nginx.port}",
         }
-        self.project = Project(folder / "shop", environment)
-
-    async def deploy(self, *words: str, code: int = 0) -> Any:
-        """The command itself, in the working copy; gives its last word."""
-        command = (Path(sys.executable).parent / "deploy", *words, "--json")
-        environment = {**os.environ, **self.project.environment}
-        done = await asyncio.to_thread(
-            subprocess.run,
-            command,
-            cwd=self.project.folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
+        self.project = Project(release.folder, told)
+        release.environment = {**release.environment, "WHARFINGER_CONFIG": str(config)}
 
     async def begin(self) -> None:
         """Writes the repository of a shop, its layer locked, and commits it."""
         folder = self.project.folder
-        (folder / "ci").mkdir(parents=True)
+        (folder / "ci").mkdir()
         layer = "wharfinger/small"
         script = TREE / "deploy" / "images" / "small" / "image"
         environment = {**os.environ, **self.project.environment}
@@ -158,7 +127,7 @@ class Site:
             shutil.copy(TREE / "deploy" / "images" / "demo" / name, folder / name)
             (folder / name).chmod(0o755)
         for name, text in {
-            "wharf.yaml": WHARF.format(registry=self.registry.address, layer=layer),
+            "wharf.yaml": WHARF.format(registry=self.release.registry.address, layer=layer),
             "price.py": CODE,
             "test_price.py": TEST,
             "Dockerfile": DOCKERFILE,
@@ -169,37 +138,24 @@ class Site:
             (folder / name).write_text(text)
         (folder / "ci" / "probe").chmod(0o755)
         await asyncio.to_thread(self.project.git, "init", "--quiet", "--initial-branch", "main")
-        await self.deploy("build", "--update-lock")
+        await self.release.deploy("build", "--update-lock")
         await asyncio.to_thread(self.project.commit, "Open the shop")
 
     async def run(self, *jobs: str) -> Ran:
         return await asyncio.to_thread(self.project.run, *jobs)
 
     async def digests(self) -> dict[str, set[str]]:
-        """What runs in each environment, as the engine knows it."""
-        found: dict[str, set[str]] = {}
-        for line in (await self.docker.run("ps", "--quiet")).split():
-            words = (
-                "inspect",
-                '--format={{index .Config.Labels "wharfinger.env"}} {{.Config.Image}}',
-            )
-            environment, image = (await self.docker.run(*words, line)).split()
-            found.setdefault(environment, set()).add(image)
-        return found
+        """What runs in each environment in which anything does, as the engine knows it."""
+        found = {name: set(await self.release.running(name)) for name in ENVIRONMENTS}
+        return {name: digests for name, digests in found.items() if digests}
 
 
 @pytest.fixture
-async def site(
-    tmp_path: Path,
-    registrar_stack: RegistrarStack,
-    edge: DiscoveryStack,
-    registry: RegistryServer,
-) -> Any:
+async def site(tmp_path: Path, release_site: ReleaseSite) -> AsyncIterator[Site]:
     async with listening(tmp_path) as hook:
-        made = Site(tmp_path, registrar_stack, edge, registry, hook)
+        made = Site(release_site, hook)
         await made.begin()
         yield made
-        await made.docker.remove_containers()
 
 
 async def test_a_commit_reaches_production_in_one_digest(
@@ -210,16 +166,17 @@ async def test_a_commit_reaches_production_in_one_digest(
     assert ran.jobs == dict.fromkeys(GATING | DELIVERED, "PASS"), ran.output
     running = await site.digests()
     assert set(running) == {"integration", "pre"}
-    (image,) = running["integration"]
-    assert running["pre"] == {image}
-    assert "@sha256:" in image
+    (digest,) = running["integration"]
+    assert running["pre"] == {digest}
+    assert digest.startswith("sha256:")
 
     ran = await site.run("production")
     assert ran.code == 0, ran.output
-    assert await site.digests() == {name: {image} for name in ENVIRONMENTS}
+    assert await site.digests() == {name: {digest} for name in ENVIRONMENTS}
     ran = await site.run("report")
     assert ran.code == 0, ran.output
-    (record,) = (await site.deploy("history", "production"))["releases"]
+    history = await site.release.deploy("history", "production", "--json")
+    (record,) = history.result["releases"]
     # Who is signed in, as the pipeline knows them.
     assert record["by"] == "local"
     assert record["approval"].startswith("pipeline ")
@@ -235,7 +192,7 @@ async def test_a_commit_reaches_production_in_one_digest(
         "why": "",
         "url": site.hook.heard[-1]["url"],
     }
-    record_property("image", image)
+    record_property("digest", digest)
 
 
 async def test_what_a_scanner_finds_stops_it(site: Site) -> None:
@@ -274,6 +231,6 @@ async def test_a_failing_acceptance_keeps_it_out_of_pre(site: Site) -> None:
     assert ran.jobs["acceptance"] == "FAIL", ran.output
     assert set(await site.digests()) == {"integration"}
     # Nor by hand: what it found is kept at the digest.
-    said = await site.deploy("promote", "integration", "pre", code=69)
-    assert "integration.acceptance" in said["error"]
+    said = await site.release.deploy("promote", "integration", "pre", code=69)
+    assert "integration.acceptance" in said.err
     assert set(await site.digests()) == {"integration"}

@@ -170,11 +170,14 @@ class CommandSite:
         return await cli.told(cli.command_line().parse_args([*arguments, *place]))
 
     async def half_way(self) -> asyncio.subprocess.Process:
-        """Starts a rollout of r2 over r1 in `integration`, and waits until both run there."""
+        """Starts a rollout of r2 over r1 in `integration`; gives it when both run there.
+
+        Nothing is stopped there before the engine gets another order.
+        """
         await self.pushed(1)
         second = await self.pushed(2)
         assert (await self.deploy("up", "integration", "r1")).code == 0
-        self.engine("integration").order(seconds=STEP_SECONDS)
+        self.engine("integration").order(hold="stop")
         process = await self.start("up", "integration", "r2")
         await self.until(lambda kinds: second in kinds)
         assert len(set(await self.running("integration"))) == 2

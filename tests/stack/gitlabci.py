@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -62,7 +63,7 @@ class Project:
         venv = Path(sys.executable).parent
         # Each job in a copy of its own, as on a runner: only artifacts go from one to another.
         words = (str(RUNNER), "--shell-isolation", "--home", str(self.folder.parent / "home"))
-        done = subprocess.run(
+        with subprocess.Popen(
             (*words, *jobs),
             cwd=self.folder,
             env={
@@ -74,7 +75,13 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=timeout_seconds,
-            check=False,
-        )
-        return Ran(done.returncode, _COLOURS.sub("", done.stdout))
+            start_new_session=True,
+        ) as process:
+            try:
+                output, _ = process.communicate(timeout=timeout_seconds)
+            except subprocess.TimeoutExpired:
+                # The jobs, too: they would go on without the pipeline.
+                os.killpg(process.pid, signal.SIGKILL)
+                output, _ = process.communicate()
+                raise AssertionError(f"not over after {timeout_seconds:g} s:\n{output}") from None
+        return Ran(process.returncode, _COLOURS.sub("", output))

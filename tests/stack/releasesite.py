@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
 from tests.stack.discovery import DiscoveryStack
-from tests.stack.lab.load import Load, posting
+from tests.stack.lab.load import LOOPBACK, Load, posting
 from tests.stack.registrar import RegistrarStack
 from tests.stack.registry import RegistryServer
 
@@ -67,13 +66,6 @@ class Ran:
         return dict(found)
 
 
-class _Loopback:
-    """Where load comes from: this very process, each request over a connection of its own."""
-
-    def session(self, **more: Any) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True), **more)
-
-
 class ReleaseSite:
     """Everything on one host; POSTs that Nginx passes on are never tried twice.
 
@@ -84,7 +76,8 @@ class ReleaseSite:
         edge: the discovery, with its Nginx.
         registry: that images are pushed to.
         image: the repository in it.
-        environment: what the command is told by its environment: etcd, engine, state, PATH.
+        settings: etcd, engine and state, as variables.
+        environment: of the command: these, its PATH, and who asks.
     """
 
     def __init__(
@@ -100,18 +93,20 @@ class ReleaseSite:
         self.edge = edge
         self.registry = registry
         self.image = f"{registry.address}/shop"
-        self._state = folder / "state-of-deploy"
         (folder / "bin").mkdir()
         command = folder / "bin" / "deploy"
         command.write_text(COMMAND.format(root=shlex.quote(str(ROOT)), python=sys.executable))
         command.chmod(0o755)
         (edge.nginx.include.parent / "site.conf").write_text("proxy_next_upstream off;\n")
+        self.settings: Mapping[str, str] = {
+            "WHARFINGER_ETCD__ENDPOINTS": registrar.etcd_server.endpoint,
+            "WHARFINGER_DOCKER__URL": registrar.docker.url,
+            "WHARFINGER_HOST__STATE_DIR": str(folder / "state-of-deploy"),
+        }
         self.environment: Mapping[str, str] = {
             **{key: value for key, value in os.environ.items() if key != "DOCKER_HOST"},
             "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
-            "WHARFINGER_ETCD__ENDPOINTS": registrar.etcd_server.endpoint,
-            "WHARFINGER_DOCKER__URL": registrar.docker.url,
-            "WHARFINGER_HOST__STATE_DIR": str(self._state),
+            **self.settings,
             "WHARFINGER_DEPLOY__BY": "ann",
         }
 
@@ -163,7 +158,7 @@ class ReleaseSite:
 
     def load(self) -> AbstractAsyncContextManager[Load]:
         """Orders through the edge."""
-        return posting(_Loopback(), [f"127.0.0.1:{self.edge.nginx.port}"], SITE)  # type: ignore[arg-type]
+        return posting(LOOPBACK, [f"127.0.0.1:{self.edge.nginx.port}"], SITE)
 
 
 async def ended(process: asyncio.subprocess.Process) -> Ran:

@@ -5,11 +5,10 @@ import json
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
 from deploy.release.app.model import (
@@ -26,9 +25,10 @@ from deploy.release.engine import Target
 from deploy.release.engines.compose.engine import ComposeEngine
 from deploy.release.engines.place import Place
 from tests.stack.discovery import DiscoveryStack
-from tests.stack.lab.load import Load, posting
+from tests.stack.lab.load import LOOPBACK, Load, posting
 from tests.stack.registrar import RegistrarStack
 from tests.stack.registry import RegistryServer
+from tests.stack.told import Told
 from wharfinger.errors import WharfingerError
 from wharfinger.etcd import Etcd
 from wharfinger.operator.parts.process import Process
@@ -96,32 +96,13 @@ def rendered(target: Target) -> Mapping[str, str]:
     return {"docker-compose.yml": text}
 
 
-@dataclass(slots=True)
-class Told:
-    """A progress that remembers."""
-
-    steps: list[str] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
-    echo: bool = False
+class Echo(Told):
+    """Prints the steps as well."""
 
     def step(self, text: str) -> None:
-        self.steps.append(text)
-        if self.echo:
-            sys.stdout.write(f"{text}\n")
-            sys.stdout.flush()
-
-    def waiting(self, what: str, done: int, of: int) -> None:
-        pass
-
-    def output(self, line: str) -> None:
-        self.lines.append(line)
-
-
-class _Loopback:
-    """Where load comes from: this very process, each request over a connection of its own."""
-
-    def session(self, **more: Any) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True), **more)
+        super().step(text)
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
 
 
 class Rolling:
@@ -154,7 +135,7 @@ class Rolling:
         include.write_text("proxy_next_upstream off;\n")
 
     def load(self) -> AbstractAsyncContextManager[Load]:
-        return posting(_Loopback(), [f"127.0.0.1:{self.edge.nginx.port}"], SITE)  # type: ignore[arg-type]
+        return posting(LOOPBACK, [f"127.0.0.1:{self.edge.nginx.port}"], SITE)
 
     async def push(self, name: str) -> str:
         """Builds and pushes a version of the shop; gives it by its digest."""
@@ -253,7 +234,7 @@ async def _main() -> int:
         place = Place(etcd=etcd, docker_url=asked["docker"], state_dir=Path(asked["state"]))
         target = target_of(app, asked["image"], asked["release"], asked["replicas"])
         try:
-            await engine_of(app, place).up(target, Told(echo=True))
+            await engine_of(app, place).up(target, Echo())
         except WharfingerError as error:
             sys.stdout.write(f"{error}\n")
             return 69

@@ -19,6 +19,7 @@ from deploy.release.progress import Progress
 from wharfinger.errors import Unavailable
 
 FOLDER = "WHARF_VIRTUAL"
+HELD_SECONDS = 0.02
 
 
 class VirtualEngine:
@@ -26,8 +27,9 @@ class VirtualEngine:
 
     Args:
         path: what runs.
-        orders: what a test wants of it: `seconds` a step takes, digests that `fail` or `break`
-            (fail and are not put back), whether it is `away`.
+        orders: what a test wants of it: `seconds` a step takes, the kind of step to `hold`
+            back (start or stop), digests that `fail` or `break` (fail and are not put back),
+            whether it is `away`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,19 +69,23 @@ class VirtualEngine:
             await self._stop()
 
     async def _start(self, image: str) -> None:
-        await asyncio.sleep(self._wanted("seconds", default=0.0))
-        warrant.require()  # as `programs.run` does
+        await self._moment("start")
         there = self._read()
         number = 1 + max((int(each["id"]) for each in there), default=0)
         one = {"id": str(number), "name": f"shop-{number}", "host": "h1", "image": image}
         self._write([*there, {**one, "state": "up"}])
 
     async def _stop(self, but: str = "") -> None:
-        await asyncio.sleep(self._wanted("seconds", default=0.0))
-        warrant.require()  # as `programs.run` does
+        await self._moment("stop")
         there = self._read()
         going = next((each for each in there if each["image"] != but), None)
         self._write([each for each in there if each is not going])
+
+    async def _moment(self, step: str) -> None:
+        await asyncio.sleep(self._wanted("seconds", default=0.0))
+        while self._wanted("hold", default="") == step:  # noqa: ASYNC110  another process orders
+            await asyncio.sleep(HELD_SECONDS)
+        warrant.require()  # as `programs.run` does
 
     def _wanted(self, name: str, *, default: Any) -> Any:
         return (

@@ -1,5 +1,6 @@
 """The first wharf.yaml of an application: a guess from what is in its folder."""
 
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ import deploy
 from deploy.release.app import schema
 from deploy.release.app.parsing import NAME, parse
 from wharfinger.errors import Rejected
+from wharfinger.files import write_atomically
 
 TEMPLATE: Final = Path(deploy.__file__).parent / "images" / "app-template"
 REGISTRY: Final = "localhost:5000"
@@ -78,7 +80,8 @@ def begin(
         Rejected: there is a wharf.yaml already, or the folder cannot be written to.
         ConfigError: the name, the image or the layer cannot be used.
     """
-    if (folder / NAME).exists():
+    # A link that leads nowhere is there, too: what is written must not go where it points.
+    if os.path.lexists(folder / NAME):
         raise Rejected(f"{folder / NAME} is there already: change it, or remove it first")
     named = name or _name(folder.resolve().name)
     content = text(named, image or f"{REGISTRY}/{named.lower()}", layer or _layer(folder))
@@ -87,14 +90,14 @@ def begin(
     try:
         fresh = not any(folder.iterdir())
         for each in _PLAIN:
-            if (template / each).is_file() and not (folder / each).exists():
+            if (template / each).is_file() and not os.path.lexists(folder / each):
                 shutil.copyfile(template / each, folder / each)
                 written.append(folder / each)
         if fresh and (template / _APPLICATION).is_dir():
             shutil.copytree(template / _APPLICATION, folder / _APPLICATION)
             written.append(folder / _APPLICATION)
-        (folder / schema.NAME).write_text(schema.text(), encoding="utf-8")
-        (folder / NAME).write_text(content, encoding="utf-8")
+        for name_of, said in ((schema.NAME, schema.text()), (NAME, content)):
+            write_atomically(folder / name_of, said.encode(), durable=False)
     except OSError as error:
         raise Rejected(f"{folder}: {error.strerror or error}") from error
     return (*written, folder / schema.NAME, folder / NAME)

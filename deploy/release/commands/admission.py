@@ -62,13 +62,15 @@ async def admit(
     if environment.approve and not words:
         needs.append(approved)
     async with site.registry() as registry:
-        evidence = await registry.evidence(app.image, digest, on_remark=site.progress.step)
+        held = await registry.evidence(app.image, digest, on_remark=site.progress.step)
+        evidence = approval.without_others(held, app.name)
         lacking = [*faults, *gate.missing(needs, app.checks, evidence)]
         if lacking:
             what = f"{app.name} {digest[:19]} may not go to {environment.name}"
             raise Refused("\n".join([f"{what}:", *(f"  - {each}" for each in lacking)]))
         if words:
-            given = approval.approval(environment.name, words, by=site.by, at=site.now())
+            whose = (app.name, environment.name)
+            given = approval.approval(*whose, words, by=site.by, at=site.now())
             await registry.attach(app.image, digest, given)
             site.progress.step(f"approved by {site.by}, kept at the digest as {approved}")
             return words

@@ -142,6 +142,10 @@ class Scaling:
         except WharfingerError as error:
             # The next look finds what has become of it; a scaler that ends scales nothing.
             progress.step(f"not done: {error}")
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # It came while the lock was freed, where it does no harm; nothing may follow it.
+            raise asyncio.CancelledError
         # Not at once again, whatever came of it.
         self._changed_at, self._looks = time.monotonic(), ()
 

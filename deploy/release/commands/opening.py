@@ -51,6 +51,7 @@ def access(config: Config) -> Access:
         ca_file=config.deploy.registry_ca_file,
         config_dir=config.deploy.registry_config_dir,
         insecure=config.deploy.insecure_registries,
+        token_hosts=config.deploy.registry_token_hosts,
     )
 
 

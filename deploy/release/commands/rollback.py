@@ -42,7 +42,7 @@ async def _rollback(parsed: argparse.Namespace) -> Exit:
                 found = choice.target(history, {digest_of(r) for r in replicas}, parsed.release)
             except Rejected as error:
                 raise Unavailable(f"{environment.name}: {error}") from error
-            return Wanted(release=found.release, image=found.image)
+            return Wanted(release=found.release, image=found.runnable)
 
         wanted = changing.rollout(parsed, site, app, environment, "rollback")
         done = await changing.change(wanted, choose)

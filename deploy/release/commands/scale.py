@@ -60,7 +60,7 @@ def choosing(
         if {digest_of(each) for each in running} - {found.digest}:
             fix = "end that with `deploy up`, or go back with `deploy rollback`"
             raise Unavailable(f"{environment.name} runs more than {found.release}; {fix}")
-        return Wanted(release=found.release, image=found.image, replicas=replicas, reason=reason)
+        return Wanted(release=found.release, image=found.runnable, replicas=replicas, reason=reason)
 
     return choose
 

@@ -1,7 +1,6 @@
 """A container as `docker inspect` tells of it, as far as a release depends on it; pure."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -137,16 +136,6 @@ def failure(found: Facts, reason: str, lines: Sequence[str]) -> str:
         said.append(f"  its last probe said: {printable(found.probe)}")
     said += [f"  | {printable(line)}" for line in lines]
     return "\n".join(said if lines else [*said, "  it has written nothing"])
-
-
-def seconds_between(earlier: str, later: datetime) -> float:
-    """Seconds from Docker's time to ours; 0 where it cannot be read, or is none."""
-    try:
-        # Docker writes nine digits, Python reads six.
-        at = datetime.fromisoformat(earlier[:26].rstrip("Z")).replace(tzinfo=UTC)
-    except ValueError:
-        return 0.0
-    return max(0.0, (later - at).total_seconds())
 
 
 def _facts(found: _Inspected) -> Facts:

@@ -1,5 +1,6 @@
 """Somebody's word that an image may go to an environment, kept as evidence like any other."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from deploy.release.evidence.model import MAX_TEXT_LENGTH, Evidence, checked, note_of
@@ -19,10 +20,21 @@ def check_of(environment: str) -> str:
     return checked(f"{PREFIX}{environment}")
 
 
-def approval(environment: str, words: str, *, by: str, at: str) -> Evidence:
+def without_others(evidence: Sequence[Evidence], app: str) -> tuple[Evidence, ...]:
+    """Evidence without the approvals of other applications that are made of the same image.
+
+    Args:
+        evidence: at the image's digest.
+        app: that shall go somewhere.
+    """
+    return tuple(each for each in evidence if not each.check.startswith(PREFIX) or each.app == app)
+
+
+def approval(app: str, environment: str, words: str, *, by: str, at: str) -> Evidence:
     """The evidence of an approval.
 
     Args:
+        app: the application that may go there.
         environment: where it may go.
         words: why, of whoever approves.
         by: who that is.
@@ -41,4 +53,5 @@ def approval(environment: str, words: str, *, by: str, at: str) -> Evidence:
         at=at,
         by=note_of(by, MAX_TEXT_LENGTH),
         note=note_of(words.strip()),
+        app=app,
     )

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from deploy.release.evidence.model import MAX_CHECK_LENGTH, Evidence
+from deploy.release.evidence.model import MAX_CHECK_LENGTH, Evidence, note_of
 from wharfinger.errors import Rejected
 
 CONFIG_TYPE: Final = "application/vnd.wharfinger.evidence.v1+json"
@@ -58,6 +58,16 @@ def decode(data: bytes) -> Evidence:
     if not all(map(str.isprintable, texts)):
         raise Rejected("it has characters that cannot be printed")
     return found
+
+
+def unreadable(check: str, why: str) -> Evidence:
+    """What stands for a report that cannot be read any more: it may have been of a failure.
+
+    Args:
+        check: of its tag.
+        why: it cannot be.
+    """
+    return Evidence(check=check, passed=False, errors=1, note=note_of(f"cannot be read: {why}"))
 
 
 def report_type(report: bytes) -> str:

@@ -58,6 +58,8 @@ def _not_approved(check: str, found: Evidence | None) -> str:
 def _not_passed(found: Evidence) -> str:
     check = found.check
     again = f"mend it and deploy build, push, report {check} FILE"
+    if found.errors and not found.tool:
+        return f"{check}: what was reported last {found.note}; report {check} FILE again"
     if found.failures or found.errors:
         note = f" ({found.note})" if found.note else ""
         return f"{check}: {found.figures} in {found.tool}, {found.at}{note}; {again}"

@@ -23,6 +23,7 @@ _OUTCOMES: Final = {"failure": "failures", "error": "errors", "skipped": "skippe
 # GoogleTest and others tell so of what they left out.
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _NOT_RUN: Final = {"notrun", "disabled", "skipped"}
+_NOT_PASSED: Final = {"fail", "failed", "failure", "error", "errored"}
 
 
 def outcome(data: bytes) -> Outcome:
@@ -58,10 +59,12 @@ class _Reading:
     found: Counter[str] = field(default_factory=Counter)
     claimed: Counter[str] = field(default_factory=Counter)
     claimed_by_suites: Counter[str] = field(default_factory=Counter)
+    claimed_within: dict[str, int] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     tool: str = ""
     case: str = ""
     case_outcomes: set[str] = field(default_factory=set)
+    case_is_amiss: bool = False
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         name = tag.rpartition(":")[2]
@@ -79,19 +82,26 @@ class _Reading:
                 self._case(attributes)
             case "failure" | "error" | "skipped" if self.open[-2:-1] == ["testcase"]:
                 self.case_outcomes.add(_OUTCOMES[name])
+            case "failure" | "error" if self.open[-2] in _SUITES:
+                # Of what goes before its tests, so that they did not run.
+                self.found[_OUTCOMES[name]] += 1
 
     def end(self, _tag: str) -> None:
         name = self.open.pop()
         if name != "testcase":
             return
+        if self.case_is_amiss and not self.case_outcomes & {"failures", "errors"}:
+            self.case_outcomes.add("failures")
         self.found.update(self.case_outcomes)
         if self.case_outcomes & {"failures", "errors"} and len(self.names) < NAMED:
             self.names.append(self.case)
-        self.case_outcomes = set()
+        self.case_outcomes, self.case_is_amiss = set(), False
 
     def outcome(self) -> Outcome:
-        counts = (self.found, self.claimed, self.claimed_by_suites)
-        failures, errors, skipped = (max(each[claim] for each in counts) for claim in _CLAIMS)
+        counts = (self.found, self.claimed, self.claimed_by_suites, self.claimed_within)
+        failures, errors, skipped = (
+            max(each.get(claim, 0) for each in counts) for claim in _CLAIMS
+        )
         return Outcome(
             tests=self.tests,
             failures=failures,
@@ -108,6 +118,9 @@ class _Reading:
             self.claimed.update(told)
         elif self.open[:-1] == ["testsuites"]:
             self.claimed_by_suites.update(told)
+        else:
+            held = self.claimed_within
+            self.claimed_within = {each: max(held.get(each, 0), told[each]) for each in told}
         if attributes.get("name", "").startswith("pytest"):
             self.tool = "pytest"
 
@@ -120,8 +133,9 @@ class _Reading:
         states = {attributes.get("status", "").lower(), attributes.get("result", "").lower()}
         if states & _NOT_RUN or "suppressed" in states:
             self.case_outcomes.add("skipped")
+        self.case_is_amiss = bool(states & _NOT_PASSED)
 
 
 def _number(text: str | None) -> int:
     """What an attribute says; nothing where it is none."""
-    return int(text) if text is not None and _NUMBER.fullmatch(text) else 0
+    return int(text) if text is not None and _NUMBER.fullmatch(text.strip()) else 0

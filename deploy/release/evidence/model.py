@@ -34,6 +34,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         at: when it was reported, RFC 3339, UTC.
         by: who did.
         note: what failed first, or the words of who approved; printable.
+        app: of an approval, the application that it is of; empty for reports, which are of the
+            image, of which several applications may be made.
     """
 
     check: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_CHECK_LENGTH)]
@@ -48,6 +50,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     at: Annotated[str, msgspec.Meta(max_length=40)] = ""
     by: _Text = ""
     note: Annotated[str, msgspec.Meta(max_length=MAX_NOTE_LENGTH)] = ""
+    app: _Text = ""
 
     @property
     def holds(self) -> bool:

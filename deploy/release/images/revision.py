@@ -51,10 +51,13 @@ async def of(folder: Path) -> Revision:
 def without_password(address: str) -> str:
     """An address without what stands before an @ in it; one of ssh keeps its user."""
     scheme, colon, rest = address.partition("://")
-    if not colon or scheme == "ssh":
+    if not colon:
         return address
-    host, slash, path = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+    place, slash, path = rest.partition("/")
+    before, _, host = place.rpartition("@")
+    user = before.partition(":")[0]
+    kept = f"{user}@" if scheme == "ssh" and user else ""
+    return f"{scheme}://{kept}{host}{slash}{path}"
 
 
 def _wished() -> int | None:

@@ -24,6 +24,8 @@ POLL_SECONDS: Final = 0.5
 # Whoever is told to stop needs a moment before another may begin.
 MARGIN_SECONDS: Final = 1.0
 LAST_WORDS_SECONDS: Final = 5.0
+# Longer than whoever had it can keep it, an election of etcd's included: see `seize`.
+SEIZED_SECONDS: Final = 4 * TTL_SECONDS
 
 T = TypeVar("T")
 _Text = Annotated[str, msgspec.Meta(max_length=512)]
@@ -258,14 +260,26 @@ async def seize(etcd: Etcd, service: Service, holder: Holder) -> Holder | None:
     kv = await etcd.get(lock_key(service))
     if kv is None:
         return None
-    lease = await etcd.grant(TTL_SECONDS)
+    lease = await etcd.grant(SEIZED_SECONDS)
     put = Put(kv.key, msgspec.json.encode(holder), lease.id)
     if not (await etcd.transact((unchanged(kv),), (put,))).succeeded:
         raise Conflict("the lock has just changed hands: look again")
-    # It looks every three seconds, and stops at once where it cannot.
-    await asyncio.sleep(PAUSE_SECONDS + LAST_WORDS_SECONDS)
+    await _until_over(etcd, kv.lease)
     await etcd.revoke(lease.id)
     return read(kv)
+
+
+async def _until_over(etcd: Etcd, lease_id: int) -> None:
+    """Waits until the lease of a lock is over.
+
+    Whoever had it ends it when the work has stopped. One whom etcd does not reach cannot, and
+    works on until it must take the lease for over, which etcd lets end a little later.
+    """
+    give_up_at = time.monotonic() + SEIZED_SECONDS - TTL_SECONDS
+    while lease_id and time.monotonic() < give_up_at:
+        if await etcd.time_to_live(lease_id) is None:
+            return
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def read(kv: KeyValue) -> Holder:

@@ -4,7 +4,8 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from wharfinger.errors import Rejected
+from deploy.release.reference import by_digest
+from wharfinger.errors import Rejected, Unavailable
 from wharfinger.keys import DEPLOY, Service
 from wharfinger.text import printable, shortened
 
@@ -60,6 +61,22 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     waived: _Text = ""
     reason: _Text = ""
     ended: _Text = ""
+
+    @property
+    def runnable(self) -> str:
+        """The image, for an engine to be given again.
+
+        Raises:
+            Unavailable: it is no `REPOSITORY@sha256:...` of the record's own digest; an engine
+                would read flags or variables in it, or run another image than was looked at.
+        """
+        try:
+            if by_digest(self.image.rpartition("@")[0], self.digest) == self.image:
+                return self.image
+        except Rejected:
+            pass
+        shown = shortened(self.image, 80)
+        raise Unavailable(f"the record of {self.release} names no image of its digest: {shown!a}")
 
     def over(self, state: State, at: str, why: str = "") -> "Record":
         """As it ended; the first line of what went wrong is why, the last ones are kept as well."""

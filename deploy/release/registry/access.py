@@ -13,11 +13,13 @@ class Access:
         config_dir: folder of docker's config.json; None for that of the `docker` command.
         insecure: registries that may be asked without TLS, as Docker's `insecure-registries`
             names them (`HOST[:PORT]`); one on loopback is among them by itself.
+        token_hosts: who may be shown what `docker login` has kept, beside the registry itself.
     """
 
     ca_file: Path | None = None
     config_dir: Path | None = None
     insecure: tuple[str, ...] = ()
+    token_hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

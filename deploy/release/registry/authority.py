@@ -7,14 +7,14 @@ import base64
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
 import msgspec
 from yarl import URL
 
-from deploy.release.registry.access import Credentials
+from deploy.release.reference import is_loopback
+from deploy.release.registry.access import Access, Credentials
 from deploy.release.registry.challenge import Challenge
 from deploy.release.registry.credentials import credentials
 from deploy.release.registry.messages import Reply, Request
@@ -35,13 +35,13 @@ class Authority:
 
     Args:
         registry: `HOST[:PORT]`.
-        config_dir: where docker keeps who we are; None for its own place.
+        access: where docker keeps who we are, and who else may be shown it.
         send: sends a request to an address.
     """
 
-    def __init__(self, registry: str, config_dir: Path | None, send: Send) -> None:
+    def __init__(self, registry: str, access: Access, send: Send) -> None:
         self._registry = registry
-        self._config_dir = config_dir
+        self._access = access
         self._send = send
         self._credentials: Credentials | None = None
         self._held: dict[str, str] = {}
@@ -64,7 +64,7 @@ class Authority:
             ConfigError: what docker keeps cannot be read.
         """
         if self._credentials is None:
-            self._credentials = await credentials(self._registry, self._config_dir)
+            self._credentials = await credentials(self._registry, self._access.config_dir)
         ours = self._credentials
         schemes = {each.scheme: each.parameters for each in reversed(asked)}
         if ours.registry_token:
@@ -86,7 +86,7 @@ class Authority:
     async def _token(
         self, asked: Mapping[str, str], scope: str, ours: Credentials, *, plain: bool
     ) -> str:
-        url = self._realm(asked.get("realm", ""), plain=plain)
+        url = self._realm(asked.get("realm", ""), ours, plain=plain)
         wanted = {"service": asked.get("service", ""), "scope": scope, "client_id": _CLIENT}
         request = Request(path=url.raw_path, scope=scope)
         if ours.identity_token:
@@ -102,15 +102,22 @@ class Authority:
             raise Rejected(self.refusal(f"{url.authority}, which gives tokens, says {reply.why}"))
         return f"Bearer {_token_of(reply.body, url.authority)}"
 
-    def _realm(self, text: str, *, plain: bool) -> URL:
+    def _realm(self, text: str, ours: Credentials, *, plain: bool) -> URL:
         try:
             url = URL(text)
-            sound = bool(url.host) and url.user is None and url.password is None
+            host = url.host if url.user is None and url.password is None else None
         except ValueError:
-            sound = False
-        if not sound or not (url.scheme == "https" or (plain and url.scheme == "http")):
+            host = None
+        own = URL(f"https://{self._registry}").host
+        near = host == own or bool(host and is_loopback(host) and is_loopback(own or ""))
+        if not host or not (url.scheme == "https" or (plain and near and url.scheme == "http")):
             # A password goes there.
             raise Rejected(f"registry {self._registry} sends us to {text[:80]!a} for a token")
+        if ours and not near and host not in self._access.token_hosts:
+            raise Rejected(
+                f"registry {self._registry} sends us to {host[:80]!a} for a token, which is not to"
+                " be shown our password unless deploy.registry_token_hosts names it"
+            )
         return url
 
 

@@ -17,6 +17,7 @@ from wharfinger.errors import Conflict, Rejected, Unavailable
 
 # 1,000 pages of tags; a registry that goes on has no end.
 MAX_PAGES: Final = 1_000
+MAX_TAGS: Final = 1_000_000
 UPLOADS: Final = 3
 _PAGE: Final = 1_000
 # Some registries give all at once, however many are asked for: half a million.
@@ -153,11 +154,13 @@ class Client:
                 return tuple(found)
             _require(reply, f"{image}: its tags", HTTPStatus.OK)
             found += _tags(reply)
+            if len(found) > MAX_TAGS:
+                break
             following = _next(path, reply, where)
             if not following:
                 return tuple(found)
             path = following
-        raise Rejected(f"{image} has more tags than {MAX_PAGES * _PAGE}")
+        raise Rejected(f"{image} has more tags than {MAX_TAGS}")
 
     async def blob(self, image: str, digest: str, limit_bytes: int) -> bytes:
         """What lies at a digest.

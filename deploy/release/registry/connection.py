@@ -57,7 +57,7 @@ class Connection:
                 "Accept-Encoding": "identity",
             },
         )
-        self._authority = Authority(registry, access.config_dir, self._send)
+        self._authority = Authority(registry, access, self._send)
 
     async def __aenter__(self) -> Self:
         return self
@@ -111,6 +111,8 @@ class Connection:
 
     async def _followed(self, request: Request, base: URL, headers: CIMultiDict[str]) -> Reply:
         url = base.join(URL(request.path, encoded=True))
+        if url.origin() != base.origin():
+            raise Rejected(f"registry {self.registry}: {request.path[:80]!a} leads elsewhere")
         for _ in range(MAX_REDIRECTS + 1):
             reply = await self._send(request, url, headers)
             if reply.status not in _REDIRECTS or request.method not in ("GET", "HEAD"):
@@ -194,7 +196,8 @@ def location(reply: Reply, registry: str) -> str:
         elsewhere = url.host not in (None, "", URL(f"https://{registry}").host)
     except ValueError:
         elsewhere = True
-    if elsewhere or not url.raw_path.startswith("/"):
+    # Two slashes would begin a host's name where the path is taken up again.
+    if elsewhere or not url.raw_path.startswith("/") or url.raw_path.startswith("//"):
         raise Rejected(f"registry {registry} wants uploads elsewhere: {shortened(text, 80)!a}")
     return url.raw_path_qs
 

@@ -79,7 +79,8 @@ async def evidence(
         client: reaches the registry.
         image: the repository, with its registry.
         digest: what it is about.
-        on_remark: told of each that looks like evidence and is none.
+        on_remark: told of each that looks like evidence and is none; it counts as a report that
+            failed, since one that did may have been there.
 
     Raises:
         Rejected: the registry will not, or there are more checks than any application has.
@@ -98,14 +99,14 @@ async def evidence(
     )
     slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def read(number: int, check: str) -> Evidence | None:
+    async def read(number: int, check: str) -> Evidence:
         tag = artifact.tag(digest, check, number)
         try:
             async with slots:
                 return await _read(client, image, digest, tag, check)
         except Rejected as error:
             on_remark(printable(shortened(f"{tag} is no evidence: {error}", 400)))
-            return None
+            return artifact.unreadable(check, str(error))
 
     reads = (read(number, check) for number, check in wanted)
     # All are at their end before one that failed is told of: the client may be closed then.

@@ -41,16 +41,7 @@ def files(
         service["environment"] = dict(container.environment)
     service["labels"] = dict(container.labels)
     if container.mounts:
-        # The long form: of a file that is not there, the short one makes a folder.
-        service["volumes"] = [
-            {
-                "type": "bind",
-                "source": document.literal(mount.source),
-                "target": document.literal(mount.target),
-                "read_only": mount.read_only,
-            }
-            for mount in container.mounts
-        ]
+        service["volumes"] = [mount.bind for mount in container.mounts]
     service["logging"] = {"driver": "json-file", "options": LOG_OPTIONS}
     content = {
         "version": "2.4",

@@ -32,6 +32,16 @@ class Mount:
     target: str
     read_only: bool
 
+    @property
+    def bind(self) -> Mapping[str, object]:
+        """In Compose's long form: of a file that is not there, the short one makes a folder."""
+        return {
+            "type": "bind",
+            "source": literal(self.source),
+            "target": literal(self.target),
+            "read_only": self.read_only,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:

@@ -43,15 +43,7 @@ def files(
         service["environment"] = dict(container.environment)
     service["labels"] = dict(sorted({**container.labels, **serving.LABELS}.items()))
     if container.mounts:
-        service["volumes"] = [
-            {
-                "type": "bind",
-                "source": document.literal(mount.source),
-                "target": document.literal(mount.target),
-                "read_only": mount.read_only,
-            }
-            for mount in container.mounts
-        ]
+        service["volumes"] = [mount.bind for mount in container.mounts]
     service["logging"] = {"driver": "json-file", "options": LOG_OPTIONS}
     service["deploy"] = _deploy(environment, container, replicas)
     service["deploy"]["labels"] = dict(labels.service(app, environment, release))

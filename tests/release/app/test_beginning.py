@@ -83,3 +83,19 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(tmp_path: Path, templa
     assert (tmp_path / "wharf.yaml").read_text() == "mine"
     with pytest.raises(Rejected, match="No such file"):
         beginning.begin(tmp_path / "nowhere", template=template)
+
+
+def test_a_link_that_came_with_the_folder_leads_nowhere(tmp_path: Path, template: Path) -> None:
+    folder, elsewhere = tmp_path / "shop", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "kept").write_text("ours")
+    (folder / "Dockerfile").symlink_to(elsewhere / "Dockerfile")
+    (folder / "wharf.schema.json").symlink_to(elsewhere / "kept")
+    beginning.begin(folder, template=template)
+    assert (elsewhere / "kept").read_text() == "ours"
+    (folder / "wharf.yaml").unlink()
+    (folder / "wharf.yaml").symlink_to(elsewhere / "wharf.yaml")
+    with pytest.raises(Rejected, match="is there already"):
+        beginning.begin(folder, template=template)
+    assert [each.name for each in elsewhere.iterdir()] == ["kept"]

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 
@@ -73,9 +73,23 @@ class Load:
         await until(reached, timeout_seconds=60, what=f"{count} more requests are answered")
 
 
+class Loopback:
+    """Where load comes from without a lab: this very process, each request's connection new."""
+
+    def session(self, **more: Any) -> aiohttp.ClientSession:
+        """A client."""
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True), **more)
+
+
+LOOPBACK: Final = Loopback()
+
+
 @asynccontextmanager
 async def posting(
-    client: Namespaces, edges: Sequence[str], site: str, numbers: Iterator[int] | None = None
+    client: Namespaces | Loopback,
+    edges: Sequence[str],
+    site: str,
+    numbers: Iterator[int] | None = None,
 ) -> AsyncIterator[Load]:
     """Posts from several workers for each edge until the block ends; the last are waited for.
 

@@ -84,12 +84,13 @@ class Arrivals:
         return waited
 
     async def _require_hope(self, waited: Waited) -> None:
-        if waited.broken(self._patience, "") is None:
+        if waited.broken(self._patience) is None:
             return
         reason = ""
         if self._site.registering:
             reason = (await self._site.instances.hosts()).reason(waited.facts.name)
-        await self._site.fail(waited.facts, waited.broken(self._patience, reason) or "")
+        if (why := waited.broken(self._patience, reason)) is not None:
+            await self._site.fail(waited.facts, why)
 
     async def _until_served(self) -> None:
         held = by_container(await self._site.instances.held())

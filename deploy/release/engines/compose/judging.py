@@ -1,9 +1,13 @@
 """Whether a container that was started is up by now, or never will be; pure."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from deploy.release.app.model import App, Environment
 from deploy.release.engines.facts import HEALTHY, UNHEALTHY, Facts
+
+# A registrar says why one is not in etcd after ten seconds, and news every five.
+TOLD_SECONDS: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +58,13 @@ class Waited:
         """Whether it has been up for long enough."""
         return self.is_up and self.steady_seconds >= patience.monitor_seconds
 
-    def broken(self, patience: Patience, reason: str) -> str | None:
+    def broken(self, patience: Patience, reason: str | None = None) -> str | None:
         """Why it is not waited for any longer; None while it is.
 
         Args:
             patience: with it.
-            reason: a registrar's word for why it is not registered; may be empty.
+            reason: a registrar's word for why it is not registered; empty where none says so,
+                which is waited for; None where none was asked.
         """
         if not self.facts.runs:
             return "it has ended"
@@ -70,6 +75,11 @@ class Waited:
         if self.is_up or self.seconds <= patience.start_seconds:
             return None
         if self.registered is False:
-            why = reason or "no registrar says why"
-            return f"not registered within {patience.start_seconds:g} s: {why}"
+            return self._unregistered(patience, reason)
         return f"not healthy within {patience.start_seconds:g} s"
+
+    def _unregistered(self, patience: Patience, reason: str | None) -> str | None:
+        if reason == "" and self.seconds <= TOLD_SECONDS:
+            return None
+        why = reason or "no registrar says why"
+        return f"not registered within {patience.start_seconds:g} s: {why}"

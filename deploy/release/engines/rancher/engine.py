@@ -1,11 +1,11 @@
-"""The engine of one environment on Rancher 1.6: files, rancher-compose, and the wait behind it."""
+"""The engine of one environment on Rancher 1.6: its files, and rancher-compose, here or by hand."""
 
 import asyncio
 import contextlib
 import shlex
 import shutil
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +15,7 @@ from deploy.release.engine import Replica, RolloutFailed, Target
 from deploy.release.engines.instances import Instances
 from deploy.release.engines.place import Place
 from deploy.release.engines.rancher.api import Access, Rancher
-from deploy.release.engines.rancher.arrival import UNDER_WAY, UPGRADED, Arrival
+from deploy.release.engines.rancher.rollout import Rollout
 from deploy.release.progress import Progress
 from wharfinger.errors import Exit, Unavailable, WharfingerError
 from wharfinger.files import PRIVATE_MODE, make_folder, write_atomically
@@ -24,9 +24,6 @@ from wharfinger.keys import Service
 PROGRAM: Final = "rancher-compose"
 FLAGS: Final = "rancher-compose.flags"
 RUN_SECONDS: Final = 600.0
-LOOK_SECONDS: Final = 0.5
-# Beside starts and drains: pulls on each host, and what Rancher's agents take.
-SPARE_SECONDS: Final = 120.0
 
 Render = Callable[[Target], Mapping[str, str]]
 
@@ -97,10 +94,10 @@ class RancherEngine:
         files = self._render(target)
         words = ("up", "-d", "--upgrade", "--pull", *shlex.split(files[FLAGS]))
         async with self._prepared(files) as known:
-            instances = self._instances(progress.step)
-            rancher = await self._at_hand(target, words, known, instances, progress)
+            rollout = self._rollout(target, progress)
+            rancher = await self._at_hand(rollout, words, known)
             if rancher is not None:
-                await self._rolled(target, words, rancher, instances, progress)
+                await rollout.upgrade(words, rancher)
 
     async def scale(self, target: Target, progress: Progress) -> None:
         """Changes only how many instances there are.
@@ -112,13 +109,13 @@ class RancherEngine:
         """
         words = ("scale", f"{self._app.name}={target.replicas}")
         async with self._prepared(self._render(target)) as known:
-            instances = self._instances(progress.step)
-            rancher = await self._at_hand(target, words, known, instances, progress)
+            rollout = self._rollout(target, progress)
+            rancher = await self._at_hand(rollout, words, known)
             if rancher is None:
                 return
             try:
-                await self._run(progress, *words)
-                await self._until_there(target, rancher, instances, progress)
+                await rollout.run(*words)
+                await rollout.until_there(rancher)
             except Unavailable as error:
                 raise RolloutFailed(str(error), restored=False) from error
 
@@ -133,12 +130,7 @@ class RancherEngine:
             yield rancher
 
     async def _at_hand(
-        self,
-        target: Target,
-        words: tuple[str, ...],
-        rancher: Rancher | None,
-        instances: Instances,
-        progress: Progress,
+        self, rollout: Rollout, words: tuple[str, ...], rancher: Rancher | None
     ) -> Rancher | None:
         """Rancher, where it can be told from here; None where somebody else has told it already.
 
@@ -147,131 +139,15 @@ class RancherEngine:
         """
         if rancher is not None and shutil.which(PROGRAM) is not None:
             return rancher
-        look = await self._look(target, rancher, instances)
+        look = await rollout.look(rancher)
         if look.instances is None or not look.is_there:
             raise ByHand(self._by_hand(words, why_here(rancher)))
-        progress.step("it is there, handed to Rancher by somebody else")
+        rollout.progress.step("it is there, handed to Rancher by somebody else")
         return None
 
-    async def _rolled(
-        self,
-        target: Target,
-        words: tuple[str, ...],
-        rancher: Rancher,
-        instances: Instances,
-        progress: Progress,
-    ) -> None:
-        before = await self._look(target, rancher, instances)
-        before = await self._settled(before, target, rancher, instances, progress)
-        is_upgraded = before.service is not None and before.service.state == UPGRADED
-        goes_on = is_upgraded and bool(before.come)
-        if goes_on:
-            progress.step("it goes on where an earlier run was cut off")
-        elif is_upgraded:
-            # Rancher refuses a second upgrade before that.
-            progress.step("an upgrade that was left unconfirmed is confirmed")
-            await self._run(progress, "up", "-d", "--confirm-upgrade")
-        try:
-            if not goes_on:
-                await self._run(progress, *words)
-            await self._until_there(target, rancher, instances, progress)
-        except Unavailable as error:
-            restored = await self._taken_back(rancher, progress)
-            raise RolloutFailed(str(error), restored=restored) from error
-        await self._run(progress, "up", "-d", "--confirm-upgrade")
-        progress.step("the upgrade is confirmed")
-
-    async def _settled(
-        self,
-        look: Arrival,
-        target: Target,
-        rancher: Rancher,
-        instances: Instances,
-        progress: Progress,
-    ) -> Arrival:
-        """Waits for what Rancher is doing already: it takes one upgrade at a time."""
-        deadline = time.monotonic() + self._patience_seconds(target)
-        while look.service is not None and look.service.state in UNDER_WAY:
-            if time.monotonic() > deadline:
-                raise Unavailable(f"something else is under way: {look.described}")
-            progress.waiting(look.service.described, 0, 1)
-            await asyncio.sleep(LOOK_SECONDS)
-            look = await self._look(target, rancher, instances)
-        return look
-
-    async def _until_there(
-        self, target: Target, rancher: Rancher, instances: Instances, progress: Progress
-    ) -> None:
-        """Waits until it is, for as long as it must stay so, and is sent requests.
-
-        Raises:
-            Unavailable: it never is.
-        """
-        deadline = time.monotonic() + self._patience_seconds(target)
-        steady_since: float | None = None
-        while True:
-            now = time.monotonic()
-            try:
-                look = await self._look(target, rancher, instances)
-            except Unavailable as error:
-                # Rancher goes on by itself while its API is away for a moment.
-                if now > deadline:
-                    raise
-                progress.waiting(str(error), 0, 1)
-                await asyncio.sleep(LOOK_SECONDS)
-                continue
-            steady_since = (steady_since or now) if look.is_there else None
-            progress.waiting("instances of the release", len(look.come), target.replicas)
-            monitored = self._environment.rollout.monitor_seconds
-            if steady_since is not None and now - steady_since >= monitored:
-                break
-            if now > deadline:
-                raise Unavailable(await self._explained(look, instances))
-            await asyncio.sleep(LOOK_SECONDS)
-        revision = max((each.revision for each in look.come), default=0)
-        if revision and (behind := await instances.served(revision)):
-            raise Unavailable(f"not served by the discovery on {', '.join(behind)}")
-
-    async def _look(self, target: Target, rancher: Rancher | None, instances: Instances) -> Arrival:
-        registering = bool((await instances.hosts()).registrars)
-        return Arrival(
-            await rancher.service() if rancher is not None else None,
-            target.image,
-            0 if self._environment.everywhere else target.replicas,
-            await instances.held() if registering else None,
-        )
-
-    async def _explained(self, look: Arrival, instances: Instances) -> str:
-        """Why it is not there, with what registrars say of containers of this service."""
-        hosts = await instances.hosts()
-        reasons = [
-            f"{each.name} on {host}: {each.reason}"
-            for host, told in sorted(hosts.registrars.items())
-            for each in told.unregistered
-            if self._app.name in each.name
-        ]
-        return "\n".join([look.described, *reasons])
-
-    async def _taken_back(self, rancher: Rancher, progress: Progress) -> bool:
-        """Has Rancher roll back; whether it says that it did."""
-        progress.step("it does not run: Rancher takes it back")
-        try:
-            service = await rancher.service()
-            if service is None:
-                return False
-            await self._run(progress, "up", "-d", "--rollback")
-            service = await rancher.service()
-        except Unavailable as error:
-            progress.step(f"the way back: {error}")
-            return False
-        return service is not None and service.state == "active"
-
-    def _patience_seconds(self, target: Target) -> float:
-        rollout = self._environment.rollout
-        batches = -(-max(1, target.replicas) // rollout.batch)
-        # The pause between two batches is a start and a watch itself (see render).
-        each = 2 * (self._app.health.start_seconds + rollout.monitor_seconds)
-        return batches * (each + self._app.drain_seconds) + SPARE_SECONDS
+    def _rollout(self, target: Target, progress: Progress) -> Rollout:
+        run = partial(self._run, progress)
+        return Rollout(target, self._instances(progress.step), progress, run)
 
     async def _run(self, progress: Progress, *words: str) -> None:
         compose = ("--file", str(self._folder / "docker-compose.yml"))
