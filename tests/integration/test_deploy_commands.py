@@ -197,6 +197,20 @@ async def test_promotion_names_all_that_is_missing_and_then_brings_that_digest(
     assert await site.tag("production") == digest
 
 
+async def test_a_check_of_an_environment_is_of_what_runs_there(site: CommandSite) -> None:
+    first, second = await site.pushed(1), await site.pushed(2)
+    file = site.folder / "smoke.xml"
+    file.write_text('<testsuite name="smoke"><testcase name="a"/></testsuite>')
+    smoke = ("report", "integration.smoke", str(file), "--json")
+    early = await site.deploy(*smoke)
+    assert (early.code, "nothing was released to integration" in early.err) == (64, True)
+    await site.deploy("up", "integration", "r1")
+    # r2 was pushed later, and nobody has tried it.
+    assert (await site.deploy(*smoke)).result["digest"] == first
+    assert (await site.deploy(*smoke, "--digest", second)).result["digest"] == second
+    assert (await site.deploy("report", "unit", str(file), "--json")).result["digest"] == second
+
+
 async def test_an_approval_is_of_one_digest(site: CommandSite) -> None:
     first, second = await site.pushed(1), await site.pushed(2)
     await site.deploy("up", "integration", "r1")
