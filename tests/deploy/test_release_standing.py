@@ -51,13 +51,18 @@ def test_what_runs_though_it_should_not_is_named() -> None:
     assert found.remarks == (f"1 of what runs here is of {OTHER[:19]}, which should run r1",)
     stray = [Replica(id="1", name="shop-1", host="", image="shop:latest", state="up")]
     found = standing([], stray, declared=2, is_locked=False)
-    assert found.remarks == ("1 of what runs here is of an image by no digest",)
+    unknown = "1 of what runs here is of an image by no digest"
+    assert found.remarks == (f"{unknown}, and nothing is known to have been released here",)
 
 
 def test_what_is_missing_or_ails_is_named() -> None:
     ailing = [*replicas(GOOD), *replicas(GOOD, state="unhealthy")]
     found = standing(history(record("r1", GOOD)), ailing, declared=2, is_locked=False)
     assert found.remarks == ("shop-0 on h1 is unhealthy", "1 of 2 instances are up")
+    # No registrar tells of what has ended.
+    ended = [Replica(id="1", name="shop-1", host="", image=f"i@{GOOD}", state="exited")]
+    found = standing(history(record("r1", GOOD)), ended, declared=1, is_locked=False)
+    assert found.remarks == ("shop-1 is exited", "0 of 1 instances are up")
 
 
 def test_one_on_each_host_wants_as_many_as_there_are() -> None:

@@ -100,6 +100,16 @@ async def test_a_report_that_is_none_is_named(tmp_path: Path) -> None:
         await deploy("report", "unit", file, "--dry-run")
 
 
+async def test_who_tells_nobody_is_told_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await deploy("init", tmp_path, "--name", "shop", "--image", "reg.example:5000/shop") == 0
+    config = tmp_path / "wharfinger.toml"
+    config.write_text("")
+    assert await deploy("notify", "failed", "--file", tmp_path, "--config", config) == 0
+    assert "nobody is told: [deploy.notify]" in capsys.readouterr().out
+
+
 async def test_a_failure_is_a_result_for_programs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -175,8 +175,11 @@ async def test_a_layer_that_is_no_longer_the_locked_one_is_refused(site: Site) -
     with pytest.raises(ConfigError, match="is not what was locked"):
         await site.build(app)
     await site.docker.run("image", "rm", "layers/moving:1")
-    with pytest.raises(ConfigError, match="there is no image layers/moving:1; make it"):
+    with pytest.raises(ConfigError, match="there is no image layers/moving:1; make it, or name"):
         await site.build(app)
+    ours = replace(APP, build=Build(layer="wharfinger/none"))
+    with pytest.raises(ConfigError, match=r"make it \(/.* -m deploy.release.images.layers none\)"):
+        await site.build(ours, update_lock=True)
 
 
 async def test_a_layer_of_a_registry_is_locked_by_its_digest_and_pulled(

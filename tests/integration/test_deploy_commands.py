@@ -197,6 +197,20 @@ async def test_promotion_names_all_that_is_missing_and_then_brings_that_digest(
     assert await site.tag("production") == digest
 
 
+async def test_a_check_of_an_environment_is_of_what_runs_there(site: CommandSite) -> None:
+    first, second = await site.pushed(1), await site.pushed(2)
+    file = site.folder / "smoke.xml"
+    file.write_text('<testsuite name="smoke"><testcase name="a"/></testsuite>')
+    smoke = ("report", "integration.smoke", str(file), "--json")
+    early = await site.deploy(*smoke)
+    assert (early.code, "nothing was released to integration" in early.err) == (64, True)
+    await site.deploy("up", "integration", "r1")
+    # r2 was pushed later, and nobody has tried it.
+    assert (await site.deploy(*smoke)).result["digest"] == first
+    assert (await site.deploy(*smoke, "--digest", second)).result["digest"] == second
+    assert (await site.deploy("report", "unit", str(file), "--json")).result["digest"] == second
+
+
 async def test_an_approval_is_of_one_digest(site: CommandSite) -> None:
     first, second = await site.pushed(1), await site.pushed(2)
     await site.deploy("up", "integration", "r1")
@@ -304,9 +318,28 @@ async def test_status_and_history_for_people_and_programs(site: CommandSite) -> 
     assert history.out.splitlines()[1].split()[:6] == [
         "integration", "1", "r1", "up", "succeeded", "2",
     ]  # fmt: skip
+    site.engine("integration").order(fail=[await site.pushed(2)])
+    await site.deploy("up", "integration", "r2")
+    lines = (await site.deploy("history")).out.splitlines()
+    assert lines[-1] == "integration 2: shop-1 exited with code 3", "no column for sentences"
     site.engine("integration").order(away=True)
     away = await site.deploy("status")
     assert (away.code, "integration: the engine does not answer" in away.out) == (69, True)
+
+
+async def test_an_engine_that_is_away_is_told_and_on_record(site: CommandSite) -> None:
+    first = await site.pushed(1)
+    await site.pushed(2)
+    await site.deploy("up", "integration", "r1")
+    site.engine("integration").order(away=True)
+    done = await site.deploy("up", "integration", "r2")
+    assert (done.code, "the engine does not answer" in done.err) == (69, True)
+    status = await site.deploy("status", "integration", "--json")
+    assert (status.code, status.result["environments"][0]["ok"]) == (69, False)
+    site.engine("integration").order()
+    assert await site.states("integration") == [("up", "r1", "succeeded"), ("up", "r2", "failed")]
+    assert await site.running("integration") == [first] * 2
+    assert (await site.deploy("up", "integration", "r2")).code == 0
 
 
 async def test_programs_are_told_every_step_and_the_end(site: CommandSite) -> None:

@@ -50,9 +50,11 @@ def add_digest(parser: Parser, *, named: bool = False) -> None:
     )
 
 
-def add_environment(parser: Parser, name: str = "environment", told: str = "") -> None:
+def add_environment(
+    parser: Parser, name: str = "environment", told: str = "", *, shown: str = "ENV"
+) -> None:
     """Adds the name of an environment."""
-    parser.add_argument(name, metavar="ENV", help=told or "an environment in wharf.yaml")
+    parser.add_argument(name, metavar=shown, help=told or "an environment in wharf.yaml")
 
 
 def release(text: str) -> str:

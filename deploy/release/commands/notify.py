@@ -45,5 +45,9 @@ async def _notify(parsed: argparse.Namespace) -> Exit:
     )
     if troubles := await send(notice, config.deploy.notify):
         raise Unavailable("\n".join(troubles))
-    showing.result({"ok": True}, as_json=parsed.json)
+    told = bool(config.deploy.notify.webhook_url_file or config.deploy.notify.mail_to)
+    text = (
+        "" if told else "nobody is told: [deploy.notify] names no webhook_url_file and no mail_to"
+    )
+    showing.result({"ok": True, "told": told}, as_json=parsed.json, text=text)
     return Exit.OK

@@ -24,8 +24,8 @@ def add_to(verbs: Verbs) -> None:
     """Adds `promote` to the command."""
     what = "bring what runs in one environment to another, if all that was asked for is proved"
     parser = verbs.add("promote", _promote, what, interrupted=INTERRUPTED)
-    flags.add_environment(parser, "source", "the environment that runs it")
-    flags.add_environment(parser, "environment", "the environment that it goes to")
+    flags.add_environment(parser, "source", "the environment that runs it", shown="FROM")
+    flags.add_environment(parser, "environment", "the environment that it goes to", shown="TO")
     flags.add_digest(parser)
     flags.add_app(parser)
     flags.add_lock(parser)

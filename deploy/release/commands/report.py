@@ -6,15 +6,18 @@ from pathlib import Path
 import msgspec
 
 from deploy.release import showing
+from deploy.release.app.model import App
 from deploy.release.commands import flags, opening
-from deploy.release.commands.site import timestamp
+from deploy.release.commands.site import Site, service_of, timestamp
 from deploy.release.config import asker
 from deploy.release.evidence.judging import Reporter
 from deploy.release.evidence.model import Evidence
+from deploy.release.records import choice
 from deploy.release.records.pushes import Pushes
+from deploy.release.records.releases import Releases
 from deploy.release.reporting import digest_of, judged, report
 from deploy.release.workingcopy import WorkingCopy
-from wharfinger.errors import Exit
+from wharfinger.errors import Exit, Rejected
 from wharfinger.operator.verbs import Verbs
 
 
@@ -44,9 +47,10 @@ async def _report(parsed: argparse.Namespace) -> Exit:
         found, _data = await judged(parsed.check, parsed.report, reporter)
         return _shown(parsed, found, "")
     async with opening.opened(parsed) as (site, app), site.registry() as registry:
+        given = parsed.digest or await _of_environment(site, app, parsed.check)
         digest = await digest_of(
             app,
-            parsed.digest or None,
+            given or None,
             copy=WorkingCopy(opening.folder(parsed)),
             pushes=Pushes(site.etcd, app.name),
         )
@@ -60,6 +64,22 @@ async def _report(parsed: argparse.Namespace) -> Exit:
             progress=site.progress,
         )
     return _shown(parsed, found, digest)
+
+
+async def _of_environment(site: Site, app: App, check: str) -> str:
+    """What an environment's own check has looked at: what should run there, whatever came later."""
+    names = [each for each in app.environments if check.startswith(f"{each}.")]
+    if not names:
+        return ""
+    environment = app.environments[max(names, key=len)]
+    history = await Releases(site.etcd, service_of(app, environment)).history()
+    if (record := choice.serving(history)) is None:
+        raise Rejected(
+            f"nothing was released to {environment.name} yet: deploy up {environment.name}, "
+            "or name what was checked by --digest"
+        )
+    site.progress.step(f"{check} is of what {environment.name} runs: {record.release}")
+    return record.digest
 
 
 def _shown(parsed: argparse.Namespace, found: Evidence, digest: str) -> Exit:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -13,12 +14,20 @@ from deploy.release.progress import Progress
 from deploy.release.reference import names_registry
 from wharfinger.errors import ConfigError, Finding, Rejected, Unavailable
 
+OURS: Final = "wharfinger"
 RECIPE: Final = "wharfinger.recipe"
 PACKAGES: Final = "wharfinger.packages"
 _BUILD_SECONDS: Final = 3600.0
 _MISSING: Final = "No such image"
 
 T = TypeVar("T")
+
+
+def _recipe(reference: str) -> str:
+    """How one of ours is made, wherever this is installed."""
+    folder, _, name = reference.rpartition("/")
+    known = folder == OURS and f" ({sys.executable} -m deploy.release.images.layers {name})"
+    return known or ""
 
 
 class Docker:
@@ -63,9 +72,7 @@ class Docker:
             await self.run("pull", reference, loud=True)
             found = await self._inspect(reference)
         if found is None:
-            fix = (
-                f"make it (deploy/images/build {reference.rpartition('/')[2]}), or name a registry"
-            )
+            fix = f"make it{_recipe(reference)}, or name a registry"
             raise ConfigError([Finding("build.layer", f"there is no image {reference}", fix)])
         labels = (found.get("Config") or {}).get("Labels") or {}
         plain = reference.partition("@")[0]

@@ -55,7 +55,7 @@ def standing(
     remarks = [
         *_of_the_last(last, is_locked=is_locked),
         *_of_images(serving, running),
-        *(f"{each.name} on {each.host or '?'} is {each.state}" for each in replicas if _ails(each)),
+        *(f"{_named(each)} is {each.state}" for each in replicas if _ails(each)),
     ]
     if up != wanted and serving is not None:
         remarks.append(f"{up} of {wanted} instances are up")
@@ -101,9 +101,14 @@ def _what(last: Record) -> str:
     return f"{last.verb} of {last.release} by {last.by or 'somebody'} at {last.at}"
 
 
+def _named(replica: Replica) -> str:
+    return f"{replica.name} on {replica.host}" if replica.host else replica.name
+
+
 def _of_images(serving: Record | None, running: Sequence[tuple[str, int]]) -> Iterator[str]:
     for digest, count in running:
         if serving is None or digest != serving.digest:
-            should = f", which should run {serving.release}" if serving else ""
+            known = f", which should run {serving.release}" if serving else ""
+            should = known or ", and nothing is known to have been released here"
             shown = digest[:_DIGITS] or "an image by no digest"
             yield f"{count} of what runs here is of {shown}{should}"

@@ -121,4 +121,4 @@ class Kept:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_atomically(path, text.encode(), mode=_PRIVATE)
         except OSError as error:
-            raise Unavailable(f"{path}: {error}") from error
+            raise Unavailable(f"{path}: {error.strerror or error}") from error
