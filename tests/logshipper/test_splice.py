@@ -15,11 +15,12 @@ from logshipper.sinks.encoding.bulk import BulkEncoding
 from logshipper.sinks.encoding.jsonline import JsonlineEncoding
 from logshipper.splice import AROUND_BYTES, insides
 from logshipper.store.http.protocols.bulk import parse
+from logshipper.store.lines.times import Arrival
 from tests.logshipper.dockerlog import CONTAINER, PART_BYTES, line, records
 
 FIELDS = {"app": "shop", "env": "prod", "host": "h1", "container": CONTAINER}
 GENERATION = Generation(0, "abc", 1, 2)
-ARRIVAL_NS = 1_800_000_000 * 10**9
+ARRIVAL = Arrival.of(1_800_000_000 * 10**9)
 
 
 class Decoding:
@@ -126,7 +127,7 @@ def test_the_store_reads_the_same_lines(lines: list[list[bytes]]) -> None:
         for encoding in (BulkEncoding(), Decoding(BulkEncoding()))
     ]  # fmt: skip
     assert bodies[0] != bodies[1]
-    assert parse(bodies[0], ARRIVAL_NS) == parse(bodies[1], ARRIVAL_NS)
+    assert parse(bodies[0], ARRIVAL) == parse(bodies[1], ARRIVAL)
 
 
 def test_nothing_of_a_usual_line_is_spelled_anew() -> None:
