@@ -19,7 +19,8 @@ from wharfinger.operator.parts.process import Process, until
 from wharfinger.sections import EtcdConfig
 from wharfinger.watch import Watch
 
-DEADLINE_SECONDS = 20.0
+# Of no meaning but that it does not come; a machine may be slow.
+DEADLINE_SECONDS = 60.0
 # One that is alone has nobody to wait for: it answers after a tenth of the usual second.
 ALONE = ("--heartbeat-interval=10", "--election-timeout=100")
 # Half the usual time: three servers share two busy cores.
