@@ -117,7 +117,10 @@ class Plain:
 
 
 class Lines:
-    """For programs: an object on a line for each, on stdout, before that of the result."""
+    """For programs: an object on a line for each, on stdout; of what is waited for the news."""
+
+    def __init__(self) -> None:
+        self._last: tuple[str, int, int] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -131,8 +134,10 @@ class Lines:
         _event("step", text=text)
 
     def waiting(self, what: str, done: int, of: int) -> None:
-        """What is waited for."""
-        _event("waiting", what=what, done=done, of=of)
+        """What is waited for, where it is news."""
+        if (what, done, of) != self._last:
+            _event("waiting", what=what, done=done, of=of)
+        self._last = (what, done, of)
 
     def output(self, line: str) -> None:
         """A line of a program."""

@@ -58,9 +58,9 @@ def test_programs_read_a_line_for_each_and_the_result_last(
     out, err = capsys.readouterr()
     events = [json.loads(line) for line in out.splitlines()]
     assert [each["event"] for each in events] == [
-        "step", "waiting", "waiting", "waiting", "output", "result",
+        "step", "waiting", "waiting", "output", "result",
     ]  # fmt: skip
-    assert events[4]["line"] == "bad\\u001b[2J\\nnews" or events[4]["line"] == HOSTILE
+    assert events[3]["line"] == "bad\\u001b[2J\\nnews" or events[3]["line"] == HOSTILE
     assert "\x1b" not in out
     assert err == ""
 

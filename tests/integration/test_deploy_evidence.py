@@ -85,10 +85,10 @@ async def test_the_report_is_kept_beside_what_was_read_from_it(
         )
         assert not found.holds
         assert await client.blob(image, f"sha256:{found.sha256}", 1_000) == BAD
-        assert "unit did not pass: 1 tests, 1 failed" in told.steps[-1]
+        assert "unit did not pass: 1 test, 1 failed" in told.steps[-1]
         held = await client.evidence(image, digest)
         (first, _) = missing(("checks", "pre.smoke"), ("unit",), held)
-        assert first.startswith("unit: 1 tests, 1 failed")
+        assert first.startswith("unit: 1 test, 1 failed")
         # Whoever looks at the manifest sees that it is about the image, and what it is.
         (tag,) = [tag for tag in await client.tags(image) if tag != "made"]
         kept = await client.manifest(image, tag)

@@ -62,7 +62,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         """`40 tests, 2 failed, 1 skipped`, for people."""
         counted = (("failed", self.failures), ("errors", self.errors), ("skipped", self.skipped))
         said = ", ".join(f"{count} {what}" for what, count in counted if count)
-        return f"{self.tests} tests" + (f", {said}" if said else "")
+        tests = "1 test" if self.tests == 1 else f"{self.tests} tests"
+        return tests + (f", {said}" if said else "")
 
 
 def passes(tests: int, failures: int, errors: int, skipped: int) -> bool:
