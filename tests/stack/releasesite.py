@@ -126,11 +126,9 @@ class ReleaseSite:
 
     async def running(self, environment: str) -> list[str]:
         """The digests of an environment's containers that run, sorted."""
+        # In one look: a container that is listed may be gone before it is asked about.
         label = f"--filter=label=wharfinger.env={environment}"
-        ids = (await self.docker.run("ps", "--quiet", label)).split()
-        if not ids:
-            return []
-        found = await self.docker.run("inspect", "--format={{.Config.Image}}", *ids)
+        found = await self.docker.run("ps", "--no-trunc", "--format={{.Image}}", label)
         return sorted(each.partition("@")[2] for each in found.split())
 
     def load(self) -> AbstractAsyncContextManager[Load]:
