@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from wharfinger.endpoints import encode_json
+from wharfinger.endpoints import json_answer
 from wharfinger.errors import Rejected, WharfingerError
 from wharfinger.keys import Service
 
@@ -32,17 +32,11 @@ class Usage:
         try:
             service = Service.parse(request.query.get("service", "")).name
         except Rejected as error:
-            return _json({"error": f"service: {error}"}, status=400)
+            return json_answer({"error": f"service: {error}"}, status=400)
         told: dict[str, Any] = {"service": service, "requests": None}
         try:
             async with self._gate:
                 told |= {"requests": await self._requests(service), "at": time.time()}
         except WharfingerError as error:
             told["why"] = str(error)
-        return _json(told)
-
-
-def _json(told: dict[str, Any], status: int = 200) -> web.Response:
-    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-    body = encode_json(told)
-    return web.Response(body=body, content_type="application/json", headers=headers, status=status)
+        return json_answer(told)

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from registrar.model import Ready, Verdict
 from wharfinger.dockerd import Docker
-from wharfinger.endpoints import encode_json
+from wharfinger.endpoints import json_answer
 from wharfinger.errors import WharfingerError
 
 # Several that ask at once get one answer; nothing is measured while nobody asks.
@@ -66,11 +66,7 @@ class Usage:
         return [web.get("/usage", self._serve)]
 
     async def _serve(self, _request: web.Request) -> web.Response:
-        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-        told = await asyncio.shield(self._latest())
-        return web.Response(
-            body=encode_json(told), content_type="application/json", headers=headers
-        )
+        return json_answer(await asyncio.shield(self._latest()))
 
     def _latest(self) -> "asyncio.Task[dict[str, Any]]":
         now = time.monotonic()

@@ -23,7 +23,7 @@ from wharfinger.jsontext import encode_page as encode_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Endpoints", "encode_json", "parse_address", "serving"]
+__all__ = ["Endpoints", "encode_json", "json_answer", "parse_address", "serving"]
 
 DAEMON_HEADER: Final = "Wharfinger-Daemon"
 START_HEADER: Final = "Wharfinger-Start"
@@ -84,7 +84,7 @@ class Endpoints:
         # A daemon that has made no check yet would be green by having nothing to say.
         healthy = report.healthy and self._started()
         why = report.why if self._started() else f"start-up is not complete; {report.why}"
-        return _json(
+        return json_answer(
             {"daemon": self._name, "healthy": healthy, "why": why, "checks": report.checks},
             status=200 if healthy else 503,
         )
@@ -93,7 +93,7 @@ class Endpoints:
         ready, report = self._ready(), self._health.report()
         why = report.why if ready else "start-up is not complete, or a stop has begun"
         good = ready and report.healthy
-        return _json({"ready": good, "why": why}, status=200 if good else 503)
+        return json_answer({"ready": good, "why": why}, status=200 if good else 503)
 
     async def _serve_metrics(self, _request: web.Request) -> web.Response:
         return web.Response(
@@ -102,13 +102,13 @@ class Endpoints:
         )
 
     async def _serve_status(self, _request: web.Request) -> web.Response:
-        return _json(self._status())
+        return json_answer(self._status())
 
     async def _serve_events(self, request: web.Request) -> web.StreamResponse:
         try:
             since, after = _since(request.query.get("since", ""))
         except ValueError:
-            return _json({"error": "since is an event's seq or an RFC 3339 time"}, status=400)
+            return json_answer({"error": "since is an event's seq or an RFC 3339 time"}, status=400)
         response = web.StreamResponse(
             headers={
                 **_HEADERS,
@@ -196,6 +196,7 @@ def _since(text: str) -> tuple[int, datetime | None]:
     return 0, moment
 
 
-def _json(value: object, status: int = 200) -> web.Response:
+def json_answer(value: object, status: int = 200) -> web.Response:
+    """An answer of the read side: never kept, never taken for a page."""
     body = encode_json(value)
     return web.Response(body=body, status=status, content_type="application/json", headers=_HEADERS)
