@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from tests.stack.agents import DAEMONS, NAMES, Agents, build, lines
+from tests.stack.answers import confirmed, until_answered
 from wharfinger.etcd import Etcd
 from wharfinger.operator.demo import reserved
 from wharfinger.operator.demo.traffic import posting
@@ -100,23 +101,14 @@ class Host:
         await self.until(reached, f"{count} keys are in etcd")
 
     async def until_served(self, count: int) -> None:
+        """Waits for instances that answer, and until no worker of Nginx's from before does."""
+        url = f"http://127.0.0.1:{self.ports['nginx']}/"
+        await until_answered(url, HOST_NAME, count, timeout_seconds=180)
+
         async def reached() -> bool:
-            return len(await self.answering()) == count
+            return confirmed(await self.ask("discovery", "/status"))
 
-        await self.until(reached, f"Nginx answers from {count}")
-
-    async def answering(self) -> set[str]:
-        found: set[str] = set()
-        connector = aiohttp.TCPConnector(force_close=True)
-        url, headers = f"http://127.0.0.1:{self.ports['nginx']}/", {"Host": HOST_NAME}
-        async with aiohttp.ClientSession(connector=connector) as session:
-            for _ in range(24):
-                try:
-                    async with session.get(url, headers=headers) as response:
-                        found.add(await response.text() if response.ok else f"{response.status}")
-                except aiohttp.ClientError as error:
-                    found.add(type(error).__name__)
-        return found
+        await self.until(reached, "no older worker of Nginx's answers")
 
     async def ask(self, daemon: str, path: str, **params: str) -> Any:
         url = f"http://127.0.0.1:{self.ports[daemon]}{path}"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.stack.agentimages import EDGE, TREE, archive
+from tests.stack.answers import answers, until_answered
 from tests.stack.lab.lab import Lab, raised
 from tests.stack.lab.load import posting
 from wharfinger.errors import Unavailable
@@ -34,6 +35,7 @@ class Composed:
     def __init__(self, lab: Lab, folder: Path) -> None:
         (self.host,) = lab.hosts
         self.client = lab.client
+        self.url = f"http://{self.host.ip}/"
         self.folder = folder
 
     async def raise_all(self) -> None:
@@ -70,29 +72,12 @@ class Composed:
         words = ("run", "--detach", "--network=host", "--name", name)
         await self.host.docker.run(*words, *labels, "shop")
 
-    async def answering(self) -> set[str]:
-        """The ports that the edge answers from."""
-        found = set()
-        async with self.client.session() as session:
-            for _ in range(8):
-                try:
-                    address = f"http://{self.host.ip}/"
-                    async with session.post(address, headers={"Host": SITE}) as answer:
-                        text = (await answer.text()).strip()
-                        found.add(text if answer.status == 200 else str(answer.status))
-                except OSError:
-                    found.add("nothing")
-        return found
-
     async def until_answering(self, count: int) -> None:
-        async def complete() -> bool:
-            found = await self.answering()
-            return len(found) == count and all(each.startswith("2") for each in found)
-
+        """Waits for so many instances that the edge answers from."""
+        client = self.client.session
         try:
-            await until(complete, timeout_seconds=60, what=f"{count} instances answer")
+            await until_answered(self.url, SITE, count, timeout_seconds=60, sessions=client)
         except Unavailable as error:
-            error.add_note(str(await self.answering()))
             error.add_note(await self.compose("ps"))
             error.add_note(await self.compose("logs", "--no-color", "--tail", "25"))
             raise
@@ -125,7 +110,7 @@ async def test_one_host_is_installed_upgraded_and_left(
         await until(healthy, timeout_seconds=60, what="every daemon is healthy again")
         await site.wharfinger("drain", "one")
         await load.more(50)
-        assert len(await site.answering()) == 1
+        assert len(await answers(site.url, SITE, 8, site.client.session)) == 1
         await site.wharfinger("undrain", "one")
         await site.host.docker.run("stop", "two")
         await load.more(50)

@@ -12,6 +12,7 @@ import aiohttp
 import psutil
 import pytest
 
+from tests.stack.answers import confirmed, until_answered
 from tests.stack.dockerd import DockerDaemon
 from tests.stack.pki import IP
 from tests.stack.securesite import BUNDLES, MEMBERS, Site, secure_site
@@ -43,20 +44,13 @@ async def run_shop(site: Site, name: str) -> None:
 
 
 async def until_served(site: Site, count: int) -> None:
-    async def served() -> bool:
-        found = set()
-        connector = aiohttp.TCPConnector(force_close=True)
-        async with aiohttp.ClientSession(connector=connector) as session:
-            for _ in range(4 * count):
-                url = f"http://{IP}:{site.nginx.port}/"
-                try:
-                    async with session.get(url, headers={"Host": SHOP}) as answer:
-                        found.add(await answer.text() if answer.ok else "")
-                except aiohttp.ClientError:
-                    return False
-        return len(found) == count and "" not in found
+    url = f"http://{IP}:{site.nginx.port}/"
+    await until_answered(url, SHOP, count, timeout_seconds=PATIENCE_SECONDS)
 
-    await until(served, timeout_seconds=PATIENCE_SECONDS, what=f"Nginx answers from {count}")
+    async def reached() -> bool:
+        return confirmed(json.loads((await site.ask("discovery", "/status"))[1]))
+
+    await until(reached, timeout_seconds=PATIENCE_SECONDS, what="no older worker answers")
 
 
 async def until_found(site: Site, word: str, count: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.stack.answers import confirmed, until_answered
 from wharfinger.etcd import Etcd
 from wharfinger.operator.demo.console import Show
 from wharfinger.operator.demo.stage import DAEMONS, HOST_NAME, Stage, raised, require_programs
@@ -51,32 +52,14 @@ class Host:
         await self.until(reached, f"{count} keys are in etcd")
 
     async def until_served(self, count: int) -> None:
-        async def reached() -> bool:
-            return len(await self.answering(count * 8)) == count
-
-        await self.until(reached, f"Nginx answers from {count}")
-
-    async def answering(self, requests: int) -> set[str]:
-        connector = aiohttp.TCPConnector(force_close=True)
-        found: set[str] = set()
-        async with aiohttp.ClientSession(connector=connector) as session:
-            for _ in range(requests):
-                url, headers = self.stage.url("nginx") + "/", {"Host": HOST_NAME}
-                async with session.get(url, headers=headers) as response:
-                    found.add(await response.text() if response.ok else f"{response.status}")
-        return found
-
-    async def until_acknowledged(self) -> None:
-        """Waits until no older worker of Nginx's takes requests: what it answers from is old."""
-        async with Etcd(self.etcd) as etcd:
-            entries = (await etcd.list("/shop_prod/")).items.values()
-        wanted = max(entry.mod_revision for entry in entries)
+        """Waits for so many instances that answer, and until no older worker of Nginx's does."""
+        url = self.stage.url("nginx") + "/"
+        await until_answered(url, HOST_NAME, count, timeout_seconds=PATIENCE_SECONDS)
 
         async def reached() -> bool:
-            _, told = await self.ask(f"{self.stage.url('discovery')}/status")
-            return bool(told["applied_revision"] >= wanted)
+            return confirmed((await self.ask(f"{self.stage.url('discovery')}/status"))[1])
 
-        await self.until(reached, "discovery has acknowledged every instance")
+        await self.until(reached, "no older worker of Nginx's answers")
 
     async def until_health(self, daemon: str, check: str, *, healthy: bool) -> str:
         """Waits until a check of a daemon is as wanted; gives its reason."""
@@ -165,7 +148,6 @@ async def test_no_request_and_no_line_is_lost_while_parts_fail(host: Host) -> No
     await build_shop(stage.docker, stage.folder / "image")
     await asyncio.gather(*(host.run_shop(f"shop-{n}") for n in range(3)))
     await host.until_served(3)
-    await host.until_acknowledged()
     before = await host.keys()
     async with posting(f"{stage.url('nginx')}/order?item=kestrel", HOST_NAME) as traffic:
         await traffic.more(50)
@@ -198,7 +180,6 @@ async def test_a_host_that_dies_whole_comes_back_whole(host: Host) -> None:
     await build_shop(stage.docker, stage.folder / "image")
     await asyncio.gather(*(host.run_shop(f"shop-{n}", "--restart=always") for n in range(3)))
     await host.until_served(3)
-    await host.until_acknowledged()
     before = await host.keys()
     # Power-off: everything at once, and nobody says goodbye.
     for process in (*stage.daemons.values(), stage.nginx.process):
