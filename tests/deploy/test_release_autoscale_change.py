@@ -2,16 +2,20 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
 from deploy.release.app.model import App, Autoscale, Build, EngineName, Environment
+from deploy.release.autoscale.rates import Look
 from deploy.release.autoscale.rule import Decision
 from deploy.release.commands import autoscale
 from deploy.release.commands.autoscale import Scaling
 from deploy.release.commands.site import Site
+from deploy.release.records.lock import Holder
+from deploy.release.records.record import Numbered, Record
 from tests.stack.told import Told
 
 RULE = Autoscale(least=1, most=3, cpu_percent=50.0)
@@ -40,3 +44,38 @@ async def test_an_interrupt_that_comes_while_the_lock_is_freed_is_not_lost(
     changing = asyncio.create_task(scaling.change(Decision(2, "busy", ())))
     with pytest.raises(asyncio.CancelledError):
         await changing
+
+
+async def test_what_stays_wrong_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = [["no record"], ["no record"], [], ["no record"]]
+    holder = Holder(by="ann", host="build1", pid=7, verb="up", at="2026-11-26T17:10:59Z")
+
+    class Releases:
+        def __init__(self, *_: object, on_remark: Callable[[str], None]) -> None:
+            self._on_remark = on_remark
+
+        async def history(self) -> list[Numbered]:
+            for each in wrong.pop(0):
+                self._on_remark(each)
+            return [Numbered(1, Record(release="r1", state="succeeded", replicas=1))]
+
+    async def seen(_self: Scaling) -> tuple[list[str], Look]:
+        return [], Look()
+
+    async def ann(*_: object) -> Holder:
+        return holder
+
+    monkeypatch.setattr(autoscale, "Releases", Releases)
+    monkeypatch.setattr(autoscale, "holder_of", ann)
+    monkeypatch.setattr(Scaling, "_look", seen)
+    told = Told()
+    scaling = Scaling(
+        cast("Site", SimpleNamespace(progress=told, etcd=None)), APP, ENVIRONMENT, RULE
+    )
+    await scaling.begin(10.0)
+    for _ in range(3):
+        await scaling.decide()
+        await scaling.change(Decision(2, "busy", ()))
+    assert told.steps == ["no record", f"{holder} changes it just now: looked at again later"]
+    await scaling.decide()
+    assert told.steps[2:] == ["no record"]

@@ -96,10 +96,12 @@ class Scaling:
     _looks: tuple[Judged, ...] = ()
     _changed_at: float | None = None
     _said: set[str] = field(default_factory=set)
+    _saying: set[str] = field(default_factory=set)
 
     async def begin(self, every_seconds: float) -> float:
         """Looks for the first time; gives how long to wait for the second."""
         _, self._before = await self._look()
+        self._forget()
         return min(every_seconds, LOOK_SECONDS)
 
     async def decide(self) -> Decision:
@@ -121,16 +123,17 @@ class Scaling:
             changed_at=self._changed_at,
         )
         self._looks = decision.looks
+        self._forget()
         return decision
 
     async def change(self, decision: Decision) -> None:
         """Scales, and tells of it; who else changes the environment goes first."""
         progress, name = self.site.progress, self.environment.name
-        progress.step(f"{name}: {self.current} to {decision.count}: {decision.why}")
         service = service_of(self.app, self.environment)
         if (holder := await holder_of(self.site.etcd, service)) is not None:
-            progress.step(f"{holder} changes it just now: looked at again later")
+            self._once(f"{holder} changes it just now: looked at again later")
             return
+        progress.step(f"{name}: {self.current} to {decision.count}: {decision.why}")
         wanted = Rollout(self.site, self.app, self.environment, "scale")
         choose = scale.choosing(
             self.site, self.app, self.environment, decision.count, reason=decision.why
@@ -176,11 +179,14 @@ class Scaling:
         told = await look(service.name, whom)
         for trouble in told.troubles:
             self._once(trouble)
-        self._said &= set(told.troubles)
         return [each.key.endpoint.value for each in held], told
 
     def _once(self, trouble: str) -> None:
         """Says what is wrong when it begins, not at every look."""
-        if trouble not in self._said:
-            self._said.add(trouble)
+        if trouble not in self._said | self._saying:
             self.site.progress.step(trouble)
+        self._saying.add(trouble)
+
+    def _forget(self) -> None:
+        """What is not wrong any more is said again when it is."""
+        self._said, self._saying = self._saying, set()
