@@ -25,12 +25,11 @@ test: setup ## every test below 15 minutes
 # of releases most, and they ask for no time.
 DEMO := tests/scenarios/test_demo.py
 RELEASES := tests/scenarios/test_deploy_*.py
-OTHERS := $(filter-out $(DEMO) $(wildcard $(RELEASES)),$(wildcard tests/scenarios/test_*.py))
 SCENARIOS := $(ROOT) $(RUN)/pytest -m scenario --dist loadfile
 
 scenarios: setup ## the long fault scenarios
 	$(SCENARIOS) $(DEMO) $(PYTEST_ARGUMENTS)
-	$(SCENARIOS) -n 2 $(OTHERS) $(PYTEST_ARGUMENTS)
+	$(SCENARIOS) -n 2 --ignore=$(DEMO) --ignore-glob='*/$(RELEASES)' $(PYTEST_ARGUMENTS)
 	$(SCENARIOS) -n 3 $(RELEASES) $(PYTEST_ARGUMENTS)
 
 check: ## format, lint, types, import contracts

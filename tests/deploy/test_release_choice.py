@@ -185,7 +185,8 @@ def test_what_is_no_record_is_refused(value: bytes) -> None:
         parse(value)
 
 
-@pytest.mark.parametrize("key", ["a/releases/", "a/releases/x", "a/releases/-1", "a/releases/²"])
-def test_what_is_no_number_is_refused(key: str) -> None:
+@pytest.mark.parametrize("name", ["", "x", "-1", "²", "0", "01", "1/2", "1" * 13, "9\n"])
+def test_what_is_no_number_is_refused(name: str) -> None:
+    assert number_of("a/releases/10", "a/releases/") == 10
     with pytest.raises(Rejected):
-        number_of(key)
+        number_of(f"a/releases/{name}", "a/releases/")

@@ -8,11 +8,11 @@ import pytest
 
 from deploy.release.records import lock as locks
 from deploy.release.records.lock import Held, Holder, Lock, LockHeld, LockLost
-from deploy.release.records.record import Record, lock_key
+from deploy.release.records.record import Record, encode, lock_key
 from deploy.release.records.releases import Releases
 from tests.stack.etcd import config_of, eventually
 from tests.stack.told import Told
-from wharfinger.errors import Conflict, Unavailable
+from wharfinger.errors import Conflict, Rejected, Unavailable
 from wharfinger.etcd import Etcd
 from wharfinger.keys import Service
 from wharfinger.operator.parts.etcd import EtcdServer
@@ -236,6 +236,35 @@ async def test_records_are_counted_and_an_end_is_written_once(etcd: Etcd) -> Non
     await lock_of(etcd).hold(work)
     assert [each.record.state for each in await releases.history()] == ["failed"]
     assert len(remarks) == 2
+
+
+@pytest.mark.parametrize("name", ["old/5", "05", "5/", "4294967296000"])
+async def test_a_record_that_stands_elsewhere_than_it_says_stops_nobody(
+    etcd: Etcd, name: str
+) -> None:
+    """It would be ended where none stands, which looks like a lock that was lost."""
+    remarks: list[str] = []
+    releases = Releases(etcd, SHOP, on_remark=remarks.append)
+    running = encode(Record(release="r1", state="running"))
+    await etcd.put(f"/wharfinger/deploy/shop_prod/releases/{name}", running)
+    assert await releases.history() == ()
+    assert len(remarks) == 1
+
+    async def work(held: Held) -> int:
+        return (await releases.begin(held, Record(release="r1", state="running"))).number
+
+    assert await lock_of(etcd).hold(work) == 1
+
+
+async def test_numbers_end_with_a_reason(etcd: Etcd) -> None:
+    releases = Releases(etcd, SHOP)
+    await etcd.put("/wharfinger/deploy/shop_prod/releases/999999999999", b"{}")
+
+    async def work(held: Held) -> None:
+        await releases.begin(held, Record(release="r1", state="running"))
+
+    with pytest.raises(Rejected, match=r"releases/999999999999.*delete it"):
+        await lock_of(etcd).hold(work)
 
 
 async def test_an_interrupt_reaches_the_work_while_it_is_held(etcd: Etcd) -> None:
