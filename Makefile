@@ -29,7 +29,7 @@ SCENARIOS := $(ROOT) $(RUN)/pytest -m scenario --dist loadfile
 
 scenarios: setup ## the long fault scenarios
 	$(SCENARIOS) $(DEMO) $(PYTEST_ARGUMENTS)
-	$(SCENARIOS) -n 2 --ignore=$(DEMO) --ignore-glob='*/$(RELEASES)' $(PYTEST_ARGUMENTS)
+	$(SCENARIOS) -n 2 --ignore=$(DEMO) --ignore-glob='$(RELEASES)' $(PYTEST_ARGUMENTS)
 	$(SCENARIOS) -n 3 $(RELEASES) $(PYTEST_ARGUMENTS)
 
 check: ## format, lint, types, import contracts

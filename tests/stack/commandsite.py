@@ -119,10 +119,12 @@ class CommandSite:
         await self.etcd.put(f"/wharfinger/deploy/shop/pushes/{number}", json.dumps(told).encode())
         return digest
 
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
-        """Starts the command."""
+    async def start(
+        self, *arguments: str, module: str = "tests.stack.virtualengine"
+    ) -> asyncio.subprocess.Process:
+        """Starts the command, as one of the modules that are it."""
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.stack.virtualengine", *arguments,
+            sys.executable, "-m", module, *arguments,
             "--file", self.folder, "--config", self.folder / "wharfinger.toml",
             env=os.environ,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from deploy.release.records.lock import Held, Holder, LockLost, read
+from deploy.release.records.holder import Holder, read
+from deploy.release.records.lock import Held, LockLost
 from deploy.release.records.record import (
     MAX_NUMBER,
     Numbered,
