@@ -8,11 +8,13 @@ from typing import cast
 import pytest
 
 from deploy.release.app.model import App, Autoscale, Build, EngineName, Environment
+from deploy.release.autoscale.rates import Look
 from deploy.release.autoscale.rule import Decision
 from deploy.release.commands import autoscale
 from deploy.release.commands.autoscale import Scaling
 from deploy.release.commands.site import Site
 from tests.stack.told import Told
+from wharfinger.errors import Unavailable
 
 RULE = Autoscale(least=1, most=3, cpu_percent=50.0)
 ENVIRONMENT = Environment(name="prod", engine=EngineName.COMPOSE, autoscale=RULE)
@@ -40,3 +42,41 @@ async def test_an_interrupt_that_comes_while_the_lock_is_freed_is_not_lost(
     changing = asyncio.create_task(scaling.change(Decision(2, "busy", ())))
     with pytest.raises(asyncio.CancelledError):
         await changing
+
+
+async def test_who_does_not_answer_for_a_while_ends_no_scaler(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def away(_: Scaling) -> Decision:
+        raise Unavailable("etcd does not answer")
+
+    monkeypatch.setattr(Scaling, "decide", away)
+    telling = Told()
+    site = cast("Site", SimpleNamespace(progress=telling, etcd=None))
+    scaling = Scaling(site, APP, ENVIRONMENT, RULE, current=1)
+    for _ in range(3):
+        await scaling.turn()
+    assert telling.steps == ["etcd does not answer: looked at again later"]
+
+
+async def test_what_is_wrong_with_a_record_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And again, when it has been right meanwhile."""
+    remarks = iter(["odd", "odd", None, "odd"])
+    record = SimpleNamespace(replicas=2)
+
+    async def recorded(scaling: Scaling) -> object:
+        if remark := next(remarks):
+            scaling._once(remark)
+        return record
+
+    async def look(_: Scaling) -> tuple[list[str], Look]:
+        return [], Look()
+
+    monkeypatch.setattr(Scaling, "_record", recorded)
+    monkeypatch.setattr(Scaling, "_look", look)
+    telling = Told()
+    site = cast("Site", SimpleNamespace(progress=telling, etcd=None))
+    scaling = Scaling(site, APP, ENVIRONMENT, RULE)
+    for _ in range(4):
+        assert (await scaling.decide()).count == 2
+    assert telling.steps == ["odd", "odd"]

@@ -49,16 +49,15 @@ async def _autoscale(parsed: argparse.Namespace) -> Exit:
         environment = environment_of(app, parsed.environment)
         scaling = Scaling(site, app, environment, rule_of(environment))
         await asyncio.sleep(await scaling.begin(parsed.every))
-        while True:
+        if parsed.dry_run:
             decision = await scaling.decide()
-            if parsed.dry_run:
-                told = {"ok": True, "environment": environment.name, "why": decision.why}
-                told |= {"from": scaling.current, "to": decision.count}
-                text = f"{environment.name}: {scaling.current} to {decision.count}: {decision.why}"
-                showing.result(told, as_json=parsed.json, text=text)
-                return Exit.OK
-            if decision.count != scaling.current:
-                await scaling.change(decision)
+            told = {"ok": True, "environment": environment.name, "why": decision.why}
+            told |= {"from": scaling.current, "to": decision.count}
+            text = f"{environment.name}: {scaling.current} to {decision.count}: {decision.why}"
+            showing.result(told, as_json=parsed.json, text=text)
+            return Exit.OK
+        while True:
+            await scaling.turn()
             await asyncio.sleep(parsed.every)
 
 
@@ -96,18 +95,36 @@ class Scaling:
     _looks: tuple[Judged, ...] = ()
     _changed_at: float | None = None
     _said: set[str] = field(default_factory=set)
+    _heard: set[str] = field(default_factory=set)
 
     async def begin(self, every_seconds: float) -> float:
-        """Looks for the first time; gives how long to wait for the second."""
+        """Looks for the first time; gives how long to wait for the second.
+
+        Raises:
+            Unavailable: nothing has been released there, or etcd does not answer.
+        """
+        await self._record()
         _, self._before = await self._look()
         return min(every_seconds, LOOK_SECONDS)
+
+    async def turn(self) -> None:
+        """Looks, and scales where that is to be; a scaler that ends scales nothing."""
+        try:
+            decision = await self.decide()
+            if decision.count != self.current:
+                await self.change(decision)
+        except Unavailable as error:
+            # What was not looked at is no calm.
+            self._looks = ()
+            self._once(f"{error}: looked at again later")
 
     async def decide(self) -> Decision:
         """What the figures since the look before ask for.
 
         Raises:
-            Unavailable: nothing has been released there.
+            Unavailable: nothing has been released there, or etcd does not answer.
         """
+        self._heard = set()
         record = await self._record()
         instances, now = await self._look()
         before, self._before = self._before or now, now
@@ -121,6 +138,7 @@ class Scaling:
             changed_at=self._changed_at,
         )
         self._looks = decision.looks
+        self._said &= self._heard
         return decision
 
     async def change(self, decision: Decision) -> None:
@@ -140,7 +158,7 @@ class Scaling:
         except LockHeld as error:
             progress.step(f"{error}: looked at again later")
         except WharfingerError as error:
-            # The next look finds what has become of it; a scaler that ends scales nothing.
+            # The next look finds what has become of it.
             progress.step(f"not done: {error}")
         task = asyncio.current_task()
         if task is not None and task.cancelling():
@@ -176,11 +194,11 @@ class Scaling:
         told = await look(service.name, whom)
         for trouble in told.troubles:
             self._once(trouble)
-        self._said &= set(told.troubles)
         return [each.key.endpoint.value for each in held], told
 
     def _once(self, trouble: str) -> None:
         """Says what is wrong when it begins, not at every look."""
+        self._heard.add(trouble)
         if trouble not in self._said:
             self._said.add(trouble)
             self.site.progress.step(trouble)
