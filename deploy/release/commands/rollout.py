@@ -148,6 +148,7 @@ class Rollout:
             image=wanted.image,
             release=wanted.release,
             replicas=count if wanted.replicas is None else wanted.replicas,
+            settled=bool(history) and history[-1].record.state in ("succeeded", "rolled back"),
         )
 
     def _record(self, wanted: Wanted, target: Target) -> Record:

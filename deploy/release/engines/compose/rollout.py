@@ -170,7 +170,7 @@ class Rollout:
                 self.site.progress.step(f"{each.key.address}: let in again ({each.came})")
 
     def _wanted(self, facts: Facts) -> bool:
-        return facts.labels.get(MARK_LABEL) == self.mark
+        return facts.labels.get(MARK_LABEL, "") == self.mark
 
 
 def _counted(what: str, count: int, one: str, more: str) -> str:
