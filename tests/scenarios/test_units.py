@@ -72,7 +72,7 @@ def run_shop(machine: Machine, name: str) -> None:
 
 def served(machine: Machine) -> str:
     """What the application says through Nginx; empty when it does not."""
-    done = machine.ran("curl", "-sf", "-m2", "-H", "Host: shop.example.com", "http://127.0.0.1/")
+    done = machine.ran("curl", "-sf", "-m10", "-H", "Host: shop.example.com", "http://127.0.0.1/")
     # Debian's own page answers for hosts that Nginx does not know.
     return done.stdout if done.returncode == 0 and "html" not in done.stdout else ""
 
