@@ -104,7 +104,11 @@ async def test_a_deaf_host_is_heard(echoing: Lab) -> None:
     one, two, _ = echoing.hosts
     heard = one.folder / "heard"
     listener = one.process(["python3", "-c", LISTEN, heard], log=one.folder / "listen.log")
-    await listener.start()
+
+    async def listens() -> bool:
+        return "listens" in listener.log_tail()
+
+    await listener.start(listens)
     await two.deafen(one)
     assert await name_of(two, one) == ""
     await two.run("python3", "-c", SEND, one.ip)
@@ -116,6 +120,7 @@ LISTEN = """
 import pathlib, socket, sys
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taker:
     taker.bind(("0.0.0.0", 8001))
+    print("listens", flush=True)
     pathlib.Path(sys.argv[1]).write_bytes(taker.recv(100))
 """
 SEND = """
