@@ -210,7 +210,7 @@ def test_those_that_are_killed_come_back_by_themselves(machine: Machine) -> None
 def test_those_whose_loops_hang_are_ended_by_the_watchdog(machine: Machine) -> None:
     for daemon in PORTS:
         folder = f"/run/systemd/system/wharfinger-{daemon}.service.d"
-        script = f"mkdir -p {folder} && printf '[Service]\\nWatchdogSec=2\\n' >{folder}/fast.conf"
+        script = f"mkdir -p {folder} && printf '[Service]\\nWatchdogSec=5\\n' >{folder}/fast.conf"
         machine.run("sh", "-c", script)
     restart(machine)
     before = {daemon: pid(machine, daemon) for daemon in PORTS}

@@ -89,6 +89,18 @@ class ShipperProcess:
         ):
             return answer.status, await answer.text()
 
+    async def until_counted(self, *series: str) -> str:
+        """Waits until /metrics has these: the sink has a line before we hear that it does."""
+        text = ""
+
+        async def there() -> bool:
+            nonlocal text
+            text = (await self.ask("metrics"))[1]
+            return all(each in text for each in series)
+
+        await until(there, timeout_seconds=LIMIT_SECONDS, what=f"the metrics say {series}")
+        return text
+
 
 class Shipper(ShipperProcess):
     """One with a state folder of its own and one sink, unless others are given."""
