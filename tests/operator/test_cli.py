@@ -6,11 +6,9 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import psutil
 import pytest
 
 from wharfinger.errors import Exit
@@ -74,21 +72,6 @@ def test_what_was_typed_drives_no_terminal(capsys: pytest.CaptureFixture[str]) -
     assert "\\u001b[2J" in capsys.readouterr().err
 
 
-def asked_by(process: subprocess.Popen[str], servers: Sequence[socket.socket]) -> socket.socket:
-    """The first connection of a process, as its server has it.
-
-    Somebody else's, who asks for what had the port before, would come before it is ready.
-    """
-    while True:
-        ready, _, _ = select.select(servers, [], [], 60)
-        assert ready, "it asks nobody"
-        connection, peer = ready[0].accept()
-        theirs = psutil.Process(process.pid).net_connections()
-        if not peer or peer[1] in [each.laddr.port for each in theirs]:
-            return connection
-        connection.close()
-
-
 @pytest.mark.parametrize(
     ("arguments", "ends_with"),
     [
@@ -113,8 +96,7 @@ def test_interrupted(tmp_path: Path, arguments: tuple[str, ...], ends_with: Exit
         with subprocess.Popen(
             [PROGRAM, *arguments, "--config", config], stderr=subprocess.PIPE, text=True
         ) as process:
-            asking = stack.enter_context(asked_by(process, [control, others]))
-            assert asking.recv(1), "it waits for the answer"
+            select.select([control, others], [], [], 30)  # it asks, and waits for the answer
             process.send_signal(signal.SIGINT)
             _, complaint = process.communicate(timeout=30)
     assert process.returncode == ends_with, complaint
