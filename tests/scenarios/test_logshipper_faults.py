@@ -85,6 +85,7 @@ async def test_row_03_a_sink_that_is_down_and_one_that_hangs_for_a_minute(
     """Both at once, each with a shipper of its own: a minute is long."""
     both = (faults, hung)
     for each in both:
+        each.configure(request_timeout_seconds=2)
         await each.start()
     hung.sink.mood = hang
     await faults.sink.stop()
