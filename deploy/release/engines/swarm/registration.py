@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -69,6 +70,15 @@ class Registration:
             # It runs, and others serve it: to go back would not make these edges any better.
             progress.step(f"not served yet by the edges on {', '.join(behind)}")
         return ""
+
+    async def others(self, tasks: Sequence[Task]) -> dict[str, int]:
+        """How many instances by host stand in etcd that none of these tasks is.
+
+        On a node that managers do not hear a container lives on, and so does its key.
+        """
+        mine = {task.container_id for task in tasks}
+        held = await self._instances.held()
+        return dict(Counter(each.host for each in held if each.container not in mine))
 
     async def _why(self, service: str, missing: int, tasks: Sequence[Task]) -> str:
         hosts = await self._instances.hosts()
