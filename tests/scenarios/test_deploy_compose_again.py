@@ -11,6 +11,7 @@ import pytest
 
 from deploy.release.engine import RolloutFailed
 from tests.stack import rolling as stack
+from tests.stack.commands import steps
 from tests.stack.releasesite import ReleaseSite
 from tests.stack.rolling import Rolling
 from tests.stack.told import Told
@@ -138,6 +139,20 @@ async def test_an_engine_that_was_killed_meanwhile_is_gone_on_with(rolling: Roll
     assert any("goes on where" in each for each in rolling.told.steps)
     assert await rolling.running() == {"v2": 3}
     assert {each.state for each in await rolling.engine().running()} == {"up"}
+
+
+async def test_on_a_host_that_was_drained_it_says_so_and_leaves_what_runs(rolling: Rolling) -> None:
+    await rolling.up("v1")
+    before = {each.id for each in await rolling.engine().running()}
+    control = rolling.registrar.runtime_dir / "registrar.sock"
+    await steps(control, "/v1/drain", {"host": "box"})
+    with pytest.raises(RolloutFailed, match="nobody serves there: box") as failed:
+        await rolling.up("v2")
+    assert not failed.value.restored
+    assert {each.id for each in await rolling.engine().running()} == before
+    await steps(control, "/v1/undrain", {"host": "box"})
+    await rolling.up("v2")
+    assert await rolling.running() == {"v2": 2}
 
 
 async def test_what_another_machine_has_released_since_is_what_it_goes_back_to(

@@ -83,5 +83,5 @@ class Registration:
     async def _why(self, service: str, missing: int, tasks: Sequence[Task]) -> str:
         hosts = await self._instances.hosts()
         reasons = (hosts.reason(task.name(service)) for task in tasks)
-        why = next((reason for reason in reasons if reason), "no registrar says why")
+        why = next((reason for reason in reasons if reason), hosts.silence)
         return f"{missing} are not in etcd after {self._patience_seconds:g} s: {why}"
