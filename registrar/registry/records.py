@@ -146,6 +146,11 @@ def questions(change: Write) -> tuple[Get, ...]:
     return tuple(Get(each) for each in both(key_of(change)))
 
 
+def puts_of(change: Write, containers: frozenset[str]) -> bool:
+    """Whether it puts what is one of these containers'."""
+    return isinstance(change, Register) and change.instance.metadata.id in containers
+
+
 def name(change: Write) -> str:
     """The address key that it is about."""
     return key_of(change).address

@@ -95,7 +95,7 @@ class Scaling:
     _looks: tuple[Judged, ...] = ()
     _changed_at: float | None = None
     _said: set[str] = field(default_factory=set)
-    _heard: set[str] = field(default_factory=set)
+    _saying: set[str] = field(default_factory=set)
 
     async def begin(self, every_seconds: float) -> float:
         """Looks for the first time; gives how long to wait for the second.
@@ -105,6 +105,7 @@ class Scaling:
         """
         await self._record()
         _, self._before = await self._look()
+        self._forget()
         return min(every_seconds, LOOK_SECONDS)
 
     async def turn(self) -> None:
@@ -124,7 +125,6 @@ class Scaling:
         Raises:
             Unavailable: nothing has been released there, or etcd does not answer.
         """
-        self._heard = set()
         record = await self._record()
         instances, now = await self._look()
         before, self._before = self._before or now, now
@@ -138,17 +138,17 @@ class Scaling:
             changed_at=self._changed_at,
         )
         self._looks = decision.looks
-        self._said &= self._heard
+        self._forget()
         return decision
 
     async def change(self, decision: Decision) -> None:
         """Scales, and tells of it; who else changes the environment goes first."""
         progress, name = self.site.progress, self.environment.name
-        progress.step(f"{name}: {self.current} to {decision.count}: {decision.why}")
         service = service_of(self.app, self.environment)
         if (holder := await holder_of(self.site.etcd, service)) is not None:
-            progress.step(f"{holder} changes it just now: looked at again later")
+            self._once(f"{holder} changes it just now: looked at again later")
             return
+        progress.step(f"{name}: {self.current} to {decision.count}: {decision.why}")
         wanted = Rollout(self.site, self.app, self.environment, "scale")
         choose = scale.choosing(
             self.site, self.app, self.environment, decision.count, reason=decision.why
@@ -198,7 +198,10 @@ class Scaling:
 
     def _once(self, trouble: str) -> None:
         """Says what is wrong when it begins, not at every look."""
-        self._heard.add(trouble)
-        if trouble not in self._said:
-            self._said.add(trouble)
+        if trouble not in self._said | self._saying:
             self.site.progress.step(trouble)
+        self._saying.add(trouble)
+
+    def _forget(self) -> None:
+        """What is not wrong any more is said again when it is."""
+        self._said, self._saying = self._saying, set()

@@ -10,7 +10,8 @@ from deploy.release.app.model import App, Environment
 from deploy.release.commands.site import Site, declared, service_of
 from deploy.release.engine import RolloutFailed, Target
 from deploy.release.records import choice
-from deploy.release.records.lock import Held, Lock, LockLost, ourselves
+from deploy.release.records.holder import ourselves
+from deploy.release.records.lock import Held, Lock, LockLost
 from deploy.release.records.record import Numbered, Record, State, Verb, text
 from deploy.release.records.releases import Releases
 from wharfinger.errors import Unavailable, WharfingerError
@@ -125,7 +126,7 @@ class Rollout:
         except RolloutFailed as error:
             state: State = "rolled back" if error.restored else "failed"
             await self._end(releases, held, begun, state, str(error))
-            told = f"{what} {_outcome(choice.serving(history), self.environment, error)}: {error}"
+            told = f"{what} {self._outcome(choice.serving(history), error)}: {error}"
             raise RolloutFailed(told, restored=error.restored) from error
         except WharfingerError as error:
             await self._end(releases, held, begun, "failed", str(error))
@@ -175,20 +176,22 @@ class Rollout:
         await releases.end(held, begun, ended)
         return Numbered(begun.number, ended)
 
+    def _outcome(self, before: Record | None, error: RolloutFailed) -> str:
+        """What whoever is woken by it wants to know first: whether anything serves."""
+        if error.restored:
+            return "was rolled back" + (f", {before.release} runs as before" if before else "")
+        if before is None:
+            return "failed, and nothing had succeeded there before"
+        # Without a name a rollback goes on to where it went.
+        named = f" {before.release}" if self.verb == "rollback" else ""
+        way = f"`deploy rollback {self.environment.name}{named}`"
+        return f"failed, and {before.release} is not back ({way})"
+
     async def _last_words(self, releases: Releases, held: Held, begun: Numbered, why: str) -> None:
         """Ends the record where there is little time; the next rollout does it otherwise."""
         with contextlib.suppress(LockLost, Unavailable, TimeoutError):
             async with asyncio.timeout(LAST_WORDS_SECONDS):
                 await self._end(releases, held, begun, "failed", why)
-
-
-def _outcome(before: Record | None, environment: Environment, error: RolloutFailed) -> str:
-    """What whoever is woken by it wants to know first: whether anything serves."""
-    if error.restored:
-        return "was rolled back" + (f", {before.release} runs as before" if before else "")
-    if before is None:
-        return "failed, and nothing had succeeded there before"
-    return f"failed, and {before.release} is not back (`deploy rollback {environment.name}`)"
 
 
 def _instances(environment: Environment, target: Target) -> str:

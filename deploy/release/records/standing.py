@@ -59,6 +59,8 @@ def standing(
     ]
     if up != wanted and serving is not None:
         remarks.append(f"{up} of {wanted} instances are up")
+    if not declared and not replicas and serving is not None:
+        remarks.append("nothing runs here, on no host")
     news = _news(last, is_locked=is_locked)
     if is_locked:
         # Half-way all of it is as it should be.
