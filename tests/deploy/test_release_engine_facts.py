@@ -213,4 +213,4 @@ def test_rancher_has_arrived_when_all_are_new_and_it_rests() -> None:
     assert Arrival(resting, "new", 3, None).is_there
     assert not Arrival(None, "new", 3, None).is_there
     found = Arrival(Said("upgrading", "", "pulls"), "new", 2, [new, old]).described
-    assert found == "Rancher says upgrading: pulls; 1 of 2 new ones in etcd, 1 others"
+    assert found == "Rancher says upgrading: pulls; 1 of 2 new in etcd, 1 of another image"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from deploy.release.app.model import Autoscale
+from wharfinger.text import number_of
 
 TOLERANCE: Final = 0.1
 # No figure makes ten of one at once: it may be wrong, and the next one is seconds away.
@@ -153,7 +154,7 @@ def _by_requests(rule: Autoscale, current: int, figures: Figures) -> Asked:
     total = _sane(figures.requests_per_second)
     if target is None or total is None:
         return Asked(None, "")
-    why = f"{total:.0f} requests a second, {target:g} for each wanted"
+    why = f"{number_of(round(total), 'request')} a second, {target:g} for each wanted"
     count = _needed(total / current / target, current)
     return Asked(count if figures.whole else max(count, current), why)
 

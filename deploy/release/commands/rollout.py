@@ -14,6 +14,7 @@ from deploy.release.records.lock import Held, Lock, LockLost, ourselves
 from deploy.release.records.record import Numbered, Record, State, Verb, text
 from deploy.release.records.releases import Releases
 from wharfinger.errors import Unavailable, WharfingerError
+from wharfinger.text import number_of
 
 # An interrupted command has this long to say so in etcd.
 LAST_WORDS_SECONDS: Final = 5.0
@@ -193,4 +194,4 @@ def _outcome(before: Record | None, environment: Environment, error: RolloutFail
 def _instances(environment: Environment, target: Target) -> str:
     if environment.everywhere:
         return "one on each host"
-    return f"{target.replicas} instance{'' if target.replicas == 1 else 's'}"
+    return number_of(target.replicas, "instance")

@@ -21,7 +21,7 @@ from deploy.release.registry.messages import WHY_CHARACTERS, Distrusted, Reply, 
 from wharfinger import __version__
 from wharfinger.backoff import Backoff
 from wharfinger.errors import ConfigError, Finding, Rejected, Unavailable
-from wharfinger.text import printable, shortened
+from wharfinger.text import number_of, printable, shortened
 
 MAX_REDIRECTS: Final = 3
 TIMEOUT_SECONDS: Final = 30.0
@@ -90,8 +90,7 @@ class Connection:
                 self._backoff.reset()
                 return reply
             why = f"registry {self.registry} answers {request.method} with {reply.why}"
-        tried = request.attempts
-        raise Unavailable(f"{why} (tried {tried} times)")
+        raise Unavailable(f"{why} (tried {number_of(request.attempts, 'time')})")
 
     async def _authorized(self, request: Request) -> Reply:
         url = await self._base()

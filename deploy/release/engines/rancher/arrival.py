@@ -82,5 +82,5 @@ class Arrival:
         said = [self.service.described] if self.service is not None else []
         if self.instances is not None:
             wanted = f" of {self.replicas}" if self.replicas else ""
-            said.append(f"{len(self.come)}{wanted} new ones in etcd, {self.left} others")
+            said.append(f"{len(self.come)}{wanted} new in etcd, {self.left} of another image")
         return "; ".join(said)

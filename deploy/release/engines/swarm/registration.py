@@ -10,6 +10,7 @@ from deploy.release.engines import registered
 from deploy.release.engines.instances import Instances
 from deploy.release.engines.swarm.model import Task
 from deploy.release.progress import Progress
+from wharfinger.text import number_of
 
 LOOK_SECONDS: Final = 0.5
 # What Swarm calls running has had its time; the registrar may just be starting anew.
@@ -66,4 +67,5 @@ class Registration:
         hosts = await self._instances.hosts()
         reasons = (hosts.reason(task.name(service)) for task in missing)
         why = next((reason for reason in reasons if reason), "no registrar says why")
-        return f"{len(missing)} run and are not in etcd after {self._patience_seconds:g} s: {why}"
+        count = number_of(len(missing), "instance runs and is", "instances run and are")
+        return f"{count} not in etcd after {self._patience_seconds:g} s: {why}"
