@@ -14,7 +14,7 @@ from deploy.release.autoscale.rule import Decision
 from deploy.release.commands import autoscale
 from deploy.release.commands.autoscale import Scaling
 from deploy.release.commands.site import Site
-from deploy.release.records.lock import Holder
+from deploy.release.records.holder import Holder
 from deploy.release.records.record import Numbered, Record
 from tests.stack.told import Told
 

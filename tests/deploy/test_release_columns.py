@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from deploy.release.columns import GONE, Cell, Grid, digest, fitted, moment, plain
-from deploy.release.records.lock import Holder
+from deploy.release.records.holder import Holder
 
 SHA = f"sha256:{'0123456789ab' * 5}0123"
 STEPS = (("DIGEST", 1), ("AT", 1), ("DIGEST", 2), ("AT", 2), ("DIGEST", GONE))

@@ -7,7 +7,8 @@ from unittest.mock import AsyncMock
 import pytest
 
 from deploy.release.records import lock as locks
-from deploy.release.records.lock import Held, Holder, Lock, LockHeld, LockLost
+from deploy.release.records.holder import Holder
+from deploy.release.records.lock import Held, Lock, LockHeld, LockLost
 from deploy.release.records.record import Record, lock_key
 from deploy.release.records.releases import Releases
 from tests.stack.etcd import config_of, eventually

@@ -17,7 +17,8 @@ from deploy.release.commands.rollout import Rollout
 from deploy.release.commands.site import Site, environment_of, service_of
 from deploy.release.engines.instances import Instances
 from deploy.release.records import choice
-from deploy.release.records.lock import LockHeld, holder_of
+from deploy.release.records.holder import holder_of
+from deploy.release.records.lock import LockHeld
 from deploy.release.records.record import Record
 from deploy.release.records.releases import Releases
 from wharfinger.errors import ConfigError, Exit, Finding, Unavailable, WharfingerError

@@ -10,7 +10,8 @@ from deploy.release.app.model import App, Environment
 from deploy.release.commands.site import Site, declared, service_of
 from deploy.release.engine import RolloutFailed, Target
 from deploy.release.records import choice
-from deploy.release.records.lock import Held, Lock, LockLost, ourselves
+from deploy.release.records.holder import ourselves
+from deploy.release.records.lock import Held, Lock, LockLost
 from deploy.release.records.record import Numbered, Record, State, Verb, text
 from deploy.release.records.releases import Releases
 from wharfinger.errors import Unavailable, WharfingerError

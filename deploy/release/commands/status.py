@@ -14,7 +14,7 @@ from deploy.release.commands import flags
 from deploy.release.commands.opening import opened
 from deploy.release.commands.site import Site, declared, environment_of, service_of
 from deploy.release.engine import Replica
-from deploy.release.records.lock import Holder, holder_of
+from deploy.release.records.holder import Holder, holder_of
 from deploy.release.records.releases import Releases
 from deploy.release.records.standing import Standing, standing
 from wharfinger.errors import Exit, WharfingerError

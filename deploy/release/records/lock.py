@@ -2,21 +2,21 @@
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from deploy.release import warrant
 from deploy.release.progress import Progress
-from deploy.release.records.record import MAX_BYTES, lock_key
+from deploy.release.records.holder import Holder, read
+from deploy.release.records.record import lock_key
 from wharfinger.errors import Conflict, Unavailable, WharfingerError
 from wharfinger.etcd import Etcd
 from wharfinger.keys import Service
-from wharfinger.kv import Compare, Delete, KeyValue, Put, absent, unchanged
+from wharfinger.kv import Compare, Delete, Put, absent, unchanged
 
 TTL_SECONDS: Final = 15
 PAUSE_SECONDS: Final = 3.0
@@ -28,37 +28,6 @@ LAST_WORDS_SECONDS: Final = 5.0
 SEIZED_SECONDS: Final = 4 * TTL_SECONDS
 
 T = TypeVar("T")
-_Text = Annotated[str, msgspec.Meta(max_length=512)]
-
-
-class Holder(msgspec.Struct, frozen=True, kw_only=True):
-    """Who has the lock.
-
-    Attributes:
-        by: who asked.
-        host: where the command runs.
-        pid: of it.
-        verb: that it does.
-        at: since when, RFC 3339.
-    """
-
-    by: _Text = ""
-    host: _Text = ""
-    pid: int = 0
-    verb: _Text = ""
-    at: _Text = ""
-
-    def __str__(self) -> str:
-        return self._said(f"{self.verb}, on {self.host}, pid {self.pid}, since {self.at}")
-
-    @property
-    def brief(self) -> str:
-        """The same in few words: `ann (up)`."""
-        return self._said(self.verb)
-
-    def _said(self, of: str) -> str:
-        who = self.by if self.by.isprintable() and self.by else "somebody"
-        return ascii(f"{who} ({of})")[1:-1]
 
 
 class LockHeld(Conflict):
@@ -245,16 +214,6 @@ class Lock:
                 await self._etcd.revoke(held.lease)
 
 
-async def holder_of(etcd: Etcd, service: Service) -> Holder | None:
-    """Who has the lock; nobody: None.
-
-    Raises:
-        Unavailable: etcd does not answer.
-    """
-    kv = await etcd.get(lock_key(service))
-    return None if kv is None else read(kv)
-
-
 async def seize(etcd: Etcd, service: Service, holder: Holder) -> Holder | None:
     """Takes the lock away from whoever has it, and ends it once that one must have stopped.
 
@@ -288,21 +247,6 @@ async def _until_over(etcd: Etcd, lease_id: int) -> None:
         if await etcd.time_to_live(lease_id) is None:
             return
         await asyncio.sleep(POLL_SECONDS)
-
-
-def read(kv: KeyValue) -> Holder:
-    """Who says to have it; whatever stands there, it is locked."""
-    try:
-        if len(kv.value) <= MAX_BYTES:
-            return msgspec.json.decode(kv.value, type=Holder)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        pass
-    return Holder(by="somebody who does not say")
-
-
-def ourselves(by: str, host: str, verb: str, at: str) -> Holder:
-    """What we say of us."""
-    return Holder(by=by, host=host, pid=os.getpid(), verb=verb, at=at)
 
 
 async def _cancelled(task: asyncio.Future[T], *why: object) -> None:
