@@ -60,6 +60,11 @@ class Arrival:
         return tuple(each for each in self.instances or () if each.image == self.image)
 
     @property
+    def wanted(self) -> int:
+        """How many of it there shall be, as far as is known."""
+        return self.replicas or len(self.instances or ())
+
+    @property
     def left(self) -> int:
         """How many of another image are sent requests still."""
         return len(self.instances or ()) - len(self.come)
