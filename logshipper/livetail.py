@@ -20,7 +20,7 @@ from logshipper.sinks.encoding.jsonline import JsonlineEncoding
 from logshipper.source import Source
 from logshipper.tail import Tail
 from wharfinger.errors import Rejected
-from wharfinger.text import number_of
+from wharfinger.text import quantity
 
 POLL_SECONDS: Final = 0.2
 FIRST_BYTES: Final = 64 * 2**10
@@ -150,7 +150,7 @@ class Reader:
             for document in self._pipeline.finish(Position(0, 0)).documents:
                 yield msgspec.json.decode(document)
         for loss in self._log.losses():
-            size = number_of(loss.size_bytes, "byte")
+            size = quantity(loss.size_bytes, "byte")
             self._complain(f"{size} {loss.reason}: {loss.why}" if loss.size_bytes else loss.why)
         if self._log.trouble != self._trouble:
             self._trouble = self._log.trouble

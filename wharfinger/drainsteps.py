@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from wharfinger.text import number_of
+from wharfinger.text import quantity
 
 
 def described(step: Mapping[str, Any]) -> tuple[str, str]:
@@ -19,7 +19,7 @@ def described(step: Mapping[str, Any]) -> tuple[str, str]:
         case {"step": "acknowledged", "waiting_for": list(hosts)}:
             waiting = f"waiting for discovery on {', '.join(map(str, hosts))}"
         case {"step": "in flight", "connections": int(count)}:
-            waiting = f"waiting for requests in flight: {number_of(count, 'connection')}"
+            waiting = f"waiting for requests in flight: {quantity(count, 'connection')}"
         case {"step": "undrained", "was_drained": was}:
             done = "no longer drained" if was else "it was not drained"
         case {"step": "registered", "instances": list(keys)}:

@@ -21,7 +21,7 @@ def shortened(text: str, length: int = 200) -> str:
     return text if len(text) <= length else f"{text[:length]}... ({len(text)} characters)"
 
 
-def number_of(count: int, one: str, more: str = "") -> str:
+def quantity(count: int, one: str, more: str = "") -> str:
     """`1 line`, `2 lines`, `40,000 lines`; `more` where it is not one and an s."""
     return f"{count:,} {one if count == 1 else more or f'{one}s'}"
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import re
+import shutil
 from asyncio.subprocess import Process
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -17,6 +18,8 @@ from wharfinger.text import printable
 
 _LINES_KEPT: Final = 20
 _LIMIT_BYTES: Final = 1 << 20
+# util-linux's, of which busybox's namesake knows only a part.
+_SETPRIV: Final = "setpriv"
 # docker's classic builder paints red what a step says on stderr, terminal or not (ECMA-48, SGR).
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 # Every docker must know the registry by the same name: who pushes is who pulls.
@@ -36,6 +39,9 @@ async def run(
     on_line: Callable[[str], None] = lambda _line: None,
 ) -> str:
     """Runs a program to its end; gives what it printed on stdout.
+
+    Should we be killed, it is, too: a `docker` that works on alone would change something when the
+    lock is another's already.
 
     Args:
         command: program and arguments; nothing secret, since everybody sees them.
@@ -97,6 +103,7 @@ async def _started(
     """
     try:
         process = await asyncio.create_subprocess_exec(
+            *_ending_with_us(words[0]),
             *words,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -129,6 +136,19 @@ async def _feed(writer: asyncio.StreamWriter, data: bytes) -> None:
         writer.write(data)
         await writer.drain()
     writer.close()
+
+
+def _ending_with_us(program: str) -> tuple[str, ...]:
+    """What a program is started by so that it gets SIGKILL when we end (prctl(2), PDEATHSIG).
+
+    Python's own way, between fork and exec, is none for who has gRPC's threads.
+    """
+    setpriv = shutil.which(_SETPRIV)
+    # One that is missing is told of by its own name.
+    if setpriv is None or shutil.which(program) is None:
+        return ()
+    is_whole = Path(setpriv).resolve().name == _SETPRIV
+    return (setpriv, "--pdeathsig", "KILL") if is_whole else ()
 
 
 def _signed_in() -> dict[str, str]:

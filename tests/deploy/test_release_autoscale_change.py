@@ -17,6 +17,7 @@ from deploy.release.commands.site import Site
 from deploy.release.records.holder import Holder
 from deploy.release.records.record import Numbered, Record
 from tests.stack.told import Told
+from wharfinger.errors import Unavailable
 
 RULE = Autoscale(least=1, most=3, cpu_percent=50.0)
 ENVIRONMENT = Environment(name="prod", engine=EngineName.COMPOSE, autoscale=RULE)
@@ -47,7 +48,7 @@ async def test_an_interrupt_that_comes_while_the_lock_is_freed_is_not_lost(
 
 
 async def test_what_stays_wrong_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = [["no record"], ["no record"], [], ["no record"]]
+    wrong = [["no record"], ["no record"], ["no record"], [], ["no record"]]
     holder = Holder(by="ann", host="build1", pid=7, verb="up", at="2026-11-26T17:10:59Z")
 
     class Releases:
@@ -79,3 +80,18 @@ async def test_what_stays_wrong_is_said_once(monkeypatch: pytest.MonkeyPatch) ->
     assert told.steps == ["no record", f"{holder} changes it just now: looked at again later"]
     await scaling.decide()
     assert told.steps[2:] == ["no record"]
+
+
+async def test_who_does_not_answer_for_a_while_ends_no_scaler(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def away(_: Scaling) -> Decision:
+        raise Unavailable("etcd does not answer")
+
+    monkeypatch.setattr(Scaling, "decide", away)
+    telling = Told()
+    site = cast("Site", SimpleNamespace(progress=telling, etcd=None))
+    scaling = Scaling(site, APP, ENVIRONMENT, RULE, current=1)
+    for _ in range(3):
+        await scaling.turn()
+    assert telling.steps == ["etcd does not answer: looked at again later"]

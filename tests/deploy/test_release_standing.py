@@ -70,6 +70,8 @@ def test_one_on_each_host_wants_as_many_as_there_are() -> None:
         history(record("r1", GOOD)), replicas(GOOD, GOOD, GOOD), declared=0, is_locked=False
     )
     assert (found.wanted, found.remarks) == (3, ())
+    found = standing(history(record("r1", GOOD)), [], declared=0, is_locked=False)
+    assert found.remarks == ("nothing runs here, on no host",)
 
 
 @pytest.mark.parametrize(

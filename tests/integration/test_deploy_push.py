@@ -15,13 +15,14 @@ from deploy.release.records.pushes import Push, Pushes
 from deploy.release.registry import Manifest, Registry
 from deploy.release.registry.manifest import digest_of
 from deploy.release.registry.push import STAGED, Source, push, read_back
-from tests.stack.registry import RegistryServer, made
+from tests.stack.registry import made, with_users
 from tests.stack.told import Told
 from wharfinger.errors import Rejected, Unavailable
 from wharfinger.etcd import Etcd
 from wharfinger.operator.parts.dockerd import DockerDaemon
 from wharfinger.operator.parts.etcd import EtcdServer
 from wharfinger.operator.parts.process import until
+from wharfinger.operator.parts.registry import RegistryServer
 
 pytestmark = pytest.mark.real
 
@@ -301,7 +302,7 @@ async def test_an_engine_may_call_an_image_by_its_manifest(registry: RegistrySer
 async def test_a_registry_that_does_not_know_us_is_named_with_what_to_do(
     shop: Shop, tmp_path: Path
 ) -> None:
-    server = RegistryServer(tmp_path / "asking", users=True)
+    server = with_users(tmp_path / "asking")
     await server.start()
     try:
         image_id = await shop.build("one")

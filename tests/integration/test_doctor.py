@@ -24,9 +24,11 @@ pytestmark = pytest.mark.real
 
 
 @pytest.fixture(autouse=True)
-def _good_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    # That of this machine is nobody's fault here.
+def _good_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The clock and the pace of this one are nobody's fault here.
     monkeypatch.setattr(machine, "clock", lambda: Clock(True, 0.0))
+    for share in ("READ_SHARE", "WORST_READ_SHARE", "WRITE_SHARE"):
+        monkeypatch.setattr(diagnosis, share, 0.1)
 
 
 async def found(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, str]]:

@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from tests.stack.agentimages import TREE
-from tests.stack.lab.box import SITE
+from tests.stack.answers import answers, confirmed
+from tests.stack.lab.box import SITE, Box
 from tests.stack.lab.host import Host
 from tests.stack.lab.lab import Lab
 from tests.stack.lab.namespaces import InsideProcess
@@ -30,6 +31,16 @@ RELEASES = {
     # Takes its time between its start and the first request that it can answer.
     "slow": 'CMD ["sh", "-c", "sleep 4; exec shop"]\n',
     "exits": 'CMD ["sh", "-c", "echo no price list is configured >&2; exit 3"]\n',
+    # Exits while somebody on its host listens on port 4999.
+    "picky": (
+        """CMD ["sh", "-c", "grep -q ':1387 00000000:0000 0A' /proc/net/tcp && exit 5; """
+        'exec shop"]\n'
+    ),
+    # Is served, and dies while it is watched.
+    "dies": (
+        'CMD ["sh", "-c", "shop & until [ -e /dev/shm/wharfinger.serving.seen ]; do sleep 1; done; '
+        'sleep 1; echo the roof leaks >&2; kill $!; exit 4"]\n'
+    ),
     "deaf": 'CMD ["sh", "-c", "echo waits for a database >&2; sleep 1000"]\n',
 }
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -129,18 +140,17 @@ class SwarmSite:
         return said
 
     async def until_served(self, environment: str = "prod", site: str = SITE) -> None:
-        """Waits until both edges answer for the environment."""
+        """Waits until both edges answer for the environment, and none of their older workers."""
         for edge in self.platform.edges:
 
-            async def answers(ip: str = edge.host.ip) -> bool:
-                headers = {"Host": site}
-                async with (
-                    self.lab.client.session() as session,
-                    session.post(f"http://{ip}/", headers=headers) as answer,
-                ):
-                    return answer.status == 200
+            async def served(edge: Box = edge) -> bool:
+                url = f"http://{edge.host.ip}/"
+                found = await answers(url, site, 8, self.lab.client.session)
+                if any(each.startswith("failed: ") for each in found):
+                    return False
+                return confirmed((await edge.ask("discovery", "/status"))[1])
 
-            await until(answers, timeout_seconds=60, what=f"{environment} is served")
+            await until(served, timeout_seconds=60, what=f"{environment} is served")
 
     async def drained(self, number: int) -> None:
         """Has Swarm take all tasks from a host."""

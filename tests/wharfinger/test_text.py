@@ -2,7 +2,7 @@
 
 import pytest
 
-from wharfinger.text import number_of
+from wharfinger.text import quantity
 
 
 @pytest.mark.parametrize(
@@ -10,9 +10,9 @@ from wharfinger.text import number_of
     [(0, "0 lines"), (1, "1 line"), (2, "2 lines"), (40_000, "40,000 lines")],
 )
 def test_one_is_no_several(count: int, said: str) -> None:
-    assert number_of(count, "line") == said
+    assert quantity(count, "line") == said
 
 
 def test_some_words_have_another_form() -> None:
-    assert number_of(1, "instance is", "instances are") == "1 instance is"
-    assert number_of(0, "instance is", "instances are") == "0 instances are"
+    assert quantity(1, "instance is", "instances are") == "1 instance is"
+    assert quantity(0, "instance is", "instances are") == "0 instances are"

@@ -17,8 +17,7 @@ from deploy.release.commands.rollout import Rollout
 from deploy.release.commands.site import Site, environment_of, service_of
 from deploy.release.engines.instances import Instances
 from deploy.release.records import choice
-from deploy.release.records.holder import holder_of
-from deploy.release.records.lock import LockHeld
+from deploy.release.records.lock import LockHeld, holder_of
 from deploy.release.records.record import Record
 from deploy.release.records.releases import Releases
 from wharfinger.errors import ConfigError, Exit, Finding, Unavailable, WharfingerError
@@ -50,16 +49,15 @@ async def _autoscale(parsed: argparse.Namespace) -> Exit:
         environment = environment_of(app, parsed.environment)
         scaling = Scaling(site, app, environment, rule_of(environment))
         await asyncio.sleep(await scaling.begin(parsed.every))
-        while True:
+        if parsed.dry_run:
             decision = await scaling.decide()
-            if parsed.dry_run:
-                told = {"ok": True, "environment": environment.name, "why": decision.why}
-                told |= {"from": scaling.current, "to": decision.count}
-                text = f"{environment.name}: {scaling.current} to {decision.count}: {decision.why}"
-                showing.result(told, as_json=parsed.json, text=text)
-                return Exit.OK
-            if decision.count != scaling.current:
-                await scaling.change(decision)
+            told = {"ok": True, "environment": environment.name, "why": decision.why}
+            told |= {"from": scaling.current, "to": decision.count}
+            text = f"{environment.name}: {scaling.current} to {decision.count}: {decision.why}"
+            showing.result(told, as_json=parsed.json, text=text)
+            return Exit.OK
+        while True:
+            await scaling.turn()
             await asyncio.sleep(parsed.every)
 
 
@@ -100,16 +98,32 @@ class Scaling:
     _saying: set[str] = field(default_factory=set)
 
     async def begin(self, every_seconds: float) -> float:
-        """Looks for the first time; gives how long to wait for the second."""
+        """Looks for the first time; gives how long to wait for the second.
+
+        Raises:
+            Unavailable: nothing has been released there, or etcd does not answer.
+        """
+        await self._record()
         _, self._before = await self._look()
         self._forget()
         return min(every_seconds, LOOK_SECONDS)
+
+    async def turn(self) -> None:
+        """Looks, and scales where that is to be; a scaler that ends scales nothing."""
+        try:
+            decision = await self.decide()
+            if decision.count != self.current:
+                await self.change(decision)
+        except Unavailable as error:
+            # What was not looked at is no calm.
+            self._looks = ()
+            self._once(f"{error}: looked at again later")
 
     async def decide(self) -> Decision:
         """What the figures since the look before ask for.
 
         Raises:
-            Unavailable: nothing has been released there.
+            Unavailable: nothing has been released there, or etcd does not answer.
         """
         record = await self._record()
         instances, now = await self._look()
@@ -144,7 +158,7 @@ class Scaling:
         except LockHeld as error:
             progress.step(f"{error}: looked at again later")
         except WharfingerError as error:
-            # The next look finds what has become of it; a scaler that ends scales nothing.
+            # The next look finds what has become of it.
             progress.step(f"not done: {error}")
         task = asyncio.current_task()
         if task is not None and task.cancelling():

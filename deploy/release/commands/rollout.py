@@ -15,7 +15,7 @@ from deploy.release.records.lock import Held, Lock, LockLost
 from deploy.release.records.record import Numbered, Record, State, Verb, text
 from deploy.release.records.releases import Releases
 from wharfinger.errors import Unavailable, WharfingerError
-from wharfinger.text import number_of
+from wharfinger.text import quantity
 
 # An interrupted command has this long to say so in etcd.
 LAST_WORDS_SECONDS: Final = 5.0
@@ -127,7 +127,7 @@ class Rollout:
         except RolloutFailed as error:
             state: State = "rolled back" if error.restored else "failed"
             await self._end(releases, held, begun, state, str(error))
-            told = f"{what} {_outcome(choice.serving(history), self.environment, error)}: {error}"
+            told = f"{what} {self._outcome(choice.serving(history), error)}: {error}"
             raise RolloutFailed(told, restored=error.restored) from error
         except WharfingerError as error:
             await self._end(releases, held, begun, "failed", str(error))
@@ -149,6 +149,7 @@ class Rollout:
             image=wanted.image,
             release=wanted.release,
             replicas=count if wanted.replicas is None else wanted.replicas,
+            settled=bool(history) and history[-1].record.state in ("succeeded", "rolled back"),
         )
 
     def _record(self, wanted: Wanted, target: Target) -> Record:
@@ -176,6 +177,17 @@ class Rollout:
         await releases.end(held, begun, ended)
         return Numbered(begun.number, ended)
 
+    def _outcome(self, before: Record | None, error: RolloutFailed) -> str:
+        """What whoever is woken by it wants to know first: whether anything serves."""
+        if error.restored:
+            return "was rolled back" + (f", {before.release} runs as before" if before else "")
+        if before is None:
+            return "failed, and nothing had succeeded there before"
+        # Without a name a rollback goes on to where it went.
+        named = f" {before.release}" if self.verb == "rollback" else ""
+        way = f"`deploy rollback {self.environment.name}{named}`"
+        return f"failed, and {before.release} is not back ({way})"
+
     async def _last_words(self, releases: Releases, held: Held, begun: Numbered, why: str) -> None:
         """Ends the record where there is little time; the next rollout does it otherwise."""
         with contextlib.suppress(LockLost, Unavailable, TimeoutError):
@@ -183,16 +195,7 @@ class Rollout:
                 await self._end(releases, held, begun, "failed", why)
 
 
-def _outcome(before: Record | None, environment: Environment, error: RolloutFailed) -> str:
-    """What whoever is woken by it wants to know first: whether anything serves."""
-    if error.restored:
-        return "was rolled back" + (f", {before.release} runs as before" if before else "")
-    if before is None:
-        return "failed, and nothing had succeeded there before"
-    return f"failed, and {before.release} is not back (`deploy rollback {environment.name}`)"
-
-
 def _instances(environment: Environment, target: Target) -> str:
     if environment.everywhere:
         return "one on each host"
-    return number_of(target.replicas, "instance")
+    return quantity(target.replicas, "instance")

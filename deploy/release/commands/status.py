@@ -14,7 +14,7 @@ from deploy.release.commands import flags
 from deploy.release.commands.opening import opened
 from deploy.release.commands.site import Site, declared, environment_of, service_of
 from deploy.release.engine import Replica
-from deploy.release.records.holder import Holder, holder_of
+from deploy.release.records.holder import Holder
 from deploy.release.records.releases import Releases
 from deploy.release.records.standing import Standing, standing
 from wharfinger.errors import Exit, WharfingerError
@@ -27,6 +27,9 @@ STEPS: Final = (
     ("DIGEST", 1), ("SINCE", 1), ("CHANGED BY", 1), ("DIGEST", 2), ("SINCE", 2),
     ("DIGEST", GONE), ("ENGINE", GONE), ("BY", GONE),
 )  # fmt: skip
+_DIGITS: Final = 19
+# Where it changes all the while, the last look has to do.
+_LOOKS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +108,28 @@ async def _status(parsed: argparse.Namespace) -> Exit:
 
 
 async def _row(site: Site, app: App, environment: Environment) -> Row:
-    service = service_of(app, environment)
-    history = await Releases(site.etcd, service, on_remark=site.progress.step).history()
-    holder = await holder_of(site.etcd, service)
+    """An environment as it is while nobody changes it: what etcd says before and after is the same.
+
+    A rollout that begins between etcd's answer and the engine's would look like a fault.
+    """
+    remarks: dict[str, None] = {}
+    releases = Releases(site.etcd, service_of(app, environment), on_remark=remarks.setdefault)
+    seen, away = await releases.seen(), ""
     replicas: tuple[Replica, ...] = ()
-    away = ""
-    try:
-        replicas = await site.engine_of(app, environment).running()
-    except WharfingerError as error:
-        away = str(error)
+    for _ in range(_LOOKS):
+        before, replicas = seen, ()
+        try:
+            replicas, away = await site.engine_of(app, environment).running(), ""
+        except WharfingerError as error:
+            away = str(error)
+        seen = await releases.seen()
+        if seen == before:
+            break
+    for remark in remarks:
+        site.progress.step(remark)
+    holder = seen.holder or before.holder
     found = standing(
-        history, replicas, declared=declared(environment), is_locked=holder is not None
+        seen.history, replicas, declared=declared(environment), is_locked=holder is not None
     )
     if away:
         found = Standing(

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import msgspec
 
 from wharfinger.errors import Rejected
-from wharfinger.text import number_of, printable, shortened
+from wharfinger.text import printable, quantity, shortened
 
 # What a tag of evidence has room for: 128 characters less the digest and the number.
 MAX_CHECK_LENGTH: Final = 39
@@ -60,9 +60,9 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def figures(self) -> str:
         """`40 tests, 2 failed, 1 skipped`, for people."""
-        said = [number_of(self.tests, "test")]
+        said = [quantity(self.tests, "test")]
         said += [f"{self.failures} failed"] if self.failures else []
-        said += [number_of(self.errors, "error")] if self.errors else []
+        said += [quantity(self.errors, "error")] if self.errors else []
         said += [f"{self.skipped} skipped"] if self.skipped else []
         return ", ".join(said)
 

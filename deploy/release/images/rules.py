@@ -7,7 +7,7 @@ from deploy.release.images import java
 from deploy.release.images.model import Image, Kind
 from deploy.release.images.tree import Loss, Lost, Tree
 from wharfinger.errors import Finding
-from wharfinger.text import number_of
+from wharfinger.text import quantity
 
 # Of one kind that are named; the others are counted.
 NAMED: Final = 12
@@ -125,7 +125,7 @@ def _carried_below(tree: Tree, below: int) -> Iterator[Finding]:
         yield Finding(
             f"/{biggest.path}",
             f"the layers below carry {size_text(sum(loss.size for loss in losses))} "
-            f"that they deleted again, in {number_of(len(losses), 'path')}",
+            f"that they deleted again, in {quantity(len(losses), 'path')}",
             "make them anew, deleting in the RUN that makes it",
         )
 
@@ -154,7 +154,7 @@ def _set_ids(tree: Tree, below: int) -> Iterator[Finding]:
         named = ", ".join(f"/{path}" for path in paths[:NAMED])
         yield Finding(
             "setuid",
-            f"{number_of(len(paths), 'program')} with the right to be its owner or group, whoever"
+            f"{quantity(len(paths), 'program')} with the right to be its owner or group, whoever"
             f" calls it: {named}",
             "take the bit away (chmod a-s) where it is not needed",
         )
@@ -172,5 +172,5 @@ def _biggest(losses: Iterable[Loss]) -> list[Loss]:
 def _others(losses: Sequence[Loss], what: str) -> Iterator[Finding]:
     if len(losses) > NAMED:
         rest = sum(loss.size for loss in losses) - sum(loss.size for loss in _biggest(losses))
-        more = number_of(len(losses) - NAMED, "more path", "more paths")
+        more = quantity(len(losses) - NAMED, "more path", "more paths")
         yield Finding("layers", f"{more}, {size_text(rest)}, {what}")

@@ -1,16 +1,14 @@
-"""Who has the lock of an environment, as it stands in etcd."""
+"""Who changes an environment, as its lock in etcd says it; read as hostile."""
 
 import os
 from typing import Annotated
 
 import msgspec
 
-from deploy.release.records.record import MAX_BYTES, lock_key
-from wharfinger.etcd import Etcd
-from wharfinger.keys import Service
+from deploy.release.records.record import MAX_BYTES, MAX_TEXT_LENGTH
 from wharfinger.kv import KeyValue
 
-_Text = Annotated[str, msgspec.Meta(max_length=512)]
+_Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT_LENGTH)]
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,16 +39,6 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     def _said(self, of: str) -> str:
         who = self.by if self.by.isprintable() and self.by else "somebody"
         return ascii(f"{who} ({of})")[1:-1]
-
-
-async def holder_of(etcd: Etcd, service: Service) -> Holder | None:
-    """Who has the lock; nobody: None.
-
-    Raises:
-        Unavailable: etcd does not answer.
-    """
-    kv = await etcd.get(lock_key(service))
-    return None if kv is None else read(kv)
 
 
 def read(kv: KeyValue) -> Holder:

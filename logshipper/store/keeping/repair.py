@@ -17,7 +17,7 @@ from logshipper.store.keeping.rows import LaterVersion
 from logshipper.store.keeping.salvage import Salvage
 from logshipper.store.lines import times
 from wharfinger.errors import Finding, Unavailable
-from wharfinger.text import number_of
+from wharfinger.text import quantity
 
 _APPS: Final = 3
 
@@ -109,20 +109,20 @@ def told(done: Repair, *, dry_run: bool) -> Iterator[str]:
         return
     would = "would be " if dry_run else ""
     at_least = "" if result.is_exact else "at least "
-    kept = number_of(result.kept, "line")
+    kept = quantity(result.kept, "line")
     yield f"{done.place.name}: {kept} {would}kept, {at_least}{result.lost:,} lost"
     for gap in result.gaps:
-        lines = "some lines" if gap.lines is None else number_of(gap.lines, "line")
+        lines = "some lines" if gap.lines is None else quantity(gap.lines, "line")
         when = ""
         if gap.first_ns is not None and gap.last_ns is not None:
             when = f" from {times.text(gap.first_ns)} to {times.text(gap.last_ns)}"
         yield f"  block {gap.number}: {lines} lost{when}: {gap.why}"
     for lost in spans(result):
         apps = ", ".join(lost.apps[:_APPS]) + (" and others" if len(lost.apps) > _APPS else "")
-        lines = number_of(lost.lines, "line")
+        lines = quantity(lost.lines, "line")
         yield f"  {lines} between {lost.first} and {lost.last} lost: {apps}"
     if result.nameless:
-        streams = number_of(result.nameless, "stream")
+        streams = quantity(result.nameless, "stream")
         yield f"  the names of {streams} are lost: unknown-NUMBER now"
     if done.damaged is not None:
         yield f"  the damaged file is kept: {done.damaged}"

@@ -13,7 +13,7 @@ from deploy.release.engines.swarm.model import Service, Task
 from deploy.release.progress import Progress
 from wharfinger.backoff import Backoff
 from wharfinger.errors import Unavailable
-from wharfinger.text import number_of
+from wharfinger.text import quantity
 
 LOOK_SECONDS: Final = 0.5
 # For so long managers may be without a leader, or away from us.
@@ -116,7 +116,7 @@ class Watching:
             _, tasks = await self.seen()
             left = leaving(tasks)
         if left:
-            count = number_of(left, "old instance has", "old instances have")
+            count = quantity(left, "old instance has", "old instances have")
             progress.step(f"{count} not ended yet")
 
     async def _places(self, service: Service) -> int:

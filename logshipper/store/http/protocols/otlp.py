@@ -11,7 +11,7 @@ from logshipper.store.lines.times import Arrival
 from logshipper.store.model import MAX_ID_BYTES, Document
 from wharfinger import levels, wire
 from wharfinger.errors import Rejected
-from wharfinger.text import number_of
+from wharfinger.text import quantity
 
 UID: Final = "log.record.uid"
 # google.rpc.Code of the statuses that are answered here.
@@ -131,7 +131,7 @@ def answer(found: Lines, *, as_json: bool) -> bytes:
     """An ExportLogsServiceResponse; a partial success is never sent again by anybody."""
     if not found.bad:
         return b"{}" if as_json else b""
-    records = number_of(found.bad + len(found.documents), "record")
+    records = quantity(found.bad + len(found.documents), "record")
     why = f"{found.bad} of {records} refused: {found.why}"
     if as_json:
         # A 64-bit number is a text there (ProtoJSON).
