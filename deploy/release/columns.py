@@ -49,7 +49,8 @@ def fitted(grid: Grid, width: int | None) -> tuple[list[str], list[list[str]]]:
     titles, rows = _shown(grid, shown)
     if width is None:
         return titles, rows
-    silent = [(title, GONE) for title in grid.titles if grid.rows and _is_silent(grid, title)]
+    # The first column is what the rows are about.
+    silent = [(title, GONE) for title in grid.titles[1:] if grid.rows and _is_silent(grid, title)]
     for title, words in (*silent, *grid.steps):
         if _width(titles, rows) <= width:
             break

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from deploy.release.columns import GONE, Cell, Grid, digest, fitted, moment, plain
 from deploy.release.records.holder import Holder
@@ -61,6 +62,6 @@ def test_every_row_fits_whatever_it_says(rows: list[tuple[str, str, str]], width
     titles, shown = fitted(Grid(("NAME", "AT", "DIGEST"), cells, STEPS), width)
     for row in (titles, *shown):
         assert "\n" not in "".join(row)
-    widest = [max(len(row[at]) for row in (titles, *shown)) for at in range(len(titles))]
+    widest = [max(cell_len(row[at]) for row in (titles, *shown)) for at in range(len(titles))]
     assert sum(widest) + 2 * (len(widest) - 1) <= width
     assert all(row[0] for row in shown)

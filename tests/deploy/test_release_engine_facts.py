@@ -214,7 +214,8 @@ def test_rancher_has_arrived_when_all_are_new_and_it_rests() -> None:
     assert not Arrival(Said("active", "unhealthy"), "new", 1, [new]).is_there
     # One on each host, and nobody says how many there are; or nobody registers.
     assert Arrival(resting, "new", 0, [new]).is_there
+    assert [Arrival(resting, "new", of, [new, old]).wanted for of in (0, 3)] == [2, 3]
     assert Arrival(resting, "new", 3, None).is_there
     assert not Arrival(None, "new", 3, None).is_there
     found = Arrival(Said("upgrading", "", "pulls"), "new", 2, [new, old]).described
-    assert found == "Rancher says upgrading: pulls; 1 of 2 new ones in etcd, 1 others"
+    assert found == "Rancher says upgrading: pulls; 1 of 2 new in etcd, 1 of another image"

@@ -331,7 +331,7 @@ async def test_scaling_changes_the_number_alone_and_takes_back_what_does_not_run
     await engine(swarm).scale(target(OLD, "r1", replicas=5), Told())
     assert swarm.told == ["scale 5"]
     swarm.bad = {"more"}
-    with pytest.raises(RolloutFailed, match="7 do not run") as failed:
+    with pytest.raises(RolloutFailed, match="7 instances do not run") as failed:
         await engine(swarm).scale(target(OLD, "r1", replicas=7), Told())
     assert failed.value.restored
     assert swarm.told[1:] == ["scale 7", "scale 5"]

@@ -85,7 +85,7 @@ async def test_what_is_never_registered_is_told() -> None:
     telling = Told()
     asked = Registration(cast("Instances", Etcd(1)), APP)
     why = await asked.until_served("shop-prod_shop", look, 2, telling)
-    assert why.startswith("1 are not in etcd")
+    assert why.startswith("1 instance is not in etcd")
     assert telling.waits == [("in etcd", 1, 2)]
 
 

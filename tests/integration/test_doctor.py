@@ -80,7 +80,7 @@ async def test_an_address_an_image_and_a_reservation_that_are_no_good(
     assert several.keys() == {key, "container plain", "registrar.port_range"}
     assert "loopback" in several[key]["problem"]
     assert "with-port" in several["container plain"]["fix"]
-    assert "are not reserved" in several["registrar.port_range"]["problem"]
+    assert "not reserved" in several["registrar.port_range"]["problem"]
     assert await doctor(stack.config, as_json=False) is Exit.UNAVAILABLE
     title, *rows = capsys.readouterr().out.splitlines()
     assert title.split() == ["FINDING", "WHERE", "FIX"]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from deploy.release.app.model import Autoscale
+from wharfinger.text import quantity
 
 TOLERANCE: Final = 0.1
 # No figure makes ten of one at once: it may be wrong, and the next one is seconds away.
@@ -154,7 +155,7 @@ def _by_requests(rule: Autoscale, current: int, figures: Figures) -> Asked:
     total = _sane(figures.requests_per_second)
     if target is None or total is None:
         return Asked(None, "")
-    why = f"{total:.0f} requests a second, {target:g} for each wanted"
+    why = f"{quantity(round(total), 'request')} a second, {target:g} for each wanted"
     # None at all were to be where there was one on each host, until the rule was written.
     current = max(current, 1)
     count = _needed(total / current / target, current)

@@ -15,6 +15,7 @@ from deploy.release.records.lock import Held, Lock, LockLost
 from deploy.release.records.record import Numbered, Record, State, Verb, text
 from deploy.release.records.releases import Releases
 from wharfinger.errors import Unavailable, WharfingerError
+from wharfinger.text import quantity
 
 # An interrupted command has this long to say so in etcd.
 LAST_WORDS_SECONDS: Final = 5.0
@@ -197,4 +198,4 @@ class Rollout:
 def _instances(environment: Environment, target: Target) -> str:
     if environment.everywhere:
         return "one on each host"
-    return f"{target.replicas} instance{'' if target.replicas == 1 else 's'}"
+    return quantity(target.replicas, "instance")

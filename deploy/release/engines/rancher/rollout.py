@@ -98,7 +98,7 @@ class Rollout:
                 await asyncio.sleep(LOOK_SECONDS)
                 continue
             steady_since = (steady_since or now) if look.is_there else None
-            self.progress.waiting("instances of the release", len(look.come), self.target.replicas)
+            self.progress.waiting("instances of the release", len(look.come), look.wanted)
             monitored = self.target.environment.rollout.monitor_seconds
             if steady_since is not None and now - steady_since >= monitored:
                 break

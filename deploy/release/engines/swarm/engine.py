@@ -13,6 +13,7 @@ from deploy.release.engines.swarm.registration import Registration
 from deploy.release.engines.swarm.watching import Stuck, Watching
 from deploy.release.progress import Progress
 from wharfinger.errors import Rejected, Unavailable
+from wharfinger.text import quantity
 
 
 class SwarmEngine:
@@ -116,7 +117,8 @@ class SwarmEngine:
             progress.step(f"scaled back to {before}: {why}")
             await self._manager.scale(before)
             restored = not await self._trouble(service.image, await self._known(service), progress)
-            raise RolloutFailed(f"{target.replicas} do not run: {said}", restored=restored)
+            count = quantity(target.replicas, "instance does", "instances do")
+            raise RolloutFailed(f"{count} not run: {said}", restored=restored)
         await self._gone(progress)
 
     async def _followed(

@@ -11,6 +11,7 @@ from deploy.release.engines import registered
 from deploy.release.engines.instances import Instances
 from deploy.release.engines.swarm.model import Task
 from deploy.release.progress import Progress
+from wharfinger.text import quantity
 
 LOOK_SECONDS: Final = 0.5
 # What Swarm calls running has had its time; the registrar may just be starting anew.
@@ -84,4 +85,5 @@ class Registration:
         hosts = await self._instances.hosts()
         reasons = (hosts.reason(task.name(service)) for task in tasks)
         why = next((reason for reason in reasons if reason), hosts.silence)
-        return f"{missing} are not in etcd after {self._patience_seconds:g} s: {why}"
+        count = quantity(missing, "instance is", "instances are")
+        return f"{count} not in etcd after {self._patience_seconds:g} s: {why}"
