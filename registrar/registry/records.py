@@ -168,6 +168,12 @@ def both(key: InstanceKey) -> tuple[str, str]:
     return key.address, key.metadata
 
 
+def is_stale(metadata: KeyValue, lease: int, host: str) -> bool:
+    """Whether it hangs on a lease that this host has had before; it goes when that ends."""
+    on_another = metadata.lease not in (0, lease)
+    return on_another and not _foreign(metadata, _owner(metadata), lease, host)
+
+
 def _is(kv: KeyValue | None, value: bytes, lease: int) -> bool:
     return kv is not None and kv.value == value and kv.lease == lease
 

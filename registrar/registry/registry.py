@@ -110,6 +110,10 @@ class Registry:
         held = (self._held.keys.get(each) for each in records.both(key))
         return max((kv.mod_revision for kv in held if kv is not None), default=0)
 
+    def is_stale(self, metadata: KeyValue, lease: int) -> bool:
+        """Whether an instance of this host hangs on a lease that it has lost."""
+        return records.is_stale(metadata, lease, self._host)
+
     async def load(self, lease: int) -> None:
         """Reads what hangs on a lease that was taken up again.
 

@@ -10,6 +10,7 @@ import pytest
 
 from deploy.release import programs
 from deploy.release.commands import opening
+from tests.stack.etcd import eventually
 from wharfinger.errors import Unavailable
 
 
@@ -46,6 +47,22 @@ async def test_a_line_without_end_does_not_stop_it() -> None:
 async def test_one_that_takes_too_long_is_ended() -> None:
     with pytest.raises(Unavailable, match=r"not done after 0\.5 s"):
         await python("import time; time.sleep(60)", timeout_seconds=0.5)
+
+
+async def test_one_ends_with_whoever_runs_it_and_takes_no_step_after(tmp_path: Path) -> None:
+    """The lock of a deployer that was killed is another's after 15 s; `docker` may take longer."""
+    pid = tmp_path / "pid"
+    text = f"""
+import asyncio
+from deploy.release import programs
+asyncio.run(programs.run("sh", "-c", "echo $$ >{pid}.new; mv {pid}.new {pid}; exec sleep 60"))
+"""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", text)
+    await eventually(pid.exists, "it runs")
+    running = Path("/proc", pid.read_text().strip())
+    process.kill()
+    await process.wait()
+    await eventually(lambda: not running.exists(), "it has ended")
 
 
 async def test_one_that_is_missing_is_said() -> None:

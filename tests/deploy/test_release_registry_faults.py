@@ -45,6 +45,29 @@ async def test_what_fails_for_long_is_away(fake_registry: FakeRegistry) -> None:
         assert str(error.value).isprintable()
 
 
+async def test_it_is_left_alone_for_as_long_as_it_asks(
+    fake_registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = image(fake_registry)
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    async with Registry() as client:
+        await client.tags(name)
+        monkeypatch.setattr("asyncio.sleep", sleep)
+        fake_registry.moods = [says(429, Retry_After="7"), says(503, Retry_After="86400")]
+        assert await client.tags(name) == ("r1",)
+        assert waited == [7.0, connection.LONGEST_WAIT_SECONDS]
+        # A time of day would be by another's clock.
+        for odd in ("-1", "soon", "9" * 5_000, "Fri, 31 Dec 1999 23:59:59 GMT", "1.5", "\u00b2"):
+            waited.clear()
+            fake_registry.moods = [says(429, Retry_After=odd)]
+            assert await client.tags(name) == ("r1",)
+            assert 0 < waited[0] <= connection.LONGEST_WAIT_SECONDS
+
+
 async def test_what_it_will_not_is_not_asked_again(fake_registry: FakeRegistry) -> None:
     name = image(fake_registry)
     async with Registry() as client:
@@ -129,15 +152,39 @@ async def test_pages_of_tags(fake_registry: FakeRegistry) -> None:
         await client.tags(name)
         fake_registry.moods = [
             says(200, '{"tags":["a"]}', Link='</v2/shop/tags/list?last=a&n=1>; rel="next"'),
-            says(200, '{"tags":["b"]}', Link='<tags/list>; rel="next"'),
+            says(200, '{"tags":["b"]}', Link='</v2/shop/tags/list?n=1>; rel="first"'),
         ]
         assert await client.tags(name) == ("a", "b")
         assert fake_registry.paths[-1] == "GET /v2/shop/tags/list?last=a&n=1"
-        # What leads elsewhere is not followed.
-        fake_registry.moods = [
-            says(200, '{"tags":["a"]}', Link='</v2/other/tags/list>; rel="next"')
-        ]
+        several = '<list?n=9>; rel="prev", <list?n=2>; title="a, b"; Rel=next'
+        fake_registry.moods = [says(200, '{"tags":["a"]}', Link=several), says(200, '{"tags":[]}')]
         assert await client.tags(name) == ("a",)
+        assert fake_registry.paths[-1] == "GET /v2/shop/tags/list?n=2"
+        # After the last page some name that one again.
+        again = '</v2/shop/tags/list?n=1000>; rel="next"'
+        fake_registry.moods = [says(200, '{"tags":[]}', Link=again)]
+        assert await client.tags(name) == ()
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [says(200, '{"tags":["a"]}', Link='</v2/other/tags/list>; rel="next"')],
+        [says(200, '{"tags":["a"]}', Link='<http://[/>; rel="next"')],
+        [says(200, '{"tags":["a"]}', Link='</v2/shop/tags/list?n=1000>; rel="next"')],
+        [says(200, '{"tags":["a"]}', Link='<list?last=a>; rel="next"'), says(404)],
+    ],
+)
+async def test_half_a_list_of_tags_is_not_taken_for_all(
+    fake_registry: FakeRegistry, pages: list[Any]
+) -> None:
+    """The report that failed may be on the next page."""
+    name = image(fake_registry)
+    async with Registry() as client:
+        await client.tags(name)
+        fake_registry.moods = pages
+        with pytest.raises(Rejected, match=r"its tags|list of tags"):
+            await client.tags(name)
 
 
 async def test_tags_without_end(
@@ -332,6 +379,18 @@ async def test_who_gives_tokens_elsewhere_is_named_by_the_operator(
             with pytest.raises(error):
                 await client.tags(name)
             fake_registry.moods = []
+
+
+async def test_who_gives_tokens_has_too_much_to_do(
+    fake_registry: FakeRegistry, tmp_path: Path
+) -> None:
+    name = image(fake_registry)
+    asked = with_tokens(fake_registry, "")
+    challenge = f'Bearer realm="http://{fake_registry.address}/token"'
+    async with Registry(Access(config_dir=tmp_path)) as client:
+        fake_registry.moods = [says(401, WWW_Authenticate=challenge), says(429)]
+        assert await client.tags(name) == ("r1",)
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("body", ["", "{}", "[]", '{"token":1}', '{"token":"a\\nb"}'])

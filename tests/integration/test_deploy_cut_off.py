@@ -3,12 +3,16 @@
 import asyncio
 import signal
 import sys
+from typing import Any
 
 import pytest
 
 from deploy.release.records.record import lock_key
+from deploy.release.records.releases import Releases
 from tests.stack.commandsite import STEP_SECONDS, CommandSite
 from tests.stack.deploycommand import ended
+from tests.stack.virtualengine import VirtualEngine
+from wharfinger.etcd import Etcd
 from wharfinger.keys import Service
 
 pytestmark = pytest.mark.real
@@ -32,6 +36,26 @@ async def test_an_interrupt_is_on_record_and_the_lock_is_free(site: CommandSite,
     assert len(set(await site.running("integration"))) == 1
 
 
+async def test_an_interrupt_when_all_is_done_leaves_no_failure_on_record(
+    site: CommandSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end, came = Releases.end, list[str]()
+
+    async def interrupted(releases: Releases, *words: Any) -> None:
+        if not came and (task := asyncio.current_task()) is not None:
+            came.append("SIGTERM")
+            task.cancel("cut off by SIGTERM")
+        await end(releases, *words)
+
+    digest = await site.pushed(1)
+    monkeypatch.setattr(Releases, "end", interrupted)
+    with pytest.raises(asyncio.CancelledError):
+        await site.deploy("up", "integration")
+    assert await site.running("integration") == [digest] * 2
+    assert await site.states("integration") == [("up", "r1", "succeeded")]
+    assert (await site.deploy("status", "integration")).code == 0
+
+
 async def test_after_a_kill_the_next_says_so_and_goes_on(site: CommandSite) -> None:
     process = await site.half_way()
     process.kill()
@@ -52,6 +76,50 @@ async def test_after_a_kill_the_next_says_so_and_goes_on(site: CommandSite) -> N
         ("up", "r1", "succeeded"), ("up", "r2", "failed"), ("up", "r2", "succeeded"),
     ]  # fmt: skip
     assert (await site.records("integration"))[1].why == "cut off"
+
+
+@pytest.mark.parametrize("when", ["list_ranges", "running"])
+async def test_a_rollout_that_ends_while_somebody_looks_was_not_cut_off(
+    site: CommandSite, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    process = await site.half_way()
+    place = {"list_ranges": Etcd, "running": VirtualEngine}[when]
+    look, looks = getattr(place, when), list[Any]()
+
+    async def slowly(*words: Any, **more: Any) -> Any:
+        found = await look(*words, **more)
+        if not looks:
+            looks.append(found)
+            site.engine("integration").order()
+            assert (await ended(process)).code == 0
+        return found
+
+    monkeypatch.setattr(place, when, slowly)
+    status = await site.deploy("status", "integration")
+    assert (status.code, "cut off" in status.out, "should run" in status.out) == (0, False, False)
+
+
+async def test_a_rollout_that_begins_while_somebody_looks_is_no_fault(
+    site: CommandSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between etcd's answer and the engine's."""
+    await site.pushed(1)
+    second = await site.pushed(2)
+    await site.deploy("up", "integration", "r1")
+    site.engine("integration").order(hold="stop")
+    look, begun = VirtualEngine.running, list[asyncio.subprocess.Process]()
+
+    async def late(engine: VirtualEngine) -> Any:
+        monkeypatch.setattr(VirtualEngine, "running", look)
+        begun.append(await site.start("up", "integration", "r2"))
+        await site.until(lambda kinds: second in kinds)
+        return await look(engine)
+
+    monkeypatch.setattr(VirtualEngine, "running", late)
+    status = await site.deploy("status", "integration")
+    assert (status.code, "is under way" in status.out) == (0, True), status.out
+    begun[0].kill()
+    await ended(begun[0])
 
 
 async def test_after_a_kill_a_rollback_goes_back_to_what_should_run(site: CommandSite) -> None:

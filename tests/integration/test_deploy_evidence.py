@@ -24,10 +24,11 @@ from deploy.release.registry.manifest import (
 from deploy.release.reporting import digest_of as digest_reported
 from deploy.release.reporting import report
 from deploy.release.workingcopy import WorkingCopy
-from tests.stack.registry import RegistryServer, made
+from tests.stack.registry import made
 from tests.stack.told import Told
 from wharfinger.errors import Rejected
 from wharfinger.etcd import Etcd
+from wharfinger.operator.parts.registry import RegistryServer
 
 pytestmark = pytest.mark.real
 
@@ -236,6 +237,8 @@ async def test_what_a_report_is_about(etcd: Etcd, tmp_path: Path) -> None:
     assert await digest_reported(shop, None, copy=copy, pushes=None) == two
     # Of another repository, from before wharf.yaml was changed.
     copy.write("pushed", Push(release="r2", image="127.0.0.1:5000/old", digest=two))
+    assert await digest_reported(shop, None, copy=copy, pushes=pushes) == one
+    assert await pushes.add(Push(release="r2", image="127.0.0.1:5000/old", digest=two))
     assert await digest_reported(shop, None, copy=copy, pushes=pushes) == one
     for given in (two, f"{image}@{two}"):
         assert await digest_reported(shop, given, copy=copy, pushes=pushes) == two

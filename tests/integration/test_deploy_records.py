@@ -7,12 +7,13 @@ from unittest.mock import AsyncMock
 import pytest
 
 from deploy.release.records import lock as locks
-from deploy.release.records.lock import Held, Holder, Lock, LockHeld, LockLost
-from deploy.release.records.record import Record, lock_key
+from deploy.release.records.holder import Holder, read
+from deploy.release.records.lock import Held, Lock, LockHeld, LockLost
+from deploy.release.records.record import Record, encode, lock_key
 from deploy.release.records.releases import Releases
 from tests.stack.etcd import config_of, eventually
 from tests.stack.told import Told
-from wharfinger.errors import Conflict, Unavailable
+from wharfinger.errors import Conflict, Rejected, Unavailable
 from wharfinger.etcd import Etcd
 from wharfinger.keys import Service
 from wharfinger.operator.parts.etcd import EtcdServer
@@ -238,6 +239,35 @@ async def test_records_are_counted_and_an_end_is_written_once(etcd: Etcd) -> Non
     assert len(remarks) == 2
 
 
+@pytest.mark.parametrize("name", ["old/5", "05", "5/", "4294967296000"])
+async def test_a_record_that_stands_elsewhere_than_it_says_stops_nobody(
+    etcd: Etcd, name: str
+) -> None:
+    """It would be ended where none stands, which looks like a lock that was lost."""
+    remarks: list[str] = []
+    releases = Releases(etcd, SHOP, on_remark=remarks.append)
+    running = encode(Record(release="r1", state="running"))
+    await etcd.put(f"/wharfinger/deploy/shop_prod/releases/{name}", running)
+    assert await releases.history() == ()
+    assert len(remarks) == 1
+
+    async def work(held: Held) -> int:
+        return (await releases.begin(held, Record(release="r1", state="running"))).number
+
+    assert await lock_of(etcd).hold(work) == 1
+
+
+async def test_numbers_end_with_a_reason(etcd: Etcd) -> None:
+    releases = Releases(etcd, SHOP)
+    await etcd.put("/wharfinger/deploy/shop_prod/releases/999999999999", b"{}")
+
+    async def work(held: Held) -> None:
+        await releases.begin(held, Record(release="r1", state="running"))
+
+    with pytest.raises(Rejected, match=r"releases/999999999999.*delete it"):
+        await lock_of(etcd).hold(work)
+
+
 async def test_an_interrupt_reaches_the_work_while_it_is_held(etcd: Etcd) -> None:
     seen: list[bool] = []
     working = asyncio.Event()
@@ -259,6 +289,63 @@ async def test_an_interrupt_reaches_the_work_while_it_is_held(etcd: Etcd) -> Non
     assert await etcd.get(lock_key(SHOP)) is None
 
 
+async def test_a_second_interrupt_frees_it_no_earlier_than_the_work_has_ended(
+    etcd: Etcd,
+) -> None:
+    working, stopping = asyncio.Event(), asyncio.Event()
+    seen: list[bool] = []
+
+    async def work(held: Held) -> None:
+        working.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            stopping.set()
+            try:
+                await asyncio.sleep(60)  # as an engine that puts things back
+            finally:
+                await asyncio.sleep(0.5)
+                seen.append(await etcd.get(held.key) is not None)
+
+    task = asyncio.create_task(lock_of(etcd).hold(work))
+    await working.wait()
+    task.cancel("cut off by SIGINT")
+    await stopping.wait()
+    task.cancel("cut off by SIGINT")
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert seen == [True]
+    assert await etcd.get(lock_key(SHOP)) is None
+
+
+async def test_an_etcd_that_reads_and_does_not_write_is_given_up(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(_held: Held) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(etcd, "transact", AsyncMock(side_effect=Unavailable("too many requests")))
+    async with asyncio.timeout(20):
+        with pytest.raises(Unavailable, match="too many requests"):
+            await lock_of(etcd).hold(work)
+
+
+async def test_a_lock_of_another_history_is_another_s(etcd: Etcd, etcd_server: EtcdServer) -> None:
+    """An etcd that was set up anew counts from 1 again."""
+
+    async def work(held: Held) -> None:
+        await etcd_server.stop()
+        etcd_server.wipe()
+        await etcd_server.start()
+        lease = await etcd.grant(30)
+        await etcd.put(held.key, b'{"by": "bob"}', lease=lease.id)
+        with pytest.raises(LockLost):
+            await Releases(etcd, SHOP).begin(held, Record(release="r1", state="running"))
+
+    await Lock(etcd, SHOP, Holder(by="ann"), progress=Told()).hold(work)
+    assert (await etcd.get(lock_key(SHOP))) is not None, "it is not ours to free"
+
+
 async def test_a_seizure_that_meets_another_holder_does_nothing(
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,7 +361,7 @@ async def test_a_seizure_that_meets_another_holder_does_nothing(
         await locks.seize(etcd, SHOP, Holder())
     kv = await etcd.get(lock_key(SHOP))
     assert kv is not None
-    assert locks.read(kv).by == "cy"
+    assert read(kv).by == "cy"
 
 
 async def test_of_many_at_once_one_has_it_at_a_time(etcd: Etcd, other: Etcd) -> None:
@@ -282,10 +369,10 @@ async def test_of_many_at_once_one_has_it_at_a_time(etcd: Etcd, other: Etcd) -> 
     most: list[int] = []
 
     async def work(held: Held) -> None:
-        inside.append(held.revision)
+        inside.append(held.lease)
         most.append(len(inside))
         await asyncio.sleep(0.1)
-        inside.remove(held.revision)
+        inside.remove(held.lease)
 
     async with asyncio.TaskGroup() as tasks:
         for number in range(6):

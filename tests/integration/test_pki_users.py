@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from deploy.release.engines.instances import Instances
-from deploy.release.records.lock import Held, Holder, Lock
+from deploy.release.records.holder import Holder
+from deploy.release.records.lock import Held, Lock
 from deploy.release.records.pushes import Push, Pushes
 from deploy.release.records.record import Record
 from deploy.release.records.releases import Releases

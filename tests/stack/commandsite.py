@@ -21,7 +21,6 @@ from deploy.release.records.record import Record
 from deploy.release.records.releases import Releases
 from tests.stack.deploycommand import Ended
 from tests.stack.etcd import DEADLINE_SECONDS
-from tests.stack.registry import RegistryServer
 from tests.stack.virtualengine import FOLDER, VirtualEngine, engine_of
 from wharfinger.cli import finish
 from wharfinger.errors import Exit, WharfingerError
@@ -29,6 +28,7 @@ from wharfinger.etcd import Etcd
 from wharfinger.keys import Service
 from wharfinger.operator.parts.etcd import EtcdServer
 from wharfinger.operator.parts.process import until
+from wharfinger.operator.parts.registry import RegistryServer
 
 APPLICATION = """\
 app: shop
@@ -119,10 +119,12 @@ class CommandSite:
         await self.etcd.put(f"/wharfinger/deploy/shop/pushes/{number}", json.dumps(told).encode())
         return digest
 
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
-        """Starts the command."""
+    async def start(
+        self, *arguments: str, module: str = "tests.stack.virtualengine"
+    ) -> asyncio.subprocess.Process:
+        """Starts the command, as one of the modules that are it."""
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.stack.virtualengine", *arguments,
+            sys.executable, "-m", module, *arguments,
             "--file", self.folder, "--config", self.folder / "wharfinger.toml",
             env=os.environ,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,

@@ -10,10 +10,12 @@ from deploy.release.app.model import App, Environment
 from deploy.release.commands.site import Site, declared, service_of
 from deploy.release.engine import RolloutFailed, Target
 from deploy.release.records import choice
-from deploy.release.records.lock import Held, Lock, LockLost, ourselves
+from deploy.release.records.holder import ourselves
+from deploy.release.records.lock import Held, Lock
 from deploy.release.records.record import Numbered, Record, State, Verb, text
 from deploy.release.records.releases import Releases
-from wharfinger.errors import Unavailable, WharfingerError
+from wharfinger.errors import WharfingerError
+from wharfinger.text import quantity
 
 # An interrupted command has this long to say so in etcd.
 LAST_WORDS_SECONDS: Final = 5.0
@@ -120,20 +122,26 @@ class Rollout:
             await change(target, self.site.progress)
         except asyncio.CancelledError as stop:
             why = str(stop.args[0]) if stop.args else CUT_OFF
-            await self._last_words(releases, held, begun, why)
+            await self._last_words(releases, held, begun, "failed", why)
             raise
         except RolloutFailed as error:
             state: State = "rolled back" if error.restored else "failed"
             await self._end(releases, held, begun, state, str(error))
-            told = f"{what} {_outcome(choice.serving(history), self.environment, error)}: {error}"
+            told = f"{what} {self._outcome(choice.serving(history), error)}: {error}"
             raise RolloutFailed(told, restored=error.restored) from error
         except WharfingerError as error:
             await self._end(releases, held, begun, "failed", str(error))
             raise
         except Exception as error:
-            await self._last_words(releases, held, begun, f"a bug: {type(error).__name__}: {error}")
+            why = f"a bug: {type(error).__name__}: {error}"
+            await self._last_words(releases, held, begun, "failed", why)
             raise
-        return await self._end(releases, held, begun, "succeeded", "")
+        try:
+            return await self._end(releases, held, begun, "succeeded", "")
+        except asyncio.CancelledError:
+            # All is done, but to say so.
+            await self._last_words(releases, held, begun, "succeeded", "")
+            raise
 
     def _target(self, history: History, wanted: Wanted) -> Target:
         count = declared(self.environment)
@@ -147,6 +155,7 @@ class Rollout:
             image=wanted.image,
             release=wanted.release,
             replicas=count if wanted.replicas is None else wanted.replicas,
+            settled=bool(history) and history[-1].record.state in ("succeeded", "rolled back"),
         )
 
     def _record(self, wanted: Wanted, target: Target) -> Record:
@@ -174,23 +183,27 @@ class Rollout:
         await releases.end(held, begun, ended)
         return Numbered(begun.number, ended)
 
-    async def _last_words(self, releases: Releases, held: Held, begun: Numbered, why: str) -> None:
+    def _outcome(self, before: Record | None, error: RolloutFailed) -> str:
+        """What whoever is woken by it wants to know first: whether anything serves."""
+        if error.restored:
+            return "was rolled back" + (f", {before.release} runs as before" if before else "")
+        if before is None:
+            return "failed, and nothing had succeeded there before"
+        # Without a name a rollback goes on to where it went.
+        named = f" {before.release}" if self.verb == "rollback" else ""
+        way = f"`deploy rollback {self.environment.name}{named}`"
+        return f"failed, and {before.release} is not back ({way})"
+
+    async def _last_words(
+        self, releases: Releases, held: Held, begun: Numbered, state: State, why: str
+    ) -> None:
         """Ends the record where there is little time; the next rollout does it otherwise."""
-        with contextlib.suppress(LockLost, Unavailable, TimeoutError):
+        with contextlib.suppress(WharfingerError, TimeoutError):
             async with asyncio.timeout(LAST_WORDS_SECONDS):
-                await self._end(releases, held, begun, "failed", why)
-
-
-def _outcome(before: Record | None, environment: Environment, error: RolloutFailed) -> str:
-    """What whoever is woken by it wants to know first: whether anything serves."""
-    if error.restored:
-        return "was rolled back" + (f", {before.release} runs as before" if before else "")
-    if before is None:
-        return "failed, and nothing had succeeded there before"
-    return f"failed, and {before.release} is not back (`deploy rollback {environment.name}`)"
+                await self._end(releases, held, begun, state, why)
 
 
 def _instances(environment: Environment, target: Target) -> str:
     if environment.everywhere:
         return "one on each host"
-    return f"{target.replicas} instance{'' if target.replicas == 1 else 's'}"
+    return quantity(target.replicas, "instance")

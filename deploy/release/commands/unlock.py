@@ -6,7 +6,8 @@ from deploy.release import showing
 from deploy.release.commands import flags
 from deploy.release.commands.opening import opened
 from deploy.release.commands.site import environment_of, service_of
-from deploy.release.records.lock import holder_of, ourselves, seize
+from deploy.release.records.holder import ourselves
+from deploy.release.records.lock import holder_of, seize
 from wharfinger.errors import Exit
 from wharfinger.operator.verbs import Verbs
 

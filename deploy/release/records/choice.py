@@ -37,7 +37,8 @@ def target(history: Sequence[Numbered], running: Collection[str], named: str = "
     """The release that a rollback goes to: one that has succeeded in this environment.
 
     Without a name it is the one before that which serves; where something else runs than what
-    should, since a rollout broke off half-way, it is the one that should.
+    should, since a rollout broke off half-way, it is the one that should. A rollback that broke
+    off goes on to where it went: whoever repeats it wants away from what should run.
 
     Args:
         history: oldest first.
@@ -52,6 +53,11 @@ def target(history: Sequence[Numbered], running: Collection[str], named: str = "
     standing = succeeded(history)
     if not standing:
         raise Rejected("no release has succeeded here yet: there is none to go back to")
+    last = history[-1].record
+    if last.verb == "rollback" and last.state == "failed":
+        unended = next((each for each in standing if each.digest == last.digest), None)
+        if unended is not None:
+            return unended
     if set(running) - {standing[-1].digest}:
         return standing[-1]
     if len(standing) == 1:

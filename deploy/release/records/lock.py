@@ -2,21 +2,21 @@
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from deploy.release import warrant
 from deploy.release.progress import Progress
-from deploy.release.records.record import MAX_BYTES, lock_key
+from deploy.release.records.holder import Holder, read
+from deploy.release.records.record import lock_key
 from wharfinger.errors import Conflict, Unavailable, WharfingerError
 from wharfinger.etcd import Etcd
 from wharfinger.keys import Service
-from wharfinger.kv import Compare, Delete, KeyValue, Put, absent, unchanged
+from wharfinger.kv import Compare, Delete, Put, absent, held_by, unchanged
 
 TTL_SECONDS: Final = 15
 PAUSE_SECONDS: Final = 3.0
@@ -28,29 +28,6 @@ LAST_WORDS_SECONDS: Final = 5.0
 SEIZED_SECONDS: Final = 4 * TTL_SECONDS
 
 T = TypeVar("T")
-_Text = Annotated[str, msgspec.Meta(max_length=512)]
-
-
-class Holder(msgspec.Struct, frozen=True, kw_only=True):
-    """Who has the lock.
-
-    Attributes:
-        by: who asked.
-        host: where the command runs.
-        pid: of it.
-        verb: that it does.
-        at: since when, RFC 3339.
-    """
-
-    by: _Text = ""
-    host: _Text = ""
-    pid: int = 0
-    verb: _Text = ""
-    at: _Text = ""
-
-    def __str__(self) -> str:
-        who = self.by if self.by.isprintable() and self.by else "somebody"
-        return ascii(f"{who} ({self.verb}, on {self.host}, pid {self.pid}, since {self.at})")[1:-1]
 
 
 class LockHeld(Conflict):
@@ -67,18 +44,17 @@ class Held:
 
     Attributes:
         key: where it stands.
-        lease: that it hangs on.
-        revision: of its put; whatever its holder writes is written only while this is true.
+        lease: that it hangs on, and no other lock ever did. An etcd that was set up anew counts
+            revisions from 1, so the same may be another's.
     """
 
     key: str
     lease: int
-    revision: int
 
     @property
     def condition(self) -> Compare:
-        """Holds as long as nobody took or ended the lock."""
-        return Compare(self.key, "mod_revision", "==", self.revision)
+        """Holds as long as nobody took or ended the lock: for whatever its holder writes."""
+        return held_by(self.key, self.lease)
 
 
 class Lock:
@@ -164,7 +140,7 @@ class Lock:
             if held is not None:
                 return held, asked_at + self._ttl_seconds
             if kv is None:
-                continue
+                continue  # somebody else had it for a moment
             if self._clock() >= give_up_at:
                 raise LockHeld(
                     f"{self._environment} is locked by {read(kv)}: --wait SECONDS waits for them; "
@@ -178,13 +154,18 @@ class Lock:
     async def _try(self) -> Held | None:
         lease = await self._etcd.grant(self._ttl_seconds)
         put = Put(self._key, msgspec.json.encode(self._holder), lease.id)
-        # Whether it was done although no answer came, only a look can tell.
-        with contextlib.suppress(Unavailable):
+        unanswered: Unavailable | None = None
+        try:
             await self._etcd.transact((absent(self._key),), (put,))
+        except Unavailable as error:
+            unanswered = error
+        # Whether it was done although no answer came, only a look can tell.
         kv = await self._etcd.get(self._key)
         if kv is not None and kv.lease == lease.id:
-            return Held(self._key, lease.id, kv.mod_revision)
+            return Held(self._key, lease.id)
         await self._etcd.revoke(lease.id)
+        if kv is None and unanswered is not None:
+            raise unanswered
         return None
 
     def _require(self) -> None:
@@ -219,7 +200,7 @@ class Lock:
         try:
             left = await stream.refresh(held.lease, self._ttl_seconds / 5)
             kv = await self._etcd.get(self._key)
-            if kv is not None and kv.mod_revision != held.revision:
+            if kv is not None and kv.lease != held.lease:
                 return f"taken by {read(kv)}"
             if left <= 0:
                 # A member that has just become leader may deny a lease that lives, until it has
@@ -282,25 +263,20 @@ async def _until_over(etcd: Etcd, lease_id: int) -> None:
         await asyncio.sleep(POLL_SECONDS)
 
 
-def read(kv: KeyValue) -> Holder:
-    """Who says to have it; whatever stands there, it is locked."""
-    try:
-        if len(kv.value) <= MAX_BYTES:
-            return msgspec.json.decode(kv.value, type=Holder)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        pass
-    return Holder(by="somebody who does not say")
-
-
-def ourselves(by: str, host: str, verb: str, at: str) -> Holder:
-    """What we say of us."""
-    return Holder(by=by, host=host, pid=os.getpid(), verb=verb, at=at)
-
-
 async def _cancelled(task: asyncio.Future[T], *why: object) -> None:
-    """Cancels a task and waits until it has ended; how is its own matter."""
-    if not task.done():
+    """Cancels a task and waits until it has ended; how is its own matter.
+
+    Whoever is interrupted meanwhile hurries it, and does not leave it alone: nobody may have the
+    lock before it has ended.
+    """
+    hurried: asyncio.CancelledError | None = None
+    while not task.done():
         task.cancel(*why)
-        await asyncio.wait({task})
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as stop:
+            hurried = stop
     if not task.cancelled():
         task.exception()
+    if hurried is not None:
+        raise hurried

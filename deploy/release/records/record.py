@@ -1,5 +1,6 @@
 """What etcd holds of one release in one environment; read as hostile, pure."""
 
+import re
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -13,7 +14,9 @@ MAX_BYTES: Final = 16_384
 MAX_TEXT_LENGTH: Final = 512
 MAX_LINES: Final = 20
 MAX_LINE_LENGTH: Final = 400
+MAX_NUMBER: Final = 10**12 - 1
 _FULL_BYTES: Final = MAX_BYTES - 100
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,11}", re.ASCII)
 
 State = Literal["running", "succeeded", "failed", "rolled back"]
 Verb = Literal["up", "promote", "rollback", "scale"]
@@ -109,15 +112,15 @@ def lock_key(service: Service) -> str:
     return f"{DEPLOY}{service.name}/lock"
 
 
-def number_of(key: str) -> int:
-    """The number at the end of a record's key.
+def number_of(key: str, folder: str) -> int:
+    """The number of a record, by its key, which is the only one of that number.
 
     Raises:
-        Rejected: it is none.
+        Rejected: it is none: a record that is ended must stand where it was read.
     """
-    number = key.rpartition("/")[2]
-    if not (number.isascii() and number.isdigit() and len(number) <= 12):  # noqa: PLR2004 - 10^12
-        raise Rejected(f"{number[:80]!a} is no release's number")
+    number = key.removeprefix(folder)
+    if not _NUMBER.fullmatch(number):
+        raise Rejected(f"{shortened(number, 80)!a} is no release's number")
     return int(number)
 
 

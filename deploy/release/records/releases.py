@@ -2,18 +2,42 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
+from deploy.release.records.holder import Holder, read
 from deploy.release.records.lock import Held, LockLost
-from deploy.release.records.record import Numbered, Record, encode, folder, number_of, parse
+from deploy.release.records.record import (
+    MAX_NUMBER,
+    Numbered,
+    Record,
+    encode,
+    folder,
+    lock_key,
+    number_of,
+    parse,
+)
 from wharfinger.backoff import Backoff
 from wharfinger.errors import Rejected, Unavailable
 from wharfinger.etcd import Etcd
 from wharfinger.keys import Service
-from wharfinger.kv import Compare, Put, absent
+from wharfinger.kv import Compare, KeyRange, KeyValue, Put, absent
 
 _GONE: Final = "the lock was lost: the record is not ours to write any more"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What etcd holds of an environment at one moment.
+
+    Attributes:
+        history: all records, oldest first.
+        holder: who changes it; None for nobody.
+    """
+
+    history: tuple[Numbered, ...]
+    holder: Holder | None
 
 
 class Releases:
@@ -34,6 +58,7 @@ class Releases:
     ) -> None:
         self._etcd = etcd
         self._folder = folder(service)
+        self._lock_key = lock_key(service)
         self._on_remark = on_remark
 
     async def history(self) -> tuple[Numbered, ...]:
@@ -42,13 +67,21 @@ class Releases:
         Raises:
             Unavailable: etcd does not answer.
         """
-        found = []
-        for key, kv in (await self._etcd.list(self._folder)).items.items():
-            try:
-                found.append(Numbered(number_of(key), parse(kv.value)))
-            except Rejected as error:
-                self._on_remark(f"{key!a}: {error}")
-        return tuple(sorted(found, key=lambda each: each.number))
+        return self._read((await self._etcd.list(self._folder)).items)
+
+    async def seen(self) -> Seen:
+        """All records, as of `history`, and who has the lock.
+
+        Asked for one after the other, a rollout that ends between them would look cut off: its
+        record as it was before, its lock as it is after.
+
+        Raises:
+            Unavailable: etcd does not answer.
+        """
+        records, lock = KeyRange.of_prefix(self._folder), self._lock_key
+        items = dict((await self._etcd.list_ranges([records, KeyRange(lock, f"{lock}\0")])).items)
+        held = items.pop(lock, None)
+        return Seen(self._read(items), None if held is None else read(held))
 
     async def begin(self, held: Held, record: Record) -> Numbered:
         """Writes the record of what begins now.
@@ -56,12 +89,15 @@ class Releases:
         Raises:
             LockLost: the lock is another's.
             Unavailable: etcd does not answer; it may stand there as begun.
+            Rejected: somebody has put a record of the last number.
         """
         taken = [0]
         for key in (await self._etcd.list(self._folder)).items:
             with contextlib.suppress(Rejected):
-                taken.append(number_of(key))
+                taken.append(number_of(key, self._folder))
         numbered = Numbered(max(taken) + 1, record)
+        if numbered.number > MAX_NUMBER:
+            raise Rejected(f"{self._folder}{max(taken)} leaves no further number: delete it")
         await self._write(held, absent(self._key(numbered)), numbered)
         return numbered
 
@@ -88,6 +124,15 @@ class Releases:
             else:
                 return
             await asyncio.sleep(backoff.next_delay_seconds())
+
+    def _read(self, items: Mapping[str, KeyValue]) -> tuple[Numbered, ...]:
+        found = []
+        for key, kv in items.items():
+            try:
+                found.append(Numbered(number_of(key, self._folder), parse(kv.value)))
+            except Rejected as error:
+                self._on_remark(f"{key!a}: {error}")
+        return tuple(sorted(found, key=lambda each: each.number))
 
     async def _write(self, held: Held, condition: Compare, numbered: Numbered) -> None:
         put = Put(self._key(numbered), encode(numbered.record))

@@ -96,7 +96,8 @@ class Authority:
         else:
             headers = {"Authorization": _basic(ours)} if ours.password else {}
             reply = await self._send(request, url.update_query(wanted), headers)
-        if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        busy = reply.status == HTTPStatus.TOO_MANY_REQUESTS
+        if busy or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise Unavailable(f"{url.authority}, which gives tokens, answers {reply.why}")
         if reply.status != HTTPStatus.OK:
             raise Rejected(self.refusal(f"{url.authority}, which gives tokens, says {reply.why}"))

@@ -1,5 +1,6 @@
 """The registry's API, verb by verb; what comes back is held against its digest."""
 
+import re
 from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Self
@@ -14,6 +15,7 @@ from deploy.release.registry.connection import Connection, location
 from deploy.release.registry.manifest import Manifest, digest_of
 from deploy.release.registry.messages import Distrusted, Reply, Request
 from wharfinger.errors import Conflict, Rejected, Unavailable
+from wharfinger.text import shortened
 
 # 1,000 pages of tags; a registry that goes on has no end.
 MAX_PAGES: Final = 1_000
@@ -25,6 +27,8 @@ _TAGS_BYTES: Final = 64 << 20
 _TYPE: Final = "Content-Type"
 _DIGEST: Final = "Docker-Content-Digest"
 _BINARY: Final = "application/octet-stream"
+# RFC 8288, section 3: `<TARGET>; rel="next"`, among others, with commas between.
+_NEXT: Final = re.compile(r'<([^<>]*)>[^<>]*?;\s*rel\s*=\s*"?next\b', re.IGNORECASE)
 
 
 class _Tags(msgspec.Struct, frozen=True):
@@ -143,23 +147,32 @@ class Client:
         await self.put_manifest(image, tag, found)
 
     async def tags(self, image: str) -> tuple[str, ...]:
-        """All tags, in the registry's order; none where there is no such repository."""
+        """All tags, in the registry's order; none where there is no such repository.
+
+        A part of them is never taken for all: what stands on the next page may be the one that
+        counts.
+        """
         where = repository(image)
         path = f"/v2/{where.path}/tags/list?n={_PAGE}"
         found: list[str] = []
-        for _ in range(MAX_PAGES):
+        seen = {path}
+        for page in range(MAX_PAGES):
             request = Request(path=path, scope=_reading(where), limit_bytes=_TAGS_BYTES)
             reply = await self._ask(where, request)
-            if reply.status == HTTPStatus.NOT_FOUND:
-                return tuple(found)
+            if reply.status == HTTPStatus.NOT_FOUND and not page:
+                return ()
             _require(reply, f"{image}: its tags", HTTPStatus.OK)
-            found += _tags(reply)
+            further = _tags(reply)
+            found += further
             if len(found) > MAX_TAGS:
                 break
-            following = _next(path, reply, where)
-            if not following:
+            path = _next(path, reply, where)
+            # Some name a next page after the last one, which is empty then.
+            if not path or (path in seen and not further):
                 return tuple(found)
-            path = following
+            if path in seen:
+                raise Rejected(f"{image}: the registry's list of tags goes round in a circle")
+            seen.add(path)
         raise Rejected(f"{image} has more tags than {MAX_TAGS}")
 
     async def blob(self, image: str, digest: str, limit_bytes: int) -> bytes:
@@ -246,14 +259,20 @@ def _tags(reply: Reply) -> list[str]:
 
 
 def _next(path: str, reply: Reply, where: Repository) -> str:
-    """The next page, from `Link: </v2/...>; rel="next"` (RFC 8288); empty for none."""
-    link = reply.headers.get("Link", "")
-    if not link.startswith("<") or ">" not in link:
+    """The next page, from `Link: </v2/...>; rel="next"` (RFC 8288); empty for none.
+
+    Raises:
+        Rejected: there is one, and it is not of this list.
+    """
+    link = _NEXT.search(", ".join(reply.headers.getall("Link", [])))
+    if link is None:
         return ""
     try:
-        target = URL(path, encoded=True).join(URL(link[1 : link.index(">")], encoded=True))
+        target = URL(path, encoded=True).join(URL(link[1], encoded=True))
     except ValueError:
-        return ""
-    if target.raw_path != f"/v2/{where.path}/tags/list" or target.raw_path_qs == path:
-        return ""
+        target = URL()
+    if target.raw_path != f"/v2/{where.path}/tags/list":
+        raise Rejected(
+            f"{where}: the registry's list of tags goes on at {shortened(link[1], 80)!a}"
+        )
     return target.raw_path_qs

@@ -4,6 +4,8 @@ Source: the registry's HTTP API V2 (distribution, docs/spec/api.md).
 """
 
 import asyncio
+import io
+import re
 import ssl
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -21,14 +23,17 @@ from deploy.release.registry.messages import WHY_CHARACTERS, Distrusted, Reply, 
 from wharfinger import __version__
 from wharfinger.backoff import Backoff
 from wharfinger.errors import ConfigError, Finding, Rejected, Unavailable
-from wharfinger.text import printable, shortened
+from wharfinger.text import printable, quantity, shortened
 
 MAX_REDIRECTS: Final = 3
 TIMEOUT_SECONDS: Final = 30.0
 CONNECT_SECONDS: Final = 5.0
 # A report goes over a slow line, too.
 SLOWEST_BYTES_PER_SECOND: Final = 100_000
+# Whoever asks for more is told of as away: somebody waits for this command.
+LONGEST_WAIT_SECONDS: Final = 30.0
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
+_SECONDS: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 class Connection:
@@ -73,10 +78,11 @@ class Connection:
             Rejected: it does not know us, or answers without end.
             ConfigError: what docker keeps of us cannot be read.
         """
-        why = ""
+        why, wished_seconds = "", 0.0
         for attempt in range(request.attempts):
             if attempt:
-                await asyncio.sleep(self._backoff.next_delay_seconds())
+                await asyncio.sleep(max(wished_seconds, self._backoff.next_delay_seconds()))
+                wished_seconds = 0.0
             try:
                 reply = await self._authorized(request)
             except Distrusted:
@@ -90,8 +96,8 @@ class Connection:
                 self._backoff.reset()
                 return reply
             why = f"registry {self.registry} answers {request.method} with {reply.why}"
-        tried = request.attempts
-        raise Unavailable(f"{why} (tried {tried} times)")
+            wished_seconds = _retry_after(reply)
+        raise Unavailable(f"{why} (tried {quantity(request.attempts, 'time')})")
 
     async def _authorized(self, request: Request) -> Reply:
         url = await self._base()
@@ -160,7 +166,8 @@ class Connection:
                 request.method,
                 url,
                 headers=headers,
-                data=request.body or None,
+                # As a file it is sent in pieces: a report of megabytes keeps no lease waiting.
+                data=io.BytesIO(request.body) if request.body else None,
                 ssl=self._tls,
                 allow_redirects=False,
                 timeout=_timeout(len(request.body)),
@@ -200,6 +207,15 @@ def location(reply: Reply, registry: str) -> str:
     if elsewhere or not url.raw_path.startswith("/") or url.raw_path.startswith("//"):
         raise Rejected(f"registry {registry} wants uploads elsewhere: {shortened(text, 80)!a}")
     return url.raw_path_qs
+
+
+def _retry_after(reply: Reply) -> float:
+    """For how many seconds it wants to be left alone (RFC 9110, 10.2.3); 0 where it says none.
+
+    A time of day, which may stand there, too, would be by a clock that is not ours.
+    """
+    said = reply.headers.get("Retry-After", "")
+    return min(float(said), LONGEST_WAIT_SECONDS) if _SECONDS.fullmatch(said) else 0.0
 
 
 def _timeout(body_bytes: int) -> aiohttp.ClientTimeout:
