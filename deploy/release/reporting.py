@@ -66,7 +66,7 @@ async def digest_of(
         return digest
     found = copy.read(PUSHED, Push)
     if (found is None or found.image != app.image) and pushes is not None:
-        found = await pushes.newest()
+        found = await pushes.newest(app.image)
     if found is None:
         raise Rejected(f"nothing of {app.name} was pushed: deploy push, or name it by --digest")
     return found.digest

@@ -1,7 +1,8 @@
 """YAML with the line of each value, and nothing in it that two readers could read differently."""
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import yaml
@@ -9,6 +10,11 @@ import yaml
 Scalar = str | int | float | bool | None
 # One that is named once and meant again and again can be endless.
 MOST_VALUES: Final = 100_000
+# YAML 1.1 knows more: 010 is 8 there, 1:30 is 90, and yes is true (yaml.org/type/int.html).
+_PLAIN: Final = {
+    "tag:yaml.org,2002:int": re.compile(r"[-+]?(0|[1-9][0-9]*)", re.ASCII),
+    "tag:yaml.org,2002:bool": re.compile(r"true|True|TRUE|false|False|FALSE"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ class Value:
         scalar: when it is one.
         entries: of a mapping, by key; None when it is none.
         items: of a list; None when it is none.
+        odd: as it is written, where only YAML 1.1 reads a number or a boolean in it.
     """
 
     line: int
@@ -51,6 +58,7 @@ class Value:
     scalar: Scalar = None
     entries: dict[str, "Value"] | None = None
     items: tuple["Value", ...] | None = None
+    odd: str = ""
 
     @property
     def kind(self) -> str:
@@ -144,10 +152,12 @@ def _value(node: yaml.Node, where: str, loader: yaml.SafeLoader, reading: Readin
         scalar = loader.construct_object(node)
     except (yaml.YAMLError, ValueError):
         scalar = object()
-    if scalar is None or isinstance(scalar, str | int | float):
-        return Value(line, where, scalar=scalar)
     at = Value(line, where, scalar=str(node.value))
-    reading.fault(at, f"{node.value!r} is read as a date or by a tag", "put it in quotes")
+    if scalar is None or isinstance(scalar, str | int | float):
+        text, plain = str(node.value), _PLAIN.get(node.tag)
+        odd = text if plain and not plain.fullmatch(text) else ""
+        return Value(line, where, scalar=scalar, odd=odd)
+    reading.fault(at, f"{node.value!r:.80} is read as a date or by a tag", "put it in quotes")
     return at
 
 
@@ -165,7 +175,7 @@ def _entries(
         below = f"{where}.{key}" if where else key
         value = _value(value_node, below, loader, reading)
         # A mapping begins on the line after its key: the key is what one looks for.
-        value = Value(at.line, below, value.scalar, value.entries, value.items)
+        value = replace(value, line=at.line, where=below)
         if key in entries:
             reading.fault(value, f"is there twice, first in line {entries[key].line}", "keep one")
         entries[key] = value

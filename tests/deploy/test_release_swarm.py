@@ -109,8 +109,9 @@ def test_what_fails_again_and_again_at_a_first_deployment_is_noticed() -> None:
     assert judging.judge(service(update="updating"), failed, NEW).phase is Phase.UNDER_WAY
 
 
-def test_what_fails_again_and_again_on_the_way_back_is_not_waited_for() -> None:
-    way_back = service(update="rollback_started", image=OLD, container={"Image": OLD})
+@pytest.mark.parametrize("update", ["rollback_started", "rollback_completed"])
+def test_what_fails_again_and_again_on_the_way_back_is_not_waited_for(update: str) -> None:
+    way_back = service(update=update, image=OLD, container={"Image": OLD})
     old = [task(9, OLD), *(task(n, OLD, state="failed", desired="shutdown") for n in range(3))]
     assert judging.judge(way_back, old, NEW).phase is Phase.LOST
     # What failed before the update has nothing to do with it.

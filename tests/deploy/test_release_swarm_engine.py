@@ -161,6 +161,8 @@ Look = Callable[[], Awaitable[Sequence[Task]]]
 class Registered:
     """Says of some images that etcd does not have them."""
 
+    betrays = 0
+
     def __init__(self, *missing: str) -> None:
         self._missing = missing
 
@@ -168,6 +170,9 @@ class Registered:
         if any(task.image in self._missing for task in await look()):
             return "2 run and are not in etcd: its label wharfinger.app has a slash"
         return ""
+
+    async def others(self, tasks: Sequence[Task]) -> dict[str, int]:
+        return {"box4": 1} if len(tasks) == self.betrays else {}
 
 
 def engine(swarm: Swarm, *missing: str) -> SwarmEngine:
@@ -198,6 +203,15 @@ async def test_a_good_release_replaces_the_one_before() -> None:
     await engine(swarm).up(target(), Told())
     assert swarm.told == ["deploy r2"]
     assert await states(swarm) == [(NEW, "up")] * 2
+
+
+async def test_what_lives_on_where_no_manager_hears_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    telling = Told()
+    monkeypatch.setattr(Registered, "betrays", 2)
+    await engine(Swarm()).up(target(), telling)
+    assert telling.steps[-1].startswith("of another release, and still served: box4 1")
 
 
 async def test_managers_that_elect_a_leader_are_asked_again() -> None:

@@ -87,3 +87,9 @@ async def test_what_is_never_registered_is_told() -> None:
     why = await asked.until_served("shop-prod_shop", look, 2, telling)
     assert why.startswith("1 instance is not in etcd")
     assert telling.waits == [("in etcd", 1, 2)]
+
+
+async def test_what_is_there_beside_the_tasks_is_counted_by_host() -> None:
+    asked = Registration(cast("Instances", Etcd(1, 2, 3)), APP)
+    assert await asked.others([task(1)]) == {"box": 2}
+    assert await asked.others([task(1), task(2), task(3)]) == {}

@@ -5,7 +5,10 @@ import json
 import pytest
 from aiohttp import web
 
+from deploy.release.engine import Target
+from deploy.release.progress import Progress
 from tests.stack.commandsite import CommandSite
+from tests.stack.virtualengine import VirtualEngine
 from wharfinger.operator import terminal
 
 pytestmark = pytest.mark.real
@@ -105,6 +108,28 @@ async def test_a_release_that_is_half_there_is_gone_back_from(site: CommandSite)
     assert await site.states("integration") == [
         ("up", "r1", "succeeded"), ("up", "r2", "failed"), ("rollback", "r1", "succeeded"),
     ]  # fmt: skip
+
+
+async def test_an_engine_is_told_whether_the_rollout_before_ended_well(
+    site: CommandSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, bad = await site.pushed(1), await site.pushed(2)
+    told: list[bool] = []
+    up = VirtualEngine.up
+
+    async def noted(self: VirtualEngine, target: Target, progress: Progress) -> None:
+        told.append(target.settled)
+        await up(self, target, progress)
+
+    monkeypatch.setattr(VirtualEngine, "up", noted)
+    await site.deploy("up", "integration", "r1")
+    site.engine("integration").order(**{"break": [bad]})
+    await site.deploy("up", "integration", "r2")
+    await site.deploy("rollback", "integration")
+    site.engine("integration").order(fail=[bad])
+    await site.deploy("up", "integration", "r2")
+    await site.deploy("up", "integration", "r1")
+    assert told == [False, True, False, True, True]
 
 
 async def test_rollback_goes_to_what_succeeded_here_and_needs_no_registry(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from deploy.release.records.record import lock_key
+from deploy.release.records.releases import Releases
 from tests.stack.commandsite import STEP_SECONDS, CommandSite
 from tests.stack.deploycommand import ended
 from tests.stack.virtualengine import VirtualEngine
@@ -33,6 +34,26 @@ async def test_an_interrupt_is_on_record_and_the_lock_is_free(site: CommandSite,
     site.engine("integration").order()
     assert (await site.deploy("up", "integration", "r2")).code == 0
     assert len(set(await site.running("integration"))) == 1
+
+
+async def test_an_interrupt_when_all_is_done_leaves_no_failure_on_record(
+    site: CommandSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end, came = Releases.end, list[str]()
+
+    async def interrupted(releases: Releases, *words: Any) -> None:
+        if not came and (task := asyncio.current_task()) is not None:
+            came.append("SIGTERM")
+            task.cancel("cut off by SIGTERM")
+        await end(releases, *words)
+
+    digest = await site.pushed(1)
+    monkeypatch.setattr(Releases, "end", interrupted)
+    with pytest.raises(asyncio.CancelledError):
+        await site.deploy("up", "integration")
+    assert await site.running("integration") == [digest] * 2
+    assert await site.states("integration") == [("up", "r1", "succeeded")]
+    assert (await site.deploy("status", "integration")).code == 0
 
 
 async def test_after_a_kill_the_next_says_so_and_goes_on(site: CommandSite) -> None:

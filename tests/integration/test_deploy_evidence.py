@@ -263,6 +263,8 @@ async def test_what_a_report_is_about(etcd: Etcd, tmp_path: Path) -> None:
     # Of another repository, from before wharf.yaml was changed.
     copy.write("pushed", Push(release="r2", image="127.0.0.1:5000/old", digest=two))
     assert await digest_reported(shop, None, copy=copy, pushes=pushes) == one
+    assert await pushes.add(Push(release="r2", image="127.0.0.1:5000/old", digest=two))
+    assert await digest_reported(shop, None, copy=copy, pushes=pushes) == one
     for given in (two, f"{image}@{two}"):
         assert await digest_reported(shop, given, copy=copy, pushes=pushes) == two
     with pytest.raises(Rejected, match="is no digest"):

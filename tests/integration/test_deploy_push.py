@@ -118,7 +118,7 @@ async def test_a_build_becomes_a_release(shop: Shop) -> None:
     assert two.release == "r2"
     assert await shop.tags() == {"r1": one.digest, "r2": two.digest}
     assert await shop.pushes.all() == (one, two)
-    assert await shop.pushes.newest() == two
+    assert await shop.pushes.newest(shop.image) == two
     # And an engine that has nothing of it gets it by its digest.
     await shop.docker.run("rmi", "--force", first)
     await shop.docker.run("pull", "--quiet", one.reference)

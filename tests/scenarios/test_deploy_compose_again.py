@@ -5,11 +5,13 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
 from deploy.release.engine import RolloutFailed
 from tests.stack import rolling as stack
+from tests.stack.commands import steps
 from tests.stack.releasesite import ReleaseSite
 from tests.stack.rolling import Rolling
 from tests.stack.told import Told
@@ -139,6 +141,63 @@ async def test_an_engine_that_was_killed_meanwhile_is_gone_on_with(rolling: Roll
     assert {each.state for each in await rolling.engine().running()} == {"up"}
 
 
+async def test_on_a_host_that_was_drained_it_says_so_and_leaves_what_runs(rolling: Rolling) -> None:
+    await rolling.up("v1")
+    before = {each.id for each in await rolling.engine().running()}
+    control = rolling.registrar.runtime_dir / "registrar.sock"
+    await steps(control, "/v1/drain", {"host": "box"})
+    with pytest.raises(RolloutFailed, match="nobody serves there: box") as failed:
+        await rolling.up("v2")
+    assert not failed.value.restored
+    assert {each.id for each in await rolling.engine().running()} == before
+    await steps(control, "/v1/undrain", {"host": "box"})
+    await rolling.up("v2")
+    assert await rolling.running() == {"v2": 2}
+
+
+async def test_what_another_machine_has_released_since_is_what_it_goes_back_to(
+    rolling: Rolling,
+) -> None:
+    await rolling.up("v1")
+    deployer = await rolling.deployer("v2")
+    await deployer.start()
+
+    async def begun() -> bool:
+        return "new instance starts" in deployer.log_tail(50) or not deployer.running
+
+    await until(begun, timeout_seconds=60, what="a new instance starts")
+    await deployer.kill()
+    await rolling.engine(state="elsewhere").up(await rolling.target("v2"), Told())
+    assert await rolling.running() == {"v2": 2}
+    bad = replace(await rolling.target("exits"), settled=True)
+    with pytest.raises(RolloutFailed) as failed:
+        await rolling.engine().up(bad, Told())
+    assert failed.value.restored
+    assert await rolling.running() == {"v2": 2}
+
+
+async def test_the_way_back_from_half_way_never_leads_there_again(
+    rolling: Rolling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    monkeypatch.setitem(stack.SOURCES, "picky", PICKY.format(port=port))
+    await rolling.up("picky", 3)
+    deployer = await rolling.deployer("v2", 3)
+    await deployer.start()
+
+    async def half() -> bool:
+        return "stopped" in deployer.log_tail(50) or not deployer.running
+
+    await until(half, timeout_seconds=60, what="the first is stopped")
+    await deployer.kill()
+    with listening(port), pytest.raises(RolloutFailed) as failed:
+        await rolling.up("picky", 3)
+    assert not failed.value.restored
+    assert (await rolling.running())["picky"] == 2
+    await rolling.up("picky", 3)
+    assert await rolling.running() == {"picky": 3}
+
+
 # As long as keys take them, with all that they may hold.
 APP = "Shop.web_2-" + "x" * 117
 ENVIRONMENTS = ("prod", "Prod.eu-1." + "y" * 118)
@@ -170,7 +229,7 @@ async def test_names_and_values_reach_containers_as_they_are(release_site: Relea
     site = release_site
     digests = [await site.release(each, wharf=WHARF) for each in "12"]
     # A working copy may have one for other programs.
-    (site.folder / ".env").write_bytes(b"\xff\xfe\nCOMPOSE_PROFILES=none\n")
+    (site.folder / ".env").write_text("COMPOSE_PROJECT_NAME=other\nDOCKER_HOST=tcp://nowhere:1\n")
     for digest in digests:
         for environment in ENVIRONMENTS:
             await site.deploy("up", environment, "--digest", digest)

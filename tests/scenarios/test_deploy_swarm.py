@@ -1,7 +1,6 @@
 """Releases on a Swarm of three hosts, under POSTs that nobody tries twice."""
 
 import json
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,12 +15,6 @@ from tests.stack.swarmsite import SwarmSite, shares, swarm_site
 from wharfinger.operator.parts.process import until
 
 pytestmark = [pytest.mark.real, pytest.mark.scenario, pytest.mark.timeout(900)]
-
-LISTENS = """\
-import socket, time
-held = socket.create_server(("0.0.0.0", 4999))
-time.sleep(600)
-"""
 
 Record = Callable[[str, object], None]
 
@@ -150,16 +143,6 @@ async def test_what_does_not_run_is_rolled_back_and_says_why(
         assert "No such image" in said
         assert "restored=True" in said
         assert sum(shares(await site.images_running(), site.images["r2"])) == 3
-
-
-async def test_what_cannot_go_back_is_not_waited_for_for_ever(site: SwarmSite) -> None:
-    await site.run("up", site.wish("picky", replicas=1))
-    await site.until_served()
-    for host in site.lab.hosts:
-        await host.start(sys.executable, "-c", LISTENS)
-    said = await site.run("up", site.wish("dies", replicas=1, monitor_seconds=8), code=69)
-    assert "restored=False" in said
-    assert "the update is lost" in said
 
 
 async def test_a_deployer_killed_half_way_is_followed_by_one_that_goes_on(

@@ -47,7 +47,6 @@ class Wish(msgspec.Struct, kw_only=True):
         site: host name that it is served as.
         replicas: how many; 0 for one on each node.
         start_seconds: how long an instance may take.
-        monitor_seconds: how long it is watched.
         waits: whether there is a HEALTHCHECK that waits until the edges serve the instance.
     """
 
@@ -60,7 +59,6 @@ class Wish(msgspec.Struct, kw_only=True):
     replicas: int = 3
     start_seconds: float = 20.0
     drain_seconds: float = 2.0
-    monitor_seconds: float = 2.0
     waits: bool = True
     batch: int = 1
     hosts: str | None = None
@@ -93,9 +91,7 @@ def target_of(wish: Wish) -> Target:
         everywhere=not wish.replicas,
         docker=wish.docker,
         hosts=wish.hosts,
-        rollout=Rollout(
-            batch=wish.batch, order=Order.START_FIRST, monitor_seconds=wish.monitor_seconds
-        ),
+        rollout=Rollout(batch=wish.batch, order=Order.START_FIRST, monitor_seconds=2.0),
     )
     app = App(
         name="shop",

@@ -31,16 +31,6 @@ RELEASES = {
     # Takes its time between its start and the first request that it can answer.
     "slow": 'CMD ["sh", "-c", "sleep 4; exec shop"]\n',
     "exits": 'CMD ["sh", "-c", "echo no price list is configured >&2; exit 3"]\n',
-    # Exits while somebody on its host listens on port 4999.
-    "picky": (
-        """CMD ["sh", "-c", "grep -q ':1387 00000000:0000 0A' /proc/net/tcp && exit 5; """
-        'exec shop"]\n'
-    ),
-    # Is served, and dies while it is watched.
-    "dies": (
-        'CMD ["sh", "-c", "shop & until [ -e /dev/shm/wharfinger.serving.seen ]; do sleep 1; done; '
-        'sleep 1; echo the roof leaks >&2; kill $!; exit 4"]\n'
-    ),
     "deaf": 'CMD ["sh", "-c", "echo waits for a database >&2; sleep 1000"]\n',
 }
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")

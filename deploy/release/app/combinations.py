@@ -9,6 +9,8 @@ from deploy.release.app.environments import OWN
 from deploy.release.app.fields import ENVIRONMENT, Written
 from deploy.release.app.model import App, EngineName, Environment, Order
 from deploy.release.app.places import Problem
+from deploy.release.evidence.approval import PREFIX
+from deploy.release.evidence.model import MAX_CHECK_LENGTH
 
 CHECKS: Final = "checks"
 _KEYS: Final = {field.name: key for key, field in ENVIRONMENT.items()}
@@ -26,6 +28,7 @@ def problems(written: Written, app: App) -> Iterator[Problem]:
         environment = app.environments[name]
         yield from _mirrors(written, name)
         yield from _needs(app, environment)
+        yield from _names_of_evidence(environment)
         yield from _how_many(app, environment, set(given.said))
         yield from places.problems(app, environment)
         if grammar.RESERVED_TAG.fullmatch(name):
@@ -98,6 +101,17 @@ def _needs(app: App, environment: Environment) -> Iterator[Problem]:
                 f"{where} does not come before {environment.name}",
                 "put that environment further up, or take it out",
             )
+
+
+def _names_of_evidence(environment: Environment) -> Iterator[Problem]:
+    """Whether a tag of the registry has room for them."""
+    at: tuple[str | int, ...] = ("environments", environment.name)
+    needs = [((*at, "needs", index), need) for index, need in enumerate(environment.needs)]
+    word = [((*at, "approve"), f"{PREFIX}{environment.name}")] if environment.approve else []
+    for place, name in (*needs, *word):
+        if len(name) > MAX_CHECK_LENGTH:
+            room = f"{MAX_CHECK_LENGTH} characters, which is all that a tag has room for"
+            yield Problem(place, f"{name!r:.80} is longer than {room}", "use shorter names")
 
 
 def _how_many(app: App, environment: Environment, said: set[str]) -> Iterator[Problem]:

@@ -137,6 +137,7 @@ def whole(least: int, most: int) -> Kind[int]:
     def read(value: Value, _reading: Reading) -> int:
         if isinstance(value.scalar, bool) or not isinstance(value.scalar, int):
             raise Wrong(f"is {value.kind}, not a whole number", f"write {least} to {most}")
+        _require_plain(value)
         if not least <= value.scalar <= most:
             raise Wrong(f"{value.scalar} is out of bounds", f"write {least} to {most}")
         return value.scalar
@@ -150,6 +151,7 @@ def number(least: float, most: float) -> Kind[float]:
     def read(value: Value, _reading: Reading) -> float:
         if isinstance(value.scalar, bool) or not isinstance(value.scalar, int | float):
             raise Wrong(f"is {value.kind}, not a number", f"write {least:g} to {most:g}")
+        _require_plain(value)
         if not least <= value.scalar <= most:  # NaN is within no bounds
             raise Wrong(f"{value.scalar} is out of bounds", f"write {least:g} to {most:g}")
         return float(value.scalar)
@@ -160,7 +162,15 @@ def number(least: float, most: float) -> Kind[float]:
 def _flag(value: Value, _reading: Reading) -> bool:
     if not isinstance(value.scalar, bool):
         raise Wrong(f"is {value.kind}, not true or false", "write true or false")
+    _require_plain(value)
     return value.scalar
+
+
+def _require_plain(value: Value) -> None:
+    """Whether every reader of YAML takes it for the same: 010 may be 8 or 10, `on` may be text."""
+    if value.odd:
+        problem = f"{value.odd[:80]!r} is not the same in all versions of YAML"
+        raise Wrong(problem, "write a decimal number, true or false")
 
 
 FLAG: Final = Kind(_flag, {"type": "boolean"})

@@ -11,10 +11,10 @@ from deploy.release.commands.site import Site, declared, service_of
 from deploy.release.engine import RolloutFailed, Target
 from deploy.release.records import choice
 from deploy.release.records.holder import ourselves
-from deploy.release.records.lock import Held, Lock, LockLost
+from deploy.release.records.lock import Held, Lock
 from deploy.release.records.record import Numbered, Record, State, Verb, text
 from deploy.release.records.releases import Releases
-from wharfinger.errors import Unavailable, WharfingerError
+from wharfinger.errors import WharfingerError
 from wharfinger.text import quantity
 
 # An interrupted command has this long to say so in etcd.
@@ -122,7 +122,7 @@ class Rollout:
             await change(target, self.site.progress)
         except asyncio.CancelledError as stop:
             why = str(stop.args[0]) if stop.args else CUT_OFF
-            await self._last_words(releases, held, begun, why)
+            await self._last_words(releases, held, begun, "failed", why)
             raise
         except RolloutFailed as error:
             state: State = "rolled back" if error.restored else "failed"
@@ -133,9 +133,15 @@ class Rollout:
             await self._end(releases, held, begun, "failed", str(error))
             raise
         except Exception as error:
-            await self._last_words(releases, held, begun, f"a bug: {type(error).__name__}: {error}")
+            why = f"a bug: {type(error).__name__}: {error}"
+            await self._last_words(releases, held, begun, "failed", why)
             raise
-        return await self._end(releases, held, begun, "succeeded", "")
+        try:
+            return await self._end(releases, held, begun, "succeeded", "")
+        except asyncio.CancelledError:
+            # All is done, but to say so.
+            await self._last_words(releases, held, begun, "succeeded", "")
+            raise
 
     def _target(self, history: History, wanted: Wanted) -> Target:
         count = declared(self.environment)
@@ -188,11 +194,13 @@ class Rollout:
         way = f"`deploy rollback {self.environment.name}{named}`"
         return f"failed, and {before.release} is not back ({way})"
 
-    async def _last_words(self, releases: Releases, held: Held, begun: Numbered, why: str) -> None:
+    async def _last_words(
+        self, releases: Releases, held: Held, begun: Numbered, state: State, why: str
+    ) -> None:
         """Ends the record where there is little time; the next rollout does it otherwise."""
-        with contextlib.suppress(LockLost, Unavailable, TimeoutError):
+        with contextlib.suppress(WharfingerError, TimeoutError):
             async with asyncio.timeout(LAST_WORDS_SECONDS):
-                await self._end(releases, held, begun, "failed", why)
+                await self._end(releases, held, begun, state, why)
 
 
 def _instances(environment: Environment, target: Target) -> str:

@@ -105,13 +105,13 @@ class Pushes:
         """
         return (await self.held()).pushes
 
-    async def newest(self) -> Push | None:
-        """The last; None where nothing was pushed yet.
+    async def newest(self, image: str) -> Push | None:
+        """The last to a repository; None where nothing was pushed there yet.
 
         Raises:
             Unavailable: etcd is away.
         """
-        return next(reversed(await self.all()), None)
+        return next((each for each in reversed(await self.all()) if each.image == image), None)
 
     async def add(self, push: Push) -> bool:
         """Keeps one, unless its number is taken; says whether it was kept.

@@ -4,6 +4,7 @@ Source: the registry's HTTP API V2 (distribution, docs/spec/api.md).
 """
 
 import asyncio
+import io
 import re
 import ssl
 from collections.abc import Mapping
@@ -165,7 +166,8 @@ class Connection:
                 request.method,
                 url,
                 headers=headers,
-                data=request.body or None,
+                # As a file it is sent in pieces: a report of megabytes keeps no lease waiting.
+                data=io.BytesIO(request.body) if request.body else None,
                 ssl=self._tls,
                 allow_redirects=False,
                 timeout=_timeout(len(request.body)),

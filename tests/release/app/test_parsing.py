@@ -288,6 +288,12 @@ CASES = (
     Case("app: shop", f"app: {'s' * 50}", "13: environments.production.engine: a stack of Rancher"),
     Case("drain: 15s", "command: run it", "7: command: is text, not a list; write each word"),
     Case("drain: 15s", "drain: 15s\ndrain: 5s", "8: drain: is there twice, first in line 7"),
+    Case("approve: true", "approve: on", "14: environments.production.approve: 'on' is not the"),
+    # YAML 1.1 reads 8, 90, 10, 2 and 2 there, 1.2 other numbers or text.
+    *(
+        Case("healthy: 2", f"healthy: {odd}", f"5: health.healthy: '{odd}' is not the same in all")
+        for odd in ("010", "1:30", "1_0", "0b10", "0x2", "-01")
+    ),
     Case("drain: 15s", "drain: 2026-01-01", "7: drain: '2026-01-01' is read as a date"),
     Case("drain: 15s", "drain: !!python/name:os.system 1", "7: drain: '1' is read as a date or by"),
 )
@@ -299,6 +305,24 @@ def test_a_fault_is_told_with_its_line_and_what_to_do(case: Case) -> None:
     told = faults(GOOD.replace(case.there, case.instead, 1))
     assert any(each.startswith(f"wharf.yaml:{case.told}") for each in told), told
     assert all("; " in each for each in told), told
+
+
+def test_names_that_evidence_cannot_have_are_told_before_a_promotion_fails() -> None:
+    name = "e" * 31
+    text = f"""\
+app: shop
+image: registry.example:5000/shop
+build: {{layer: nginx}}
+port: {{env: PORT}}
+environments:
+  {name}: {{engine: compose, approve: true}}
+  {name[1:]}: {{engine: compose, approve: true, needs: [{name}.smoke-e, {name}.smoke-test]}}
+"""
+    told = "is longer than 39 characters, which is all that a tag has room for; use shorter names"
+    assert faults(text) == [
+        f"wharf.yaml:6: environments.{name}.approve: 'approval.{name}' {told}",
+        f"wharf.yaml:7: environments.{name[1:]}.needs[1]: '{name}.smoke-test' {told}",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,7 @@ class SwarmEngine:
         await self._followed(target, former, known, progress)
         await self._gone(progress)
         await self._spread(target, progress)
+        await self._tell_others(progress)
 
     async def scale(self, target: Target, progress: Progress) -> None:
         """Changes how many tasks there are; what cannot run is taken back.
@@ -224,6 +225,15 @@ class SwarmEngine:
         counts = judging.spread((await self._watching.seen())[1], nodes)
         still = f", still uneven{f': {why}' if why else ''}" if judging.moves(counts) else ""
         progress.step(f"runs on {judging.shown(counts)}{still}")
+
+    async def _tell_others(self, progress: Progress) -> None:
+        if self._registration is None:
+            return
+        _, tasks = await self._watching.seen()
+        others = await self._registration.others([task for task in tasks if task.wanted])
+        if others:
+            where = judging.shown(others)
+            progress.step(f"of another release, and still served: {where}; do managers hear them?")
 
     async def _known(self, service: Service | None) -> frozenset[str]:
         if service is None:

@@ -96,7 +96,7 @@ def judge(
 
 
 def _way_back(update: str, *, settled: bool, failing: bool) -> Phase:
-    # Swarm does not watch what it goes back to, and would start it again and again for ever.
+    # Nothing watches what has been gone back to: it may be started again and again for ever.
     if update == "rollback_paused" or (failing and not settled):
         return Phase.LOST
     # `rollback_completed` is said before the last task is there.

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -71,9 +72,18 @@ class Registration:
             progress.step(f"not served yet by the edges on {', '.join(behind)}")
         return ""
 
+    async def others(self, tasks: Sequence[Task]) -> dict[str, int]:
+        """How many instances by host stand in etcd that none of these tasks is.
+
+        On a node that managers do not hear a container lives on, and so does its key.
+        """
+        mine = {task.container_id for task in tasks}
+        held = await self._instances.held()
+        return dict(Counter(each.host for each in held if each.container not in mine))
+
     async def _why(self, service: str, missing: int, tasks: Sequence[Task]) -> str:
         hosts = await self._instances.hosts()
         reasons = (hosts.reason(task.name(service)) for task in tasks)
-        why = next((reason for reason in reasons if reason), "no registrar says why")
+        why = next((reason for reason in reasons if reason), hosts.silence)
         count = quantity(missing, "instance is", "instances are")
         return f"{count} not in etcd after {self._patience_seconds:g} s: {why}"
