@@ -166,6 +166,9 @@ def running(mark: str, name: str, **more: Any) -> Facts:
 def test_the_way_back_leads_to_what_ran_before_the_first_break() -> None:
     found = [running("1", "a"), running("1", "b"), running("2", "c"), running("3", "d")]
     assert _former(found, "3", None) == former("1", 2)
+    # Cut off on another machine, which alone knows how many there were; never more than there are.
+    assert _former(found, "2", None, 3) == former("1", 3)
+    assert _former(found[:2], "2", None, 3) == former("1", 2)
     begun = Begun(mark="2", former=former("1", 3))
     assert _former(found[2:], "3", begun) == former("1", 3)
     # Back by hand to what ran before a rollout that was cut off: nobody wants the middle again,
