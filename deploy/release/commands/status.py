@@ -27,7 +27,6 @@ STEPS: Final = (
     ("DIGEST", 1), ("SINCE", 1), ("CHANGED BY", 1), ("DIGEST", 2), ("SINCE", 2),
     ("DIGEST", GONE), ("ENGINE", GONE), ("BY", GONE),
 )  # fmt: skip
-_DIGITS: Final = 19
 # Where it changes all the while, the last look has to do.
 _LOOKS: Final = 3
 
