@@ -5,6 +5,7 @@ import json
 import pytest
 from aiohttp import web
 
+from deploy.release.registry import Registry
 from tests.stack.commandsite import CommandSite
 
 pytestmark = pytest.mark.real
@@ -66,6 +67,25 @@ async def test_a_bad_file_says_each_line_and_changes_nothing(site: CommandSite) 
     assert "wharf.yaml:5" in done.err
     assert "wharf.yaml:6" in done.err
     assert (done.result["ok"], done.result["exit"]) == (False, 78)
+
+
+async def test_a_slow_registry_does_not_point_the_tag_to_what_ran_before(
+    site: CommandSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await site.pushed(1)
+    second = await site.pushed(2)
+    put, late = Registry.put_tag, list[int]()
+
+    async def slowly(registry: Registry, *words: str) -> None:
+        if not late:
+            late.append(1)
+            assert (await site.deploy("up", "integration", "r2")).code == 0
+        await put(registry, *words)
+
+    monkeypatch.setattr(Registry, "put_tag", slowly)
+    assert (await site.deploy("up", "integration", "r1")).code == 0
+    assert set(await site.running("integration")) == {second}
+    assert await site.tag("integration") == second
 
 
 async def test_a_failed_release_is_on_record_with_why(site: CommandSite) -> None:

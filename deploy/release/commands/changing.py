@@ -9,11 +9,13 @@ from deploy.release import showing
 from deploy.release.app.model import App, Environment
 from deploy.release.commands.admission import Refused
 from deploy.release.commands.rollout import History, Rollout, Wanted
-from deploy.release.commands.site import Site
+from deploy.release.commands.site import Site, service_of
 from deploy.release.notify import Notice, send
 from deploy.release.notify.notice import Outcome
+from deploy.release.records import choice
 from deploy.release.records.lock import LockHeld
-from deploy.release.records.record import Numbered, Verb
+from deploy.release.records.record import Numbered, Record, Verb
+from deploy.release.records.releases import Releases
 from wharfinger.errors import WharfingerError
 
 
@@ -65,12 +67,19 @@ async def _point(wanted: Rollout, done: Numbered) -> None:
     """Points the tag with the environment's name to what runs there now, for people.
 
     Nothing is deployed by it, so a registry that is away is told and no more: a rollback must
-    not need one.
+    not need one. Nor does anybody wait for it with the lock: whoever was overtaken meanwhile
+    finds that afterwards, and points it to what has overtaken them.
     """
     site, tag = wanted.site, wanted.environment.name
+    releases = Releases(site.etcd, service_of(wanted.app, wanted.environment))
+    serving: Record | None = done.record
+    pointed = ""
     try:
         async with site.registry() as registry:
-            await registry.put_tag(wanted.app.image, done.record.digest, tag)
+            while serving is not None and serving.digest != pointed:
+                pointed = serving.digest
+                await registry.put_tag(wanted.app.image, pointed, tag)
+                serving = choice.serving(await releases.history())
     except WharfingerError as error:
         site.progress.step(f"the tag {tag} was not moved, which does no harm: {error}")
 
