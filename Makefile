@@ -20,12 +20,17 @@ demo: setup ## the main job, for real, in one go (ONCE=1 ends by itself)
 test: setup ## every test below 15 minutes
 	$(ROOT) $(RUN)/pytest -n 3 --dist loadfile -m "not scenario" $(PYTEST_ARGUMENTS)
 
-# Those of releases wait more than they work, and ask for no time: three of them run side by side.
+# It looks whether anything is left on the whole machine, so it runs by itself. The others start
+# what they need below folders and in namespaces of their own, and wait more than they work: those
+# of releases most, and they ask for no time.
+DEMO := tests/scenarios/test_demo.py
 RELEASES := tests/scenarios/test_deploy_*.py
+SCENARIOS := $(ROOT) $(RUN)/pytest -m scenario --dist loadfile
 
 scenarios: setup ## the long fault scenarios
-	$(ROOT) $(RUN)/pytest -m scenario --ignore-glob='*/$(notdir $(RELEASES))' $(PYTEST_ARGUMENTS)
-	$(ROOT) $(RUN)/pytest -n 3 --dist loadfile -m scenario $(RELEASES) $(PYTEST_ARGUMENTS)
+	$(SCENARIOS) $(DEMO) $(PYTEST_ARGUMENTS)
+	$(SCENARIOS) -n 2 --ignore=$(DEMO) --ignore-glob='$(RELEASES)' $(PYTEST_ARGUMENTS)
+	$(SCENARIOS) -n 3 $(RELEASES) $(PYTEST_ARGUMENTS)
 
 check: ## format, lint, types, import contracts
 	@.ci/setup python

@@ -251,13 +251,23 @@ class Observer:
             self._on_change()
 
     async def _forget(self, put: Mapping[str, int]) -> None:
-        """Lets go of what was registered again, be it for a moment: then somebody took it out."""
-        back = {key: one for key, one in self._kept.items() if key.address in put}
-        if not back:
+        """Lets go of what was registered again, be it for a moment: then somebody took it out.
+
+        Of one that leaves just when its lease was lost, its registrar puts and deletes the metadata
+        alone: nobody is to be sent there again for that.
+        """
+        leases = {
+            key: put.get(key.address, put.get(key.metadata))
+            for key in self._kept
+            if key.address in put or key.metadata in put
+        }
+        if not leases:
             return
-        suspects = (replace(one.lost, lease=put[key.address]) for key, one in back.items())
-        lost_again = {one.key for one in await self._really_lost(tuple(suspects))}
-        gone = back.keys() - lost_again
+        suspects = tuple(
+            replace(self._kept[key].lost, lease=lease or 0) for key, lease in leases.items()
+        )
+        lost_again = {one.key for one in await self._really_lost(suspects)}
+        gone = leases.keys() - lost_again
         self._let({key: one for key, one in self._kept.items() if key not in gone}, tell=False)
 
     async def _really_lost(self, suspects: tuple[Lost, ...]) -> tuple[Lost, ...]:

@@ -36,7 +36,7 @@ class Usage:
         told: dict[str, Any] = {"service": service, "requests": None}
         try:
             async with self._gate:
-                told |= {"requests": await self._requests(service), "at": time.time()}
+                told |= {"requests": await self._requests(service), "at": time.monotonic()}
         except WharfingerError as error:
             told["why"] = str(error)
         return json_answer(told)

@@ -11,6 +11,7 @@ from logshipper.metrics import Metrics
 from logshipper.model import Loss
 from wharfinger.events import Events
 from wharfinger.health import Health
+from wharfinger.text import quantity
 
 # A machine that loses of every log must not fill the memory with what it lost.
 MAX_RECENT: Final = 1000
@@ -72,7 +73,7 @@ class Alarms:
         self._metrics.losses.labels(loss.reason).inc()
         fix = FIXES.get(loss.reason)
         whose = f"container {called} in sink {sink}" if called else f"sink {sink}"
-        why = f"{whose}: {loss.size_bytes} bytes {loss.reason}: {loss.why}"
+        why = f"{whose}: {quantity(loss.size_bytes, 'byte')} {loss.reason}: {loss.why}"
         self._recent.pop((sink, container_id), None)
         if len(self._recent) >= MAX_RECENT:
             del self._recent[next(iter(self._recent))]
@@ -116,7 +117,7 @@ class Alarms:
             return
         more = len(self._recent) - 1
         _, latest = self._recent[next(reversed(self._recent))]
-        self._loss.fail(f"{latest} (and {more} more logs)" if more else latest)
+        self._loss.fail(f"{latest} (and {quantity(more, 'more log')})" if more else latest)
 
     def _look_at_lag(self, standings: Sequence[Standing], troubles: dict[str, str]) -> None:
         limit_bytes, limit_seconds = self._config.lag_alarm_bytes, self._config.lag_alarm_seconds
@@ -133,6 +134,6 @@ class Alarms:
         )
         trouble = troubles.get(worst.sink)
         fix = worst.trouble or (f"{trouble}; {SINK_FIX}" if trouble else SLOW_FIX)
-        behind = f"{worst.lag_bytes} bytes and {worst.lag_seconds:.0f} s behind"
+        behind = f"{quantity(worst.lag_bytes, 'byte')} and {worst.lag_seconds:.0f} s behind"
         more = f" (and {len(late) - 1} more)" if len(late) > 1 else ""
         self._lag.fail(f"container {worst.called} is {behind} in sink {worst.sink}{more}: {fix}")

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from logshipper import sinkcheck
 from logshipper.config import Config
 from logshipper.daemon import Logshipper
 from logshipper.deadlettercommand import DEAD_LETTER
 from logshipper.plancommand import PLAN
-from logshipper.sinkconfig import AnySink
-from logshipper.sinks.catalogue import make
 from logshipper.tailcommand import TAIL
 from wharfinger import cli
 from wharfinger.dockerd import Docker
@@ -21,7 +20,7 @@ async def findings(config: Config) -> Sequence[Finding]:
     """Looks at Docker, its folder, and every sink."""
     found = [*await _docker(config)]
     for sink in config.logshipper.sinks:
-        found += await _sink(sink)
+        found += await sinkcheck.findings(sink)
     return found
 
 
@@ -40,21 +39,9 @@ async def _docker(config: Config) -> list[Finding]:
     return []
 
 
-async def _sink(config: AnySink) -> list[Finding]:
-    where = f"logshipper.sinks.{config.name}"
-    try:
-        sink = make(config)
-        try:
-            await sink.reach()
-        finally:
-            await sink.close()
-    except ConfigError as error:
-        return list(error.findings)
-    except Unavailable as error:
-        fix = "logs wait in Docker's files until it answers"
-        place = getattr(config, "url", "") or getattr(config, "address", "") or config.type
-        return [Finding(where, f"{place} cannot be reached: {error}", fix)]
-    return []
+def remarks(config: Config) -> Sequence[Finding]:
+    """What `check` shows besides: certificates that end soon."""
+    return [each for sink in config.logshipper.sinks for each in sinkcheck.remarks(sink)]
 
 
 COMMAND = cli.Command(
@@ -65,6 +52,7 @@ COMMAND = cli.Command(
     log=lambda config: config.log,
     make=Logshipper,
     findings=findings,
+    remarks=remarks,
     verbs=(DEAD_LETTER, PLAN, TAIL),
 )
 

@@ -19,7 +19,7 @@ from logshipper.sinks.catalogue import make
 from wharfinger import cli
 from wharfinger.errors import Conflict, Exit, Rejected, Unavailable
 from wharfinger.jsontext import encode_line
-from wharfinger.text import printable
+from wharfinger.text import printable, quantity
 
 SHOWN: Final = 20
 SHOWN_CHARACTERS: Final = 60
@@ -76,13 +76,14 @@ def _list(parsed: argparse.Namespace, config: Config, sinks: list[AnySink]) -> E
     if table.row_count:
         Console().print(table, markup=False)
     for each in told:
-        print("{sink}: {letters} dead letters, {bytes} bytes".format(**each))  # noqa: T201
+        held = quantity(each["letters"], "dead letter")
+        print(f"{each['sink']}: {held}, {quantity(each['bytes'], 'byte')}")  # noqa: T201
     return Exit.OK
 
 
 def _row(read: Letter) -> tuple[str, ...]:
     moment = datetime.fromtimestamp(read.time, UTC).isoformat(timespec="seconds")
-    document = (read.document or f"{len(read.document_base64) * 3 // 4} bytes").strip()
+    document = (read.document or quantity(len(read.document_base64) * 3 // 4, "byte")).strip()
     texts = (read.reason, document[-SHOWN_CHARACTERS:] if read.document else document)
     return (moment, str(read.status), str(read.replays), *map(printable, texts))
 
@@ -104,7 +105,8 @@ def _letters(letters: DeadLetters) -> Iterator[Letter]:
 
 
 async def _replay(parsed: argparse.Namespace, config: Config, sinks: list[AnySink]) -> Exit:
-    told, code = [], Exit.OK
+    told: list[dict[str, Any]] = []
+    code = Exit.OK
     for config_of_sink in sinks:
         letters = letters_of(config, config_of_sink)
         trouble = ""
@@ -135,7 +137,8 @@ async def _replay(parsed: argparse.Namespace, config: Config, sinks: list[AnySin
         line = "{sink}: {delivered} delivered, {refused} refused again, {unreadable} unreadable"
         print(line.format(**each))  # noqa: T201
         if each["dropped_bytes"]:
-            print(f"  the file is full: {each['dropped_bytes']} bytes of older letters had to go")  # noqa: T201
+            dropped = quantity(each["dropped_bytes"], "byte")
+            print(f"  the file is full: {dropped} of older letters had to go")  # noqa: T201
         if each["trouble"]:
             print(printable(f"  stopped: {each['trouble']}; the rest is kept"))  # noqa: T201
     return code

@@ -16,6 +16,7 @@ from wharfinger.backoff import Backoff
 from wharfinger.errors import Unavailable
 from wharfinger.events import Events
 from wharfinger.health import Check
+from wharfinger.text import quantity
 
 ALARM_SECONDS = 5.0
 # One that fails in every other request is told of so often at most.
@@ -181,7 +182,7 @@ class Delivery:
         self._answered += 1
         await self._bury(verdict.refused, told)
         if verdict.again:
-            why = f"{len(verdict.again)} documents refused for now"
+            why = f"{quantity(len(verdict.again), 'document')} refused for now"
             if verdict.why:
                 why += f": {verdict.why}"
             if verdict.accepted:

@@ -20,6 +20,7 @@ from logshipper.sinks.encoding.jsonline import JsonlineEncoding
 from logshipper.source import Source
 from logshipper.tail import Tail
 from wharfinger.errors import Rejected
+from wharfinger.text import quantity
 
 POLL_SECONDS: Final = 0.2
 FIRST_BYTES: Final = 64 * 2**10
@@ -149,8 +150,8 @@ class Reader:
             for document in self._pipeline.finish(Position(0, 0)).documents:
                 yield msgspec.json.decode(document)
         for loss in self._log.losses():
-            size = f"{loss.size_bytes} bytes {loss.reason}: " if loss.size_bytes else ""
-            self._complain(f"{size}{loss.why}")
+            size = quantity(loss.size_bytes, "byte")
+            self._complain(f"{size} {loss.reason}: {loss.why}" if loss.size_bytes else loss.why)
         if self._log.trouble != self._trouble:
             self._trouble = self._log.trouble
             self._complain(self._trouble or "the log can be read again")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from registrar.doubt import Doubt
 from registrar.labels import asks
 from registrar.labels.asks import Asks
 from registrar.labels.serviceports import SHARED
@@ -24,6 +25,7 @@ class Census:
         complete: a list has been seen: what is not in here does not exist.
         version: grows with every change.
         farewells: ids of containers that an event said have ended, the latest last.
+        doubt: of whom it is not known whether they still run.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Census:
         self.complete = False
         self.version = 0
         self.farewells: dict[str, None] = {}
+        self.doubt = Doubt()
         self._stops = dict(stops)
 
     @property
@@ -60,6 +63,7 @@ class Census:
         every = (*listed.containers, *(each.container for each in kept.values()))
         self.containers = {each.id: self._seen(each, every) for each in listed.containers} | kept
         self.unknown = listed.unknown
+        self.doubt = self.doubt.listed(listed.began, listed.unknown)
         self.complete = True
         self._stops.clear()
         self.version += 1
@@ -78,6 +82,17 @@ class Census:
                 found = () if container is None else (container,)
                 self.containers[guest.container.id] = self._seen(guest.container, found)
         self.unknown -= {container_id}
+        self.doubt = self.doubt.settled({container_id})
+        self.version += 1
+
+    def doubted(self, now: float) -> None:
+        """All that is known of who runs may be over, at this moment in monotonic seconds."""
+        self.doubt = self.doubt.raised(now, self.containers)
+        self.version += 1
+
+    def settled(self, containers: Iterable[str]) -> None:
+        """Takes for known again that these run."""
+        self.doubt = self.doubt.settled(containers)
         self.version += 1
 
     def reread(self) -> None:

@@ -36,6 +36,7 @@ from registrar.serving import Serving
 from registrar.state import State
 from registrar.status import describe
 from registrar.usage import Usage
+from registrar.wakefulness import Wakefulness
 from wharfinger import certificatewatch, control, lease, neighbours
 from wharfinger.dockerd import Docker
 from wharfinger.etcd import Etcd
@@ -90,6 +91,7 @@ class Registrar:
             ttl_seconds=config.registrar.lease_ttl_seconds,
             path=state.lease,
             owner=host,
+            on_lost=lambda: self._wakefulness.doubt("the lease was lost"),
             on_change=self._lease_changed,
             on_alive=self._lease_check.ok,
             on_trouble=self._lease_check.fail,
@@ -107,12 +109,22 @@ class Registrar:
                 of_host=self._of_host,
             ),
             metrics=scope.metrics,
+            doubt=lambda: self._census.doubt,
         )
         self._meter = Meter(scope.metrics)
         self._docker = Docker(config.docker)
         scope.add_routes(Usage(self._docker, lambda: self._planner.verdicts).routes())
         self._prober = Prober(self._docker)
         self._checks = Schedule(self._prober, on_change=self._replan, on_probed=self._meter.probed)
+        self._observer = Observer(self._docker, self._census, self._docker_check, self._wake)
+        self._wakefulness = Wakefulness(
+            self._census,
+            events,
+            lease_ttl_seconds=config.registrar.lease_ttl_seconds,
+            ask=self._observer.doubt,
+            changed=self._wake,
+            proc=config.host.proc_dir,
+        )
         self._guard = MassGuard(health.check("mass loss"), events, settled=self._replan)
         self._departures = Departures(
             self._etcd,
@@ -252,9 +264,9 @@ class Registrar:
         health, events = self._scope.health, self._scope.events
         address, host, settle = health.check("address"), self._config.host, self._planner.settle
         self._scope.spawn("address", addresswatch.follow(host, address, events, settle))
-        observer = Observer(self._docker, self._census, self._docker_check, self._planner.wake)
-        self._scope.spawn("docker", observer.follow())
-        self._scope.spawn("inspections", observer.inspect())
+        self._scope.spawn("docker", self._observer.follow())
+        self._scope.spawn("inspections", self._observer.inspect())
+        self._scope.spawn("wakefulness", self._wakefulness.run())
 
     async def _serve_commands(self) -> None:
         commands = Commands(self._requests, self._absences)
@@ -285,6 +297,9 @@ class Registrar:
 
     def _replan(self) -> None:
         self._planner.doubt()
+
+    def _wake(self) -> None:
+        self._planner.wake()
 
     def _lease_changed(self, lease_id: int) -> None:
         self._lease_losses.count()

@@ -30,6 +30,11 @@ class Observer:
         self._changed = changed
         self._inspector = Inspector(docker, self._looked)
 
+    def doubt(self) -> None:
+        """Has Docker asked again; what it was asked before this says nothing."""
+        self._docker.relist()
+        self._inspector.doubt()
+
     async def follow(self) -> None:
         """Takes what Docker tells, for ever."""
         updates = self._docker.watch(on_alive=self._check.ok, on_trouble=self._check.fail)

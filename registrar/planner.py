@@ -101,6 +101,7 @@ class Planner:
         self._refresh_at = 0.0
         self._declared: frozenset[int] = frozenset()
         self._declared_at = -1
+        self._doubt = census.doubt
         self._forgive_at = 0.0
         self.ip = ""
         self.note = ""
@@ -163,6 +164,8 @@ class Planner:
     async def _round(self) -> bool:
         """Plans, if there is anything to plan; whether there was."""
         await self._refresh()
+        # As it is before anything is looked at: what is planned from is as new as that, or newer.
+        self._doubt = self._census.doubt
         listeners = sockets.listeners()
         relevant = self._relevant(listeners)
         self._calm_down(listeners)
@@ -278,14 +281,15 @@ class Planner:
         self._remarks.take(news, gone)
         loss = Loss(self._registered, made, self._census.containers, self._census.farewells)
         spare = (self._census.unknown - self._census.containers.keys()) | self._spare(loss)
-        desired = self._desired
-        if desired is not None and not (news or gone or self._inherits) and spare == desired.spare:
+        desired, same = self._desired, not (news or gone or self._inherits)
+        if desired is not None and same and (spare, self._doubt) == (desired.spare, desired.doubt):
             return
         self._inherits = False
         self._registered = {
             key: holder for key, holder in self._registered.items() if holder.container_id in spare
         } | {key: instance.holder for key, instance in made.instances.items()}
-        self._desired = Desired(made.instances, spare=spare, reasons=dict(self._remarks.reasons))
+        reasons = dict(self._remarks.reasons)
+        self._desired = Desired(made.instances, spare=spare, reasons=reasons, doubt=self._doubt)
 
     async def _keep_stops(self) -> None:
         stops = self._census.stops

@@ -90,4 +90,4 @@ class Usage:
                 seconds = await self._docker.cpu_seconds(used.id)
             except WharfingerError as error:
                 return entry | {"cpu_seconds": None, "why": str(error)}
-        return entry | {"cpu_seconds": seconds, "at": time.time()}
+        return entry | {"cpu_seconds": seconds, "at": time.monotonic()}

@@ -1,7 +1,6 @@
 """The command line that every daemon has: run, check, config."""
 
 import argparse
-import asyncio
 import contextlib
 import os
 import re
@@ -16,6 +15,7 @@ import uvloop
 from wharfinger import __version__, healthcheck, lifecycle, logs
 from wharfinger.config import DEFAULT_PATH, MASK, Loaded, Section, load, needs_restart, walk
 from wharfinger.errors import ConfigError, Conflict, Exit, Finding, WharfingerError
+from wharfinger.interrupt import interruptible
 from wharfinger.jsontext import encode_line
 from wharfinger.sections import LogConfig
 from wharfinger.servertls import TlsFiles
@@ -230,7 +230,7 @@ def _check(command: Command[M], parsed: argparse.Namespace) -> Exit:
             findings = command.offline(loaded.value)
         else:
             asked = command.checked(parsed, loaded.value)
-            findings = asyncio.run(_gathered(asked or command.findings(loaded.value)))
+            findings = interruptible(_gathered(asked or command.findings(loaded.value)))
     except ConfigError as error:
         findings = error.findings
     if parsed.json:
@@ -255,7 +255,7 @@ def _further(command: Command[M], parsed: argparse.Namespace) -> Exit:
     async def whole() -> Exit:
         return await verb.run(parsed, config)
 
-    return asyncio.run(whole())
+    return interruptible(whole())
 
 
 async def _gathered(findings: Awaitable[Sequence[Finding]]) -> Sequence[Finding]:

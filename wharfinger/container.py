@@ -152,10 +152,12 @@ class Listed:
         containers: each container that could be read.
         unknown: ids of containers that exist and that dockerd could not describe now (it holds
             their lock, or fails on them): keep what was known of them.
+        began: when it was asked for, in monotonic seconds.
     """
 
     containers: tuple[Container, ...]
     unknown: frozenset[str] = frozenset()
+    began: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

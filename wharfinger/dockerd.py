@@ -212,6 +212,7 @@ class Docker:
         return Listed(
             containers=(*same.values(), *(each for each in read if isinstance(each, Container))),
             unknown=frozenset(each for each in read if isinstance(each, str)),
+            began=began,
         )
 
     async def watch(
@@ -239,6 +240,11 @@ class Docker:
                     yield update
         finally:
             self._watches.discard(watch)
+
+    def relist(self) -> None:
+        """Has every open watch list now; a list under way does not count."""
+        for watch in self._watches:
+            watch.relist()
 
     @contextlib.asynccontextmanager
     async def events(self, since_ns: int) -> AsyncIterator[AsyncIterable[bytes]]:

@@ -182,6 +182,10 @@ class Watch:
         """How often events came faster than they were taken, for too long."""
         return self._inbox.overflows
 
+    def relist(self) -> None:
+        """Has it list now, and again where it is just doing so."""
+        self._inbox.remind()
+
     async def updates(self) -> AsyncGenerator[Listed | DockerEvent, None]:
         """A Listed after every gap, and events; see `Docker.watch`."""
         reader = asyncio.create_task(self._read(), name="docker events")

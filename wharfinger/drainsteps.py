@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from wharfinger.text import quantity
+
 
 def described(step: Mapping[str, Any]) -> tuple[str, str]:
     """A step in words: what is done, and what is waited for; either may be empty."""
@@ -16,8 +18,8 @@ def described(step: Mapping[str, Any]) -> tuple[str, str]:
             done = "every discovery serves without it"
         case {"step": "acknowledged", "waiting_for": list(hosts)}:
             waiting = f"waiting for discovery on {', '.join(map(str, hosts))}"
-        case {"step": "in flight", "connections": count}:
-            waiting = f"waiting for requests in flight: {count} connections"
+        case {"step": "in flight", "connections": int(count)}:
+            waiting = f"waiting for requests in flight: {quantity(count, 'connection')}"
         case {"step": "undrained", "was_drained": was}:
             done = "no longer drained" if was else "it was not drained"
         case {"step": "registered", "instances": list(keys)}:

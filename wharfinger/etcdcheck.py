@@ -1,13 +1,13 @@
 """What a daemon's `check` says of the way to etcd."""
 
-from collections.abc import Set as AbstractSet
-from datetime import UTC, datetime
+from typing import Final
 
-from wharfinger import certificate
+from wharfinger import certificatecheck
 from wharfinger.errors import Finding, WharfingerError
 from wharfinger.etcd import Etcd
-from wharfinger.expiry import Standing
 from wharfinger.sections import EtcdConfig
+
+_FIX: Final = "put a new pair at etcd.cert_file and etcd.key_file: no restart is needed"
 
 
 async def findings(config: EtcdConfig) -> list[Finding]:
@@ -26,18 +26,11 @@ async def findings(config: EtcdConfig) -> list[Finding]:
     finally:
         await etcd.close()
     # A server that asks for none lets it pass, until it asks.
-    return [*found, *_certificate(config, {"ended"})]
+    over = certificatecheck.OVER
+    return [*found, *certificatecheck.findings("etcd", config.cert_file, over, fix=_FIX)]
 
 
 def remarks(config: EtcdConfig) -> list[Finding]:
     """What `check` says besides: that a client certificate ends soon."""
-    return _certificate(config, {"soon", "near"})
-
-
-def _certificate(config: EtcdConfig, standings: AbstractSet[Standing]) -> list[Finding]:
-    path, now = config.cert_file, datetime.now(UTC)
-    validity = certificate.validity_of(path) if path is not None else None
-    if validity is None or validity.standing(now) not in standings:
-        return []
-    fix = "put a new pair at etcd.cert_file and etcd.key_file: no restart is needed"
-    return [Finding("etcd.cert_file", f"{path} {validity.remark(now)}", fix)]
+    ending = certificatecheck.ENDING
+    return certificatecheck.findings("etcd", config.cert_file, ending, fix=_FIX)

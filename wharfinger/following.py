@@ -31,6 +31,8 @@ JOIN_FIRST_SECONDS: Final = 0.001
 # A range that is behind is brought up to date by a loop that etcd runs every 100 ms.
 CATCH_UP_SECONDS: Final = 0.5
 CATCH_UP_LIMIT_SECONDS: Final = 5.0
+# Whoever takes nothing from the stream for so long finds a past in it when it goes on.
+STOOD_STILL_SECONDS: Final = 2.0
 
 
 class HistoryLost(WharfingerError):
@@ -59,6 +61,7 @@ class Following:
 
     Attributes:
         on_alive: called at each message.
+        is_behind: what comes is a past, and the rest of it is still to come.
     """
 
     def __init__(
@@ -81,9 +84,10 @@ class Following:
         self._early: deque[WatchAnswer] = deque()
         self._told = [0] * len(holdings)
         self._opened_revision = max((holding.revision for holding in holdings), default=0)
-        self._behind = False
+        self.is_behind = False
         self._progressed = False
         self._heard_at = clock()
+        self._awake_at = clock()
         self._asked_at: float | None = None
 
     async def confirmed(self) -> None:
@@ -98,12 +102,16 @@ class Following:
             match self._decided(answer) if answer else None:
                 case Confirmed(number, behind):
                     waiting.discard(number)
-                    self._behind |= behind
+                    # Of one range each revision comes whole, and in order.
+                    self.is_behind |= behind and len(self._holdings) > 1
                 case Deliver() if answer:
                     self._early.append(answer)
 
     async def next(self) -> Changed:
         """The next change; with several ranges, whole revisions in order.
+
+        After a time in which this process stood still it is all that has happened meanwhile:
+        revision by revision, what came and went again would be taken for what is.
 
         Raises:
             WharfingerError: the stream has ended, is silent, or what comes does not fit.
@@ -113,17 +121,17 @@ class Following:
                 return changed
 
     async def _whole(self) -> Changed | None:
-        alone = len(self._holdings) == 1
-        if self._behind and not alone:
-            await self._catch_up()
-            return self._gathering.release()
-        if not self._gathering:
+        if not self._gathering and not self.is_behind:
             await self._take(math.inf)
         whole = self._gathering.newest_revision
-        if whole and not alone and not await self._told_by_all(whole):
+        alone = len(self._holdings) == 1
+        if whole and not self.is_behind and not alone and not await self._told_by_all(whole):
             for _ in range(JOIN_ROUNDS):
                 await self._until_progress()
             await self._until_quiet(JOIN_SECONDS, lambda: self._gathering.newest_revision > whole)
+        if self.is_behind:
+            await self._catch_up()
+            return self._gathering.release()
         return self._gathering.release(whole)
 
     async def _told_by_all(self, revision: int) -> bool:
@@ -141,7 +149,7 @@ class Following:
         limit = self._clock() + CATCH_UP_LIMIT_SECONDS
         await self._until_progress()
         await self._until_quiet(CATCH_UP_SECONDS, lambda: self._clock() > limit)
-        self._behind = False
+        self.is_behind = False
 
     async def _until_progress(self) -> None:
         """Waits for a progress answer: what etcd sent before the question has come then."""
@@ -190,7 +198,9 @@ class Following:
         while (left := deadline - self._clock()) >= 0:
             await self._ask_if_silent()
             wait = min(self._patience.ask_again_seconds, left)
+            self._tick()
             answer = await self._stream.receive(wait)
+            self._tick()
             if answer is not None:
                 self._heard_at, self._asked_at = self._clock(), None
                 self.on_alive()
@@ -198,6 +208,11 @@ class Following:
             if wait == left:
                 break
         return None
+
+    def _tick(self) -> None:
+        now = self._clock()
+        self.is_behind |= now - self._awake_at >= STOOD_STILL_SECONDS
+        self._awake_at = now
 
     async def _ask_if_silent(self) -> None:
         now, patience = self._clock(), self._patience

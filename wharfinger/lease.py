@@ -67,6 +67,7 @@ class HostLease:
         ttl_seconds: how long the keys shall outlive this host.
         path: file that the lease's id is kept in.
         owner: this host's name.
+        on_lost: called by `keep` when a lease is found lost, before there is another.
         on_change: called by `keep` with the new id after a lease was lost: its keys are gone,
             put everything again.
         on_alive: called at each refresh; feed a health check.
@@ -82,6 +83,7 @@ class HostLease:
         ttl_seconds: int,
         path: Path,
         owner: str,
+        on_lost: Callable[[], None] = lambda: None,
         on_change: Callable[[int], None] = lambda _lease_id: None,
         on_alive: Callable[[], None] = lambda: None,
         on_trouble: Callable[[str], None] = lambda _why: None,
@@ -92,6 +94,7 @@ class HostLease:
         self._ttl_seconds = ttl_seconds
         self._path = path
         self._owner = owner
+        self._on_lost = on_lost
         self._on_change = on_change
         self._on_alive = on_alive
         self._on_trouble = on_trouble
@@ -161,6 +164,7 @@ class HostLease:
         if not await self._refresh(stream) and not await self._still_lives(stream):
             lost = self.id
             self._on_trouble(f"lease {lost:x} was lost: its keys are gone, putting them again")
+            self._on_lost()
             await self._grant()
             self._on_change(self.id)
         self._backoff.reset()

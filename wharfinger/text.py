@@ -21,6 +21,11 @@ def shortened(text: str, length: int = 200) -> str:
     return text if len(text) <= length else f"{text[:length]}... ({len(text)} characters)"
 
 
+def quantity(count: int, one: str, more: str = "") -> str:
+    """`1 line`, `2 lines`, `40,000 lines`; `more` where it is not one and an s."""
+    return f"{count:,} {one if count == 1 else more or f'{one}s'}"
+
+
 def _escaped(character: str) -> str:
     # As JSON spells them, also beyond the first plane: \ud83d\ude00.
     units = character.encode("utf-16-be", "surrogatepass")

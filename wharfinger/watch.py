@@ -75,6 +75,7 @@ class Watch:
         """The same as iterating, for who must close it early (`contextlib.aclosing`)."""
         opened_at = math.inf
         while True:
+            following: Following | None = None
             try:
                 if not self._holdings:
                     yield await self._list()
@@ -84,8 +85,11 @@ class Watch:
                         yield await following.next()
             except WharfingerError as error:
                 trouble = error
-            # Taken from the stream while it was good; a new one begins after them.
-            if left := self._gathering.release():
+            # Taken from the stream while it was good; a new one begins after them. Half a past
+            # waits for the other half, which that one brings, if it comes about.
+            is_half = following is not None and following.is_behind
+            waits = is_half and not isinstance(trouble, HistoryLost)
+            if not waits and (left := self._gathering.release()):
                 yield left
             if isinstance(trouble, HistoryLost):
                 self._holdings = []

@@ -1,6 +1,6 @@
 """`python -m deploy.release`: the command `deploy`."""
 
-from deploy.release.cli import main
+from deploy.release.entry import main
 
 if __name__ == "__main__":
     main()

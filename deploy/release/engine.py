@@ -19,6 +19,8 @@ class Target:
         image: `REPOSITORY@sha256:...`.
         release: `r12`.
         replicas: how many; what wharf.yaml says unless somebody scaled it.
+        settled: whether the rollout before is known to have ended well, wherever it was done from:
+            what an engine has kept of an earlier one is out of date then.
     """
 
     app: App
@@ -26,6 +28,7 @@ class Target:
     image: str
     release: str
     replicas: int
+    settled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,9 @@ import contextlib
 import os
 import re
 import shutil
+from asyncio.subprocess import Process
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Final, cast
@@ -54,7 +55,52 @@ async def run(
     """
     warrant.require()
     words = [os.fspath(part) for part in command]
-    what = " ".join(words[:4])
+    what, heard = " ".join(words[:4]), _Heard(on_line)
+    async with _started(what, words, environment or {}) as process:
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                code = await _ended(process, stdin, heard)
+        except TimeoutError as error:
+            raise Unavailable(f"{what}: not done after {timeout_seconds:g} s") from error
+    if code:
+        raise Unavailable(f"{what}: exit code {code}: " + "\n".join(heard.last))
+    return "".join(heard.printed)
+
+
+class _Heard:
+    """What a program says, and who is told.
+
+    Args:
+        on_line: told each line, made printable.
+
+    Attributes:
+        printed: on stdout, as it came.
+        last: the last lines of both, for people.
+    """
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self.printed: list[str] = []
+        self.last: deque[str] = deque(maxlen=_LINES_KEPT)
+        self._on_line = on_line
+
+    def line(self, line: str) -> None:
+        """Takes a line of either."""
+        shown = printable(_COLOUR.sub("", line).rstrip())
+        # `docker inspect` prints that for what it could not ask about, before it says why.
+        if shown not in {"", "[]"}:
+            self.last.append(shown)
+        self._on_line(shown)
+
+
+@contextlib.asynccontextmanager
+async def _started(
+    what: str, words: Sequence[str], environment: Mapping[str, str]
+) -> AsyncIterator[Process]:
+    """Starts a program, and ends it where it is left before its end.
+
+    Raises:
+        Unavailable: it is missing.
+    """
     try:
         process = await asyncio.create_subprocess_exec(
             *_ending_with_us(words[0]),
@@ -62,44 +108,34 @@ async def run(
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, **_signed_in(), **(environment or {})},
+            env={**os.environ, **_signed_in(), **environment},
             limit=_LIMIT_BYTES,
         )
     except OSError as error:
         raise Unavailable(f"{what}: {error}") from error
-    said: deque[str] = deque(maxlen=_LINES_KEPT)
-    printed: list[str] = []
-
-    def tell(line: str) -> None:
-        shown = printable(_COLOUR.sub("", line).rstrip())
-        # `docker inspect` prints that for what it could not ask about, before it says why.
-        if shown not in {"", "[]"}:
-            said.append(shown)
-        on_line(shown)
-
-    async def feed(writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            writer.write(stdin)
-            await writer.drain()
-        writer.close()
-
     try:
-        async with asyncio.timeout(timeout_seconds):
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(feed(cast("asyncio.StreamWriter", process.stdin)))
-                tasks.create_task(_follow(process.stdout, tell, printed.append))
-                tasks.create_task(_follow(process.stderr, tell))
-            code = await process.wait()
-    except TimeoutError as error:
-        raise Unavailable(f"{what}: not done after {timeout_seconds:g} s") from error
+        yield process
     finally:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-    if code:
-        raise Unavailable(f"{what}: exit code {code}: " + "\n".join(said))
-    return "".join(printed)
+
+
+async def _ended(process: Process, stdin: bytes, heard: _Heard) -> int:
+    """Feeds and follows it to its end; gives its exit code."""
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_feed(cast("asyncio.StreamWriter", process.stdin), stdin))
+        tasks.create_task(_follow(process.stdout, heard.line, heard.printed.append))
+        tasks.create_task(_follow(process.stderr, heard.line))
+    return await process.wait()
+
+
+async def _feed(writer: asyncio.StreamWriter, data: bytes) -> None:
+    with contextlib.suppress(OSError):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
 
 
 def _ending_with_us(program: str) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
+from deploy.release import columns
+from deploy.release.columns import Grid
 from deploy.release.progress import Progress
 from wharfinger.jsontext import encode_line
 from wharfinger.operator import terminal
@@ -178,6 +180,12 @@ def table(
         result(told, as_json=True)
     else:
         terminal.show_table(titles, rows)
+
+
+def fitted(grid: Grid, told: Mapping[str, Any], *, as_json: bool) -> None:
+    """The same, with no more of the columns than the terminal has room for."""
+    titles, rows = columns.fitted(grid, terminal.width())
+    table(titles, rows, told, as_json=as_json)
 
 
 def _event(kind: str, **told: object) -> None:

@@ -25,7 +25,7 @@ from discovery.resources.sandbox import Sandbox, budgeted
 from discovery.resources.stopwatch import stopwatch
 from discovery.resources.views import Rendered, View
 from wharfinger.errors import Rejected
-from wharfinger.text import shortened
+from wharfinger.text import quantity, shortened
 
 # Jinja2 has no other way to gather than `ns.all = ns.all + [each]`: of ten thousand instances
 # these are copies of 400 MB, nearly all let go at once.
@@ -222,7 +222,8 @@ def require_instances(resource: Resource, snapshot: Snapshot) -> None:
     there = instances_below(snapshot, watched(resource.keys, resource.prefix))
     if there < resource.min_instances:
         raise Rejected(
-            f"{there} of at least {resource.min_instances} instances: the last good file stays"
+            f"{there} of at least {quantity(resource.min_instances, 'instance')}: "
+            "the last good file stays"
         )
 
 

@@ -233,7 +233,7 @@ class Tree:
 
 def _again(lost: Lost, at: int, put: Mapping[str, kv.KeyValue]) -> Lost:
     """The same, of the lease that it had last: it may have come back after revision `at`."""
-    back = put.get(lost.key.address)
+    back = put.get(lost.key.address, put.get(lost.key.metadata))
     return lost if back is None or back.mod_revision < at else replace(lost, lease=back.lease)
 
 

@@ -1,6 +1,7 @@
 """Secrets out of files: read at the start, and again when they are refused or a reload asks."""
 
 import base64
+import os
 import ssl
 from pathlib import Path
 
@@ -76,8 +77,19 @@ def tls(config: TlsConfig) -> ssl.SSLContext:
             # A key with a passphrase would ask for it on the terminal.
             context.load_cert_chain(config.cert_file, config.key_file, password="")
         except (OSError, ssl.SSLError) as error:
-            raise _wrong(config, "cert_file", f"{config.cert_file}: {error}") from error
+            raise _unfit(config, error) from error
     return context
+
+
+def _unfit(config: TlsConfig, error: OSError) -> ConfigError:
+    """Which of the two files it is: OpenSSL names none."""
+    why = getattr(error, "reason", None) or error.strerror or str(error)
+    for key, path in (("cert_file", config.cert_file), ("key_file", config.key_file)):
+        if path is not None and not os.access(path, os.R_OK):
+            return _wrong(config, key, f"{path} cannot be read")
+    if "KEY_VALUES_MISMATCH" in why:
+        return _wrong(config, "key_file", f"{config.key_file} is not the key of {config.cert_file}")
+    return _wrong(config, "cert_file", f"{config.cert_file} and its key_file cannot be used: {why}")
 
 
 def _wrong(config: SinkConfig, key: str, problem: str) -> ConfigError:

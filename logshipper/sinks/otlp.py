@@ -63,5 +63,5 @@ def judge(documents: Sequence[bytes], answer: Answer) -> Verdict:
         raise refused_whole(answer) from error
     if count <= 0:
         return Verdict(len(documents))
-    reason = f"{count} of these {len(documents)} were refused: {why[:200]}"
+    reason = f"{count} of these {len(documents)} refused: {why[:200]}"
     return Verdict(0, (), tuple(Refusal(each, answer.status, reason) for each in documents))

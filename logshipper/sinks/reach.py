@@ -5,11 +5,27 @@ import ssl
 from typing import Final
 from urllib.parse import urlsplit
 
+from logshipper.sinks.trust import SILENT, Distrust, distrust
 from wharfinger.errors import Unavailable
 
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 CLOSE_TIMEOUT_SECONDS: Final = 1.0
+# A server says no to our certificate after a client of TLS 1.3 takes the connection for made
+# (RFC 8446, section 4.4.2.4); one that lets us in says nothing.
+REFUSAL_SECONDS: Final = 0.5
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+class Untrusted(Unavailable):
+    """Somebody is there, and TLS does not come about.
+
+    Attributes:
+        distrust: whose fault that is.
+    """
+
+    def __init__(self, distrust: Distrust) -> None:
+        super().__init__(f"{distrust.why}: {distrust.fix}")
+        self.distrust = distrust
 
 
 async def reachable(
@@ -28,18 +44,53 @@ async def reachable(
         limit_seconds: to wait for it.
 
     Raises:
-        Unavailable: there is none, or nobody to be trusted.
+        Untrusted: somebody is there, and one of us does not trust the other.
+        Unavailable: there is none.
     """
     try:
         async with asyncio.timeout(limit_seconds):
-            _, writer = await asyncio.open_connection(host, port, ssl=tls)
+            reader, writer = await asyncio.open_connection(host, port, ssl=tls)
     except TimeoutError as error:
         raise Unavailable(f"no connection within {limit_seconds:g} s") from error
+    except ssl.SSLError as error:
+        raise _unavailable(error) from error
+    except ConnectionResetError as error:
+        if tls is None:
+            raise Unavailable(error.strerror or str(error)) from error
+        raise Untrusted(SILENT) from error
     except OSError as error:
         raise Unavailable(error.strerror or str(error)) from error
     except ValueError as error:
         raise Unavailable(f"{host[:80]!r} is no name of a host: {error}") from error
-    await closed(writer)
+    try:
+        if tls is not None:
+            await _refused(reader)
+    finally:
+        await closed(writer)
+
+
+async def _refused(reader: asyncio.StreamReader) -> None:
+    """Waits a moment for a server that does not want us.
+
+    Raises:
+        Untrusted: it does not.
+    """
+    try:
+        async with asyncio.timeout(REFUSAL_SECONDS):
+            said = await reader.read(1)
+    except TimeoutError:
+        return
+    except ssl.SSLError as error:
+        raise _unavailable(error) from error
+    except OSError as error:
+        raise Untrusted(SILENT) from error
+    if not said:
+        raise Untrusted(SILENT)
+
+
+def _unavailable(error: ssl.SSLError) -> Unavailable:
+    why = distrust(error)
+    return Unavailable(error.strerror or str(error)) if why is None else Untrusted(why)
 
 
 async def url_reachable(url: str, tls: ssl.SSLContext) -> None:

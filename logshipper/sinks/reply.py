@@ -10,6 +10,7 @@ import msgspec
 
 from logshipper.model import Refusal, Verdict
 from logshipper.sinks.contract import Indigestible
+from wharfinger.text import quantity
 
 REASON_CHARACTERS: Final = 300
 LONGEST_WAIT_SECONDS: Final = 600.0
@@ -62,7 +63,8 @@ def judge(documents: Sequence[bytes], body: bytes) -> Verdict:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Indigestible(f"200 without a list of results: {error}") from error
     if len(items) != len(documents):
-        raise Indigestible(f"200 with {len(items)} results for {len(documents)} documents")
+        results, sent = quantity(len(items), "result"), quantity(len(documents), "document")
+        raise Indigestible(f"200 with {results} for {sent}")
     # One pass over small integers settles nearly every reply.
     if all(status in OK or status == CONFLICT for status in {i.create.status for i in items}):
         return Verdict(len(documents))

@@ -21,6 +21,7 @@ from logshipper.sinks.credentials import secret_lines
 from logshipper.sinks.encoding import sls
 from logshipper.sinks.http import Answer, Connections, refused_whole
 from wharfinger.errors import ConfigError, Finding
+from wharfinger.text import quantity
 
 API_VERSION: Final = "0.6.0"
 # x-log-bodyrawsize reaches up to this (its documentation, Common request headers).
@@ -134,6 +135,7 @@ def _access_key(config: SlsConfig) -> list[str]:
         return ["", ""]
     lines = secret_lines(config, "access_key_file")
     if len(lines) not in {2, 3}:
-        problem = f"{config.access_key_file} holds {len(lines)} lines, not an id and a secret"
+        held = quantity(len(lines), "line")
+        problem = f"{config.access_key_file} holds {held}, not an id and a secret"
         raise ConfigError([Finding(f"logshipper.sinks.{config.name}.access_key_file", problem)])
     return lines

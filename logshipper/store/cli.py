@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from importlib import import_module
 
 from logshipper.store import gateway, tokencommand
@@ -16,15 +17,16 @@ from logshipper.store.keeping import (
     importcommand,
     lookcommands,
 )
-from wharfinger import servertls
+from wharfinger import certificatecheck, servertls
 from wharfinger.cli import Command, run
 from wharfinger.errors import ConfigError, Finding
+from wharfinger.expiry import Standing
 from wharfinger.lifecycle import Daemon, Scope
 
 
 async def findings(config: Config) -> Sequence[Finding]:
     """Looks at what the store would meet: SQLite, token files, the data folder."""
-    found = [*offline(config)]
+    found = [*offline(config), *_certificate(config, certificatecheck.OVER)]
     if missing := schema.missing_features():
         found.append(Finding("SQLite", missing, "use a Python whose SQLite has FTS5"))
     if config.logstore.fleet.enabled:
@@ -33,6 +35,16 @@ async def findings(config: Config) -> Sequence[Finding]:
     if config.logstore.backend.type != "embedded":
         return [*found, *(await gateway.findings(config))]
     return [*found, *_folder_findings(config)]
+
+
+def remarks(config: Config) -> Sequence[Finding]:
+    """What `check` shows besides: that the store's certificate ends soon."""
+    return _certificate(config, certificatecheck.ENDING)
+
+
+def _certificate(config: Config, standings: AbstractSet[Standing]) -> list[Finding]:
+    fix = "put a new pair at logstore.cert_file and logstore.key_file: no restart is needed"
+    return certificatecheck.findings("logstore", config.logstore.cert_file, standings, fix=fix)
 
 
 def offline(config: Config) -> Sequence[Finding]:
@@ -85,6 +97,7 @@ COMMAND = Command(
     make=_make,
     findings=findings,
     offline=offline,
+    remarks=remarks,
     checking=lookcommands.checking,
     checked=lookcommands.checked,
     verbs=(

@@ -221,6 +221,9 @@ class Departures:
         if not done.succeeded:
             (there,) = done.results
             if isinstance(there, KeyValue):
+                if self._registry.is_stale(there, lease):
+                    # etcd deletes it in a moment, and discoveries would keep what answers.
+                    raise Conflict(f"{key.address} hangs on a lease that was lost")
                 return there.mod_revision
             raise Conflict(f"{key.metadata} was changed meanwhile")
         gone = await self._etcd.transact([held_by(key.metadata, lease)], [Delete(key.metadata)])

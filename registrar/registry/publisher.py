@@ -9,6 +9,7 @@ from typing import Final, Never
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from registrar.doubt import Doubt
 from registrar.model import Instance
 from registrar.registry.registry import Registry
 from wharfinger.backoff import Backoff
@@ -32,11 +33,20 @@ class Desired:
         instances: by key.
         spare: ids of containers of which nothing is known now.
         reasons: why a container has no instance, by its id.
+        doubt: of whom it was not known whether they run, before all this was looked at.
     """
 
     instances: Mapping[InstanceKey, Instance] = field(default_factory=dict)
     spare: frozenset[str] = frozenset()
     reasons: Mapping[str, str] = field(default_factory=dict)
+    doubt: Doubt = field(default_factory=Doubt)
+
+    def withheld(self, doubt: Doubt) -> frozenset[str]:
+        """The ids of containers that nothing is to be put of, by what is doubted now."""
+        if doubt.count == self.doubt.count:
+            return self.doubt.of
+        # Planned before that doubt, all of it.
+        return frozenset(each.metadata.id for each in self.instances.values())
 
     def why(self, container_id: str) -> str:
         """Why a container has no instance."""
@@ -53,6 +63,7 @@ class Publisher:
         host_key: where this host tells of itself.
         host_record: what it tells, by what stands there.
         metrics: where writes are counted.
+        doubt: of whom it is not known now whether they run.
 
     Attributes:
         synced: set when etcd was first found or made true.
@@ -67,12 +78,14 @@ class Publisher:
         host_key: str,
         host_record: Callable[[bytes | None], bytes],
         metrics: CollectorRegistry,
+        doubt: Callable[[], Doubt] = Doubt,
     ) -> None:
         self._registry = registry
         self._lease = lease
         self._check = check
         self._host_key = host_key
         self._host_record = host_record
+        self._doubt = doubt
         self._desired: Desired | None = None
         self._since: dict[InstanceKey, float] = {}
         self._wake = asyncio.Event()
@@ -151,10 +164,19 @@ class Publisher:
             self._refused = True
             raise
         self._refused = False
-        await self._registry.converge(
-            desired.instances, self._lease.id, spare=desired.spare, why=desired.why
+        desired = self._desired or desired
+        withheld = await self._registry.converge(
+            desired.instances,
+            self._lease.id,
+            spare=desired.spare,
+            withheld=desired.withheld(self._doubt()),
+            why=desired.why,
         )
         self._backoff.reset()
+        if withheld:
+            why = "Docker has yet to say whether they still run"
+            self._check.fail(f"{withheld} instances wait: {why}")
+            return
         self._check.ok(self._registry.denials.describe())
         self.synced.set()
         self._count(desired)

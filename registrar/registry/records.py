@@ -146,6 +146,11 @@ def questions(change: Write) -> tuple[Get, ...]:
     return tuple(Get(each) for each in both(key_of(change)))
 
 
+def puts_of(change: Write, containers: frozenset[str]) -> bool:
+    """Whether it puts what is one of these containers'."""
+    return isinstance(change, Register) and change.instance.metadata.id in containers
+
+
 def name(change: Write) -> str:
     """The address key that it is about."""
     return key_of(change).address
@@ -161,6 +166,12 @@ def key_of(change: Change) -> InstanceKey:
 def both(key: InstanceKey) -> tuple[str, str]:
     """The names of its two keys."""
     return key.address, key.metadata
+
+
+def is_stale(metadata: KeyValue, lease: int, host: str) -> bool:
+    """Whether it hangs on a lease that this host has had before; it goes when that ends."""
+    on_another = metadata.lease not in (0, lease)
+    return on_another and not _foreign(metadata, _owner(metadata), lease, host)
 
 
 def _is(kv: KeyValue | None, value: bytes, lease: int) -> bool:

@@ -110,6 +110,10 @@ class Registry:
         held = (self._held.keys.get(each) for each in records.both(key))
         return max((kv.mod_revision for kv in held if kv is not None), default=0)
 
+    def is_stale(self, metadata: KeyValue, lease: int) -> bool:
+        """Whether an instance of this host hangs on a lease that it has lost."""
+        return records.is_stale(metadata, lease, self._host)
+
     async def load(self, lease: int) -> None:
         """Reads what hangs on a lease that was taken up again.
 
@@ -153,8 +157,9 @@ class Registry:
         lease: int,
         *,
         spare: frozenset[str] = frozenset(),
+        withheld: frozenset[str] = frozenset(),
         why: Callable[[str], str] = lambda _container_id: "",
-    ) -> None:
+    ) -> int:
         """Makes etcd hold what is desired, in transactions of at most 100 keys.
 
         The host must have been declared. A service that etcd denies is noted and left out.
@@ -163,7 +168,11 @@ class Registry:
             desired: every instance of this host.
             lease: that they hang on.
             spare: ids of containers of which nothing is known now: theirs stays as it is.
+            withheld: ids of containers that may have ended: nothing is put of theirs.
             why: tells the reason of a deregistration by the container's id.
+
+        Returns:
+            How many instances would have been put but for that.
 
         Raises:
             Conflict: something was not as it was last read; it has been read again.
@@ -174,7 +183,8 @@ class Registry:
         wanted, held = self._held.to_compare(wish)
         changes = records.difference(wanted, held, lease=lease, host=self._host, spare=spare)
         self.ledger.contest(change for change in changes if isinstance(change, Contested))
-        doable = [change for change in changes if not isinstance(change, Contested)]
+        wanting = [change for change in changes if not isinstance(change, Contested)]
+        doable = [change for change in wanting if not records.puts_of(change, withheld)]
         now, self._written = self._clock(), set()
         allowed = [each for each in doable if not self.denials.bars(records.name(each), now)]
         for batch in chunks(allowed, CHANGES_PER_TRANSACTION):
@@ -183,6 +193,7 @@ class Registry:
         for service in self.denials.keep(pending - self._written):
             self._events.emit("service allowed", service=service)
         self._held.met(wish, changes)
+        return len(wanting) - len(doable)
 
     async def declare(self, key: str, value: bytes, lease: int, *, anew: bool = False) -> None:
         """Puts this host's record, unless it stands there as it should.

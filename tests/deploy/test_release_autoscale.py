@@ -70,6 +70,28 @@ def test_an_edge_that_does_not_tell_makes_it_no_smaller() -> None:
     assert judge(REQUESTS, 4, requests(400.0, whole=False)).count == 8
 
 
+@pytest.mark.parametrize(
+    ("current", "figures", "count"),
+    [
+        # Two of four are not in etcd, as their registrar is away; they serve on.
+        (4, cpu(20, 20), 3),
+        (10, cpu(10), 10),
+        (4, cpu(100, 100), 4),
+        (4, cpu(200, 200), 8),
+    ],
+)
+def test_those_that_etcd_has_lost_are_not_known_either(
+    current: int, figures: Figures, count: int
+) -> None:
+    assert judge(CPU, current, figures).count == count
+
+
+def test_none_that_were_to_be_are_no_bar() -> None:
+    assert judge(REQUESTS, 0, requests(0.0)).count == 1
+    assert judge(REQUESTS, 0, requests(120.0)).count == 3
+    assert judge(CPU, 0, cpu(100)).count == 2
+
+
 def test_a_rule_with_other_limits_needs_no_figures() -> None:
     assert judge(CPU, 1, cpu(None)).count == 2
     assert judge(CPU, 12, Figures(cpu_percent={})).count == 10

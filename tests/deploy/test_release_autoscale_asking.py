@@ -126,3 +126,11 @@ def test_an_edge_that_is_away_leaves_them_in_part() -> None:
     assert found.requests_per_second == 1.0
     assert not found.whole
     assert figures(Look(), Look(), []).requests_per_second is None
+
+
+def test_an_edge_that_etcd_has_just_lost_leaves_them_in_part() -> None:
+    before = Look(requests={"east": Counter(0, 0.0)}, edges=("east", "west"))
+    after = Look(requests={"east": Counter(10, 10.0)}, edges=("east",))
+    assert not figures(before, after, []).whole
+    later = Look(requests={"east": Counter(20, 20.0)}, edges=("east",))
+    assert figures(after, later, []).whole

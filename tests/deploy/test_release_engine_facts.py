@@ -96,7 +96,7 @@ def test_registrars_say_who_is_not_in_etcd_and_who_was_drained() -> None:
         "unregistered": [{"name": "shop_1", "reason": "does not listen"}],
         "drains": [
             {"key": "/shop_prod/10.0.0.1-80", "name": "shop_2"},
-            {"key": "", "name": "shop_3"},
+            {"key": "", "name": "shop_3", "by": "ann", "since": "2026-01-02"},
         ],
     }
     items = {
@@ -108,7 +108,11 @@ def test_registrars_say_who_is_not_in_etcd_and_who_was_drained() -> None:
     hosts = registered.hosts(items)
     assert (set(hosts.registrars), hosts.discoveries) == ({"a", "b"}, {"e"})
     assert hosts.reason("shop_1") == "does not listen (registrar on a)"
+    assert hosts.reason("shop_3") == "drained by ann since 2026-01-02 (registrar on a)"
     assert hosts.reason("shop_9") == ""
+    assert hosts.silence == "no registrar says why"
+    items["/wharfinger/hosts/c/registrar"] = kv("", b'{"drained": true}')
+    assert registered.hosts(items).silence.endswith("nobody serves there: c")
     key = InstanceKey.parse("/shop_prod/10.0.0.1-80")
     assert hosts.drained(["shop_2", "shop_3"]) == {"shop_2": ("a", key)}
 
@@ -164,10 +168,10 @@ def test_the_way_back_leads_to_what_ran_before_the_first_break() -> None:
     assert _former(found, "3", None) == former("1", 2)
     begun = Begun(mark="2", former=former("1", 3))
     assert _former(found[2:], "3", begun) == former("1", 3)
-    # Back by hand to what ran before a rollout that was cut off.
-    assert _former(found, "1", begun) == former("2", 1) or _former(found, "1", begun) == former(
-        "3", 1
-    )
+    # Back by hand to what ran before a rollout that was cut off: nobody wants the middle again,
+    # as long as something else is there.
+    assert _former(found, "1", begun) is None
+    assert _former([running("2", "c")], "1", begun) == former("2", 1)
     assert _former([], "1", None) is None
     assert _former([running("2", "c", status="exited")], "1", None) is None
     assert _as_former(found, "1") == former("1", 2)
@@ -210,7 +214,8 @@ def test_rancher_has_arrived_when_all_are_new_and_it_rests() -> None:
     assert not Arrival(Said("active", "unhealthy"), "new", 1, [new]).is_there
     # One on each host, and nobody says how many there are; or nobody registers.
     assert Arrival(resting, "new", 0, [new]).is_there
+    assert [Arrival(resting, "new", of, [new, old]).wanted for of in (0, 3)] == [2, 3]
     assert Arrival(resting, "new", 3, None).is_there
     assert not Arrival(None, "new", 3, None).is_there
     found = Arrival(Said("upgrading", "", "pulls"), "new", 2, [new, old]).described
-    assert found == "Rancher says upgrading: pulls; 1 of 2 new ones in etcd, 1 others"
+    assert found == "Rancher says upgrading: pulls; 1 of 2 new in etcd, 1 of another image"

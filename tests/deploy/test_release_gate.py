@@ -47,7 +47,8 @@ def test_a_failure_is_named_with_what_failed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tests", "skipped", "why"), [(0, 0, "no test ran"), (12, 12, "all 12 tests were skipped")]
+    ("tests", "skipped", "why"),
+    [(0, 0, "no test ran"), (1, 1, "1 test, all skipped"), (12, 12, "12 tests, all skipped")],
 )
 def test_what_did_not_run_is_no_pass(tests: int, skipped: int, why: str) -> None:
     """Though it says of itself that it is one."""
@@ -57,6 +58,12 @@ def test_what_did_not_run_is_no_pass(tests: int, skipped: int, why: str) -> None
 
 def test_some_that_were_skipped_beside_others_do_no_harm() -> None:
     assert missing(["unit"], [], [passed("unit", skipped=3)]) == ()
+
+
+def test_figures_are_told_as_people_count() -> None:
+    told = Evidence(check="unit", passed=False, tests=1, failures=1, errors=1, skipped=1)
+    assert told.figures == "1 test, 1 failed, 1 error, 1 skipped"
+    assert passed("unit", errors=2).figures == "40 tests, 2 errors"
 
 
 def test_figures_count_for_more_than_a_word() -> None:

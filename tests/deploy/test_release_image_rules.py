@@ -96,7 +96,7 @@ def test_of_many_deletions_the_biggest_are_named_and_the_others_counted() -> Non
     found = faults(image((), many, deleting))
     assert len(found) == rules.NAMED + 1
     assert found[0].startswith("/a39: ")
-    assert found[-1] == "layers: 28 more paths of 378 B are deleted by a later layer"
+    assert found[-1] == "layers: 28 more paths, 378 B, deleted by a later layer"
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_big_files_that_are_written_again_are_remarked() -> None:
 def test_programs_with_anothers_rights_and_root_are_remarked() -> None:
     built = image((file("bin/su", mode=0o4755),), (file("app/tool", mode=0o2755),), user="0:0")
     found = remarks(built)
-    assert found[0].startswith("setuid: 1 programs run as their owner or group")
+    assert found[0].startswith("setuid: 1 program with the right to be its owner or group")
     assert "/app/tool" in found[0]
     assert found[1] == "USER: the image runs as root; say `USER app` at the Dockerfile's end"
     assert "/bin/su" in remarks(built, below=0)[0]

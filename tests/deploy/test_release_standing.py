@@ -62,7 +62,7 @@ def test_what_is_missing_or_ails_is_named() -> None:
     # No registrar tells of what has ended.
     ended = [Replica(id="1", name="shop-1", host="", image=f"i@{GOOD}", state="exited")]
     found = standing(history(record("r1", GOOD)), ended, declared=1, is_locked=False)
-    assert found.remarks == ("shop-1 is exited", "0 of 1 instances are up")
+    assert found.remarks == ("shop-1 is exited", "0 of 1 instance is up")
 
 
 def test_one_on_each_host_wants_as_many_as_there_are() -> None:

@@ -109,6 +109,15 @@ def test_what_fails_again_and_again_at_a_first_deployment_is_noticed() -> None:
     assert judging.judge(service(update="updating"), failed, NEW).phase is Phase.UNDER_WAY
 
 
+@pytest.mark.parametrize("update", ["rollback_started", "rollback_completed"])
+def test_what_fails_again_and_again_on_the_way_back_is_not_waited_for(update: str) -> None:
+    way_back = service(update=update, image=OLD, container={"Image": OLD})
+    old = [task(9, OLD), *(task(n, OLD, state="failed", desired="shutdown") for n in range(3))]
+    assert judging.judge(way_back, old, NEW).phase is Phase.LOST
+    # What failed before the update has nothing to do with it.
+    assert judging.judge(way_back, old, NEW, known=["t1"]).phase is Phase.ROLLING_BACK
+
+
 def test_one_on_each_node_is_done_when_each_has_one() -> None:
     everywhere = service(replicas=None)
     tasks = [task(1), task(2)]

@@ -1,6 +1,6 @@
 """The engine against a Swarm that does what a test tells it to."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -155,16 +155,24 @@ class Swarm:
         return {node.id: sum(task.node == node.id for task in tasks) for node in NODES}
 
 
+Look = Callable[[], Awaitable[Sequence[Task]]]
+
+
 class Registered:
     """Says of some images that etcd does not have them."""
+
+    betrays = 0
 
     def __init__(self, *missing: str) -> None:
         self._missing = missing
 
-    async def until_served(self, _service: str, tasks: Sequence[Task], _: Progress) -> str:
-        if any(task.image in self._missing for task in tasks):
+    async def until_served(self, _service: str, look: Look, _of: int, _: Progress) -> str:
+        if any(task.image in self._missing for task in await look()):
             return "2 run and are not in etcd: its label wharfinger.app has a slash"
         return ""
+
+    async def others(self, tasks: Sequence[Task]) -> dict[str, int]:
+        return {"box4": 1} if len(tasks) == self.betrays else {}
 
 
 def engine(swarm: Swarm, *missing: str) -> SwarmEngine:
@@ -195,6 +203,15 @@ async def test_a_good_release_replaces_the_one_before() -> None:
     await engine(swarm).up(target(), Told())
     assert swarm.told == ["deploy r2"]
     assert await states(swarm) == [(NEW, "up")] * 2
+
+
+async def test_what_lives_on_where_no_manager_hears_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    telling = Told()
+    monkeypatch.setattr(Registered, "betrays", 2)
+    await engine(Swarm()).up(target(), telling)
+    assert telling.steps[-1].startswith("of another release, and still served: box4 1")
 
 
 async def test_managers_that_elect_a_leader_are_asked_again() -> None:
@@ -233,6 +250,30 @@ async def test_a_bad_one_is_taken_back_and_the_reason_told(
     assert {image for image, state in await states(swarm) if state == "up"} == {OLD}
 
 
+async def test_the_same_digest_with_settings_that_do_not_run_is_taken_back_too() -> None:
+    swarm = Swarm(NEW)
+    swarm.bad, swarm.ends = {NEW}, "paused"
+    with pytest.raises(RolloutFailed) as failed:
+        await engine(swarm).up(target(), Told())
+    assert swarm.told == ["deploy r2", "roll back"]
+    assert failed.value.restored
+
+
+async def test_a_manager_that_refuses_the_way_back_does_not_hide_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    swarm = Swarm()
+    swarm.bad, swarm.ends = {NEW}, "paused"
+
+    async def refuse() -> None:
+        raise Unavailable("update out of sequence")
+
+    monkeypatch.setattr(swarm, "roll_back", refuse)
+    with pytest.raises(RolloutFailed, match=r"(?s)non-zero exit.*out of sequence") as failed:
+        await engine(swarm).up(target(), Told())
+    assert not failed.value.restored
+
+
 async def test_one_that_runs_and_is_never_in_etcd_is_bad_though_swarm_likes_it() -> None:
     swarm = Swarm()
     with pytest.raises(RolloutFailed, match="has a slash") as failed:
@@ -263,12 +304,15 @@ async def test_the_same_update_is_followed_and_another_waited_for() -> None:
         return replace(found, update="updating") if found and looks < 5 else found
 
     swarm.service = service  # type: ignore[method-assign]
-    await engine(swarm).up(target(), Told())
-    assert swarm.told == ["deploy r2"]
+    telling = Told()
+    await engine(swarm).up(target(), telling)
+    assert "goes on" in telling.steps[0]
+    # What was begun may be older than what wharf.yaml says now.
+    assert swarm.told == ["deploy r2", "deploy r2"]
     looks, telling = 0, Told()
     await engine(swarm).up(target(OLD, "r3"), telling)
     assert "another update" in telling.steps[0]
-    assert swarm.told == ["deploy r2", "deploy r3"]
+    assert swarm.told[2:] == ["deploy r3"]
 
 
 async def test_what_lies_uneven_is_moved_and_nothing_else() -> None:
@@ -287,7 +331,7 @@ async def test_scaling_changes_the_number_alone_and_takes_back_what_does_not_run
     await engine(swarm).scale(target(OLD, "r1", replicas=5), Told())
     assert swarm.told == ["scale 5"]
     swarm.bad = {"more"}
-    with pytest.raises(RolloutFailed, match="7 do not run") as failed:
+    with pytest.raises(RolloutFailed, match="7 instances do not run") as failed:
         await engine(swarm).scale(target(OLD, "r1", replicas=7), Told())
     assert failed.value.restored
     assert swarm.told[1:] == ["scale 7", "scale 5"]

@@ -118,6 +118,23 @@ async def test_what_came_back_and_was_taken_out_is_not_kept_though_it_was_never_
     assert await addresses(seen) == [f"127.0.0.1:{port}" for port in served]
 
 
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize(("living", "served"), [((8,), [10]), ((), [9, 10])])
+async def test_what_leaves_though_its_lease_was_lost_is_not_kept(
+    tmp_path: Path, together: bool, living: tuple[int, ...], served: list[int]
+) -> None:
+    """Its registrar has nothing to delete any more, and marks that it goes."""
+    seen = observer(Leases(*living), tmp_path)
+    await seen.take(kv.Listed(kv.Snapshot(4, pair(9) | pair(10))))
+    metadata = "/wharfinger/instances/shop_prod/127.0.0.1-9"
+    mark = [each for each in came(6, 9, lease=8) if each.key == metadata]
+    parts = [gone(5, 9, 10), mark, [kv.Event(metadata, 7, None)]]
+    updates = [[each for part in parts for each in part]] if together else parts
+    for events in updates:
+        await seen.take(kv.Changed(events[-1].revision, tuple(events)))
+    assert await addresses(seen) == [f"127.0.0.1:{port}" for port in served]
+
+
 async def test_the_next_life_compares_its_first_list(tmp_path: Path) -> None:
     Memory(tmp_path).keep(kv.Snapshot(100, pair(9)))
     seen = observer(SlowEtcd(None), tmp_path)

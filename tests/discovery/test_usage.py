@@ -1,6 +1,7 @@
 """`/usage`: asked by many at once, it must not hold up what Nginx is told."""
 
 import asyncio
+import time
 
 import aiohttp
 from aiohttp import web
@@ -35,3 +36,19 @@ async def test_of_many_who_ask_at_once_one_at_a_time_is_in_the_way() -> None:
     finally:
         await runner.cleanup()
     assert most == 1
+
+
+async def test_its_moment_is_of_a_clock_that_nobody_sets() -> None:
+    async def requests(_service: str) -> int:
+        return 7
+
+    application = web.Application()
+    application.add_routes(Usage(requests).routes())
+    runner = web.AppRunner(application)
+    before = time.monotonic()
+    try:
+        url = f"http://127.0.0.1:{await listening(runner)}/usage?service=shop_prod"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            assert before <= (await answer.json())["at"] <= time.monotonic()
+    finally:
+        await runner.cleanup()

@@ -15,11 +15,11 @@ from deploy.release.images import layers, lock
 from deploy.release.images.building import Built, build
 from deploy.release.images.docker import Docker
 from deploy.release.images.layers import RECIPES, SOURCES
-from tests.stack.registry import RegistryServer
 from tests.stack.told import Told
 from wharfinger.errors import ConfigError, Unavailable
 from wharfinger.operator.parts.dockerd import DockerDaemon
 from wharfinger.operator.parts.process import free_port, until
+from wharfinger.operator.parts.registry import RegistryServer
 
 pytestmark = pytest.mark.real
 

@@ -5,8 +5,12 @@ import json
 import pytest
 from aiohttp import web
 
+from deploy.release.engine import Target
+from deploy.release.progress import Progress
 from deploy.release.registry import Registry
 from tests.stack.commandsite import CommandSite
+from tests.stack.virtualengine import VirtualEngine
+from wharfinger.operator import terminal
 
 pytestmark = pytest.mark.real
 
@@ -126,6 +130,28 @@ async def test_a_release_that_is_half_there_is_gone_back_from(site: CommandSite)
     ]  # fmt: skip
 
 
+async def test_an_engine_is_told_whether_the_rollout_before_ended_well(
+    site: CommandSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, bad = await site.pushed(1), await site.pushed(2)
+    told: list[bool] = []
+    up = VirtualEngine.up
+
+    async def noted(self: VirtualEngine, target: Target, progress: Progress) -> None:
+        told.append(target.settled)
+        await up(self, target, progress)
+
+    monkeypatch.setattr(VirtualEngine, "up", noted)
+    await site.deploy("up", "integration", "r1")
+    site.engine("integration").order(**{"break": [bad]})
+    await site.deploy("up", "integration", "r2")
+    await site.deploy("rollback", "integration")
+    site.engine("integration").order(fail=[bad])
+    await site.deploy("up", "integration", "r2")
+    await site.deploy("up", "integration", "r1")
+    assert told == [False, True, False, True, True]
+
+
 async def test_rollback_goes_to_what_succeeded_here_and_needs_no_registry(
     site: CommandSite,
 ) -> None:
@@ -199,7 +225,7 @@ async def test_promotion_names_all_that_is_missing_and_then_brings_that_digest(
     assert skipped.code == 1
     words = ("--approve", "looked at it")
     refused = await site.deploy("promote", "integration", "production", *words)
-    assert (refused.code, "all 1 tests were skipped" in refused.err) == (69, True)
+    assert (refused.code, "unit: 1 test, all skipped" in refused.err) == (69, True)
     assert (await site.reported(digest)).code == 0
     refused = await site.deploy("promote", "integration", "production")
     assert (refused.code, "unit" in refused.err) == (69, False), "an approval alone is missing"
@@ -330,7 +356,7 @@ async def test_status_and_history_for_people_and_programs(site: CommandSite) -> 
     status = await site.deploy("status")
     assert status.code == 0
     rows = [line.split() for line in status.out.splitlines()]
-    assert rows[1][:5] == ["integration", "compose", "r1", digest[:19], "2/2"]
+    assert rows[1][:5] == ["integration", "compose", "r1", digest, "2/2"], "nothing is cut"
     assert rows[2][:5] == ["production", "compose", "-", "-", "0/3"]
     told = (await site.deploy("status", "integration", "--json")).result["environments"][0]
     assert (told["ok"], told["running"]) == (True, [{"digest": digest, "instances": 2}])
@@ -345,6 +371,30 @@ async def test_status_and_history_for_people_and_programs(site: CommandSite) -> 
     site.engine("integration").order(away=True)
     away = await site.deploy("status")
     assert (away.code, "integration: the engine does not answer" in away.out) == (69, True)
+
+
+async def test_a_narrow_terminal_has_each_environment_on_a_line(
+    site: CommandSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = await site.pushed(1)
+    approved = ("--approve", "seen")
+    await site.deploy("up", "integration")
+    await site.reported(digest)
+    await site.deploy("promote", "integration", "production", *approved)
+    wide = (await site.deploy("history")).out.splitlines()
+    assert any("promote from integration" in line and digest in line for line in wide)
+    for width in (125, 100, 80, 60):
+        monkeypatch.setattr(terminal, "width", lambda width=width: width)
+        status = (await site.deploy("status")).out.splitlines()
+        history = (await site.deploy("history")).out.splitlines()
+        for lines, titles in ((status[:3], ("UP", "RELEASE")), (history[:3], ("DID", "STATE"))):
+            assert max(map(len, lines)) <= width, lines
+            assert set(titles) <= set(lines[0].split())
+            assert {line.split()[0] for line in lines[1:]} == {"integration", "production"}
+        assert any(line.startswith("production 1: approved: seen") for line in history)
+        assert digest[:19] in status[1] or digest[7:19] in status[1] or width == 60
+        told = (await site.deploy("history", "--json")).result["releases"]
+        assert {each["digest"] for each in told} == {digest}
 
 
 async def test_an_engine_that_is_away_is_told_and_on_record(site: CommandSite) -> None:

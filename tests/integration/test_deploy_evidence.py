@@ -24,10 +24,11 @@ from deploy.release.registry.manifest import (
 from deploy.release.reporting import digest_of as digest_reported
 from deploy.release.reporting import report
 from deploy.release.workingcopy import WorkingCopy
-from tests.stack.registry import RegistryServer, made
+from tests.stack.registry import made
 from tests.stack.told import Told
 from wharfinger.errors import Rejected
 from wharfinger.etcd import Etcd
+from wharfinger.operator.parts.registry import RegistryServer
 
 pytestmark = pytest.mark.real
 

@@ -8,6 +8,7 @@ from tests.stack.discovery import DiscoveryStack
 from tests.stack.registrar import RegistrarStack
 from wharfinger.keys import Service
 from wharfinger.operator.parts.etcd import EtcdServer
+from wharfinger.operator.parts.process import until
 
 pytestmark = pytest.mark.real
 SHOP = Service("shop", "prod")
@@ -38,10 +39,15 @@ async def test_they_are_drained_by_order_and_let_in_again(
 
 async def _until_drained(instances: Instances) -> tuple[engineinstances.Outcome, ...]:
     """Sees the drain to its end once more, as soon as the host's record tells of it."""
-    for _ in range(200):
-        if found := await instances.drain_again(["one"], timeout_seconds=30):
-            return found
-    raise AssertionError("no record tells of the drain")
+    found: tuple[engineinstances.Outcome, ...] = ()
+
+    async def told() -> bool:
+        nonlocal found
+        found = await instances.drain_again(["one"], timeout_seconds=30)
+        return bool(found)
+
+    await until(told, timeout_seconds=30, what="the host's record tells of the drain")
+    return found
 
 
 async def until_served(edge: DiscoveryStack, *ports: int) -> None:

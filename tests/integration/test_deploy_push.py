@@ -4,25 +4,30 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from deploy.release import programs
 from deploy.release.app.model import App, Build
+from deploy.release.evidence.judging import Reporter, judge
 from deploy.release.records.pushes import Push, Pushes
 from deploy.release.registry import Manifest, Registry
 from deploy.release.registry.manifest import digest_of
-from deploy.release.registry.push import Source, push, read_back
-from tests.stack.registry import RegistryServer, made
+from deploy.release.registry.push import STAGED, Source, push, read_back
+from tests.stack.registry import made, with_users
 from tests.stack.told import Told
 from wharfinger.errors import Rejected, Unavailable
 from wharfinger.etcd import Etcd
 from wharfinger.operator.parts.dockerd import DockerDaemon
 from wharfinger.operator.parts.etcd import EtcdServer
 from wharfinger.operator.parts.process import until
+from wharfinger.operator.parts.registry import RegistryServer
 
 pytestmark = pytest.mark.real
 
 AT = "2026-11-26T13:00:00Z"
+JUNIT = b'<testsuite name="unit"><testcase name="a"/></testsuite>'
 
 
 class Shop:
@@ -127,6 +132,45 @@ async def test_two_who_push_at_once_have_a_number_each(shop: Shop) -> None:
     assert releases[:4] == releases[4:]
     assert sorted(set(releases)) == ["r1", "r2", "r3", "r4"]
     assert await shop.tags() == {each.release: each.digest for each in pushed}
+
+
+async def test_all_that_was_pushed_leaves_one_tag_beside_releases_and_evidence(
+    shop: Shop,
+) -> None:
+    one = await shop.push(await shop.build("one"))
+    async with Registry() as registry:
+        found = judge("unit", JUNIT, Reporter(by="alice", at=AT))
+        kept = await registry.attach(shop.image, one.digest, found, JUNIT)
+        for text in ("two", "three"):
+            await shop.push(await shop.build(text))
+        assert {*await registry.tags(shop.image)} == {STAGED, "r1", "r2", "r3", kept}
+        assert [each.check for each in await registry.evidence(shop.image, one.digest)] == ["unit"]
+    assert len(set((await shop.tags()).values())) == 3
+
+
+async def test_who_is_overtaken_between_name_and_push_pushes_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = await shop.build("ours"), await shop.build("theirs")
+    run, named = programs.run, []
+
+    async def overtaken(*command: str, **more: Any) -> str:
+        said = await run(*command, **more)
+        if command[1] == "tag":
+            named.append(command[-1])
+            if len(named) == 1:
+                await run("docker", "tag", theirs, command[-1], **more)
+        return said
+
+    monkeypatch.setattr(programs, "run", overtaken)
+    one = await shop.push(ours)
+    assert (one.release, len(named)) == ("r1", 2)
+    async with Registry() as registry:
+        held = await registry.manifest(shop.image, one.digest)
+    assert held is not None
+    config = held.contents().config
+    assert config is not None
+    assert config.digest == ours
 
 
 async def test_a_release_s_tag_that_somebody_put_by_hand_is_let_be(
@@ -247,17 +291,18 @@ async def test_an_engine_may_call_an_image_by_its_manifest(registry: RegistrySer
     async with Registry() as client:
         there = await made(client, image)
         for image_id in (there.digest, digest_of(b"{}")):
-            assert await read_back(image, "made", image_id, client) == there.digest
+            told = [digest_of(b"gone"), there.digest]
+            assert await read_back(image, told, image_id, client) == there.digest
         with pytest.raises(Rejected, match="the registry holds"):
-            await read_back(image, "made", digest_of(b"other"), client)
-        with pytest.raises(Unavailable, match="does not have it"):
-            await read_back(image, "none", there.digest, client)
+            await read_back(image, [there.digest], digest_of(b"other"), client)
+        for told in ([], [digest_of(b"gone")]):
+            assert await read_back(image, told, there.digest, client) is None
 
 
 async def test_a_registry_that_does_not_know_us_is_named_with_what_to_do(
     shop: Shop, tmp_path: Path
 ) -> None:
-    server = RegistryServer(tmp_path / "asking", users=True)
+    server = with_users(tmp_path / "asking")
     await server.start()
     try:
         image_id = await shop.build("one")

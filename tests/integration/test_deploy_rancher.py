@@ -211,6 +211,16 @@ async def test_what_never_comes_up_is_taken_back(site: Site, rancher: FakeRanche
     assert service["launchConfig"]["imageUuid"] == f"docker:{IMAGES['a']}"
 
 
+async def test_a_first_one_that_never_comes_up_is_not_called_restored(site: Site) -> None:
+    site.broken = True
+    async with site.cattle():
+        # Nothing was there, and then what was left of that.
+        for _ in range(2):
+            with pytest.raises(RolloutFailed, match="0 of 2 new ones") as failed:
+                await site.up("b")
+            assert not failed.value.restored
+
+
 async def test_an_upgrade_that_was_cut_off_is_gone_on_with(
     site: Site, rancher: FakeRancher, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.stack.registry import PASSWORD, USER, RegistryServer
+from tests.stack.registry import PASSWORD, USER, with_users
 from wharfinger.operator.parts.dockerd import DockerDaemon
+from wharfinger.operator.parts.registry import RegistryServer
 
 pytestmark = pytest.mark.real
 
@@ -27,7 +28,7 @@ async def test_what_an_engine_pushes_is_there_by_digest(
 
 
 async def test_one_with_a_user_refuses_strangers(tmp_path: Path) -> None:
-    server = RegistryServer(tmp_path / "registry", users=True)
+    server = with_users(tmp_path / "registry")
     await server.start()
     alice = {"Authorization": aiohttp.encode_basic_auth(USER, PASSWORD)}
     async with aiohttp.ClientSession() as session:

@@ -10,10 +10,11 @@ import pytest
 from deploy.release.evidence.model import Evidence
 from deploy.release.registry import Access, Manifest, Registry
 from deploy.release.registry.manifest import OCI_INDEX, Contents, digest_of, encode
-from tests.stack.registry import PASSWORD, USER, RegistryServer, made
+from tests.stack.registry import PASSWORD, USER, made, with_tls, with_users
 from tests.stack.tls import Authority
 from wharfinger.errors import Conflict, Rejected, Unavailable
 from wharfinger.operator.parts.dockerd import DockerDaemon
+from wharfinger.operator.parts.registry import RegistryServer
 
 pytestmark = pytest.mark.real
 
@@ -84,7 +85,7 @@ async def test_a_list_of_platforms_is_one_digest_like_any_other(registry: Regist
 async def test_it_knows_us_by_what_docker_login_has_kept(
     tmp_path: Path, docker_daemon: DockerDaemon
 ) -> None:
-    server = RegistryServer(tmp_path / "registry", users=True)
+    server = with_users(tmp_path / "registry")
     await server.start()
     image = f"{server.address}/shop"
     async with Registry(Access(config_dir=tmp_path / "none")) as client:
@@ -108,7 +109,7 @@ async def test_it_knows_us_by_what_docker_login_has_kept(
 
 async def test_tls_by_the_authority_that_is_named(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "ca")
-    server = RegistryServer(tmp_path / "registry", authority=authority)
+    server = with_tls(tmp_path / "registry", authority)
     await server.start()
     image = f"{server.address}/shop"
     async with Registry(Access(ca_file=authority.ca_file)) as client:

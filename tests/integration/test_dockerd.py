@@ -24,7 +24,9 @@ RUN = ("run", "--detach", "--network=host")
 SLEEP = ("busybox", "sleep", "1000")
 # As process 1, sleep has no default actions: it would not hear a TERM.
 POLITE = ("busybox", "sh", "-c", "trap exit TERM; sleep 1000 & wait")
-LIMITS = Limits(ping_timeout_seconds=1.0, watch=WatchLimits(ping_seconds=0.1, relist_seconds=3600))
+WATCH = WatchLimits(ping_seconds=0.1, relist_seconds=3600)
+# For one that is well: however busy the machine is, it is not taken for one that is frozen.
+LIMITS = Limits(ping_timeout_seconds=30.0, request_timeout_seconds=30.0, watch=WATCH)
 
 
 class Diary:
@@ -320,7 +322,8 @@ async def test_a_death_while_dockerd_was_down(live_restore_docker_daemon: Docker
 
 async def test_a_frozen_dockerd_is_noticed(breakable_docker_daemon: DockerDaemon) -> None:
     daemon = breakable_docker_daemon
-    async with watching(daemon.url) as (docker, diary):
+    impatient = Limits(ping_timeout_seconds=1.0, watch=WATCH)
+    async with watching(daemon.url, impatient) as (docker, diary):
         identity = await daemon.run(*RUN, *SLEEP)
         await diary.until(lambda: "start" in diary.actions(identity), "its start is told")
         lists = len(diary.lists)

@@ -24,9 +24,11 @@ pytestmark = pytest.mark.real
 
 
 @pytest.fixture(autouse=True)
-def _good_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    # That of this machine is nobody's fault here.
+def _good_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The clock and the pace of this one are nobody's fault here.
     monkeypatch.setattr(machine, "clock", lambda: Clock(True, 0.0))
+    for share in ("READ_SHARE", "WORST_READ_SHARE", "WRITE_SHARE"):
+        monkeypatch.setattr(diagnosis, share, 0.1)
 
 
 async def found(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, str]]:
@@ -78,7 +80,7 @@ async def test_an_address_an_image_and_a_reservation_that_are_no_good(
     assert several.keys() == {key, "container plain", "registrar.port_range"}
     assert "loopback" in several[key]["problem"]
     assert "with-port" in several["container plain"]["fix"]
-    assert "are not reserved" in several["registrar.port_range"]["problem"]
+    assert "not reserved" in several["registrar.port_range"]["problem"]
     assert await doctor(stack.config, as_json=False) is Exit.UNAVAILABLE
     title, *rows = capsys.readouterr().out.splitlines()
     assert title.split() == ["FINDING", "WHERE", "FIX"]

@@ -93,7 +93,8 @@ async def test_a_frozen_discovery_ends_it_with_75_and_no_wait_does_not_ask(
     await stack.until_keys(2)
     edge.process.freeze()
     try:
-        code, out, err = await called(stack.config, "drain", "one", "--timeout", "1")
+        # Time enough for the removal, which a busy etcd takes a while for.
+        code, out, err = await called(stack.config, "drain", "one", "--timeout", "5")
         assert code == 75
         assert "waiting for discovery on edge-1" in out
         assert "discovery on edge-1" in err

@@ -43,10 +43,8 @@ async def test_an_endpoint_that_is_frozen_from_the_start_is_passed_by(
     frozen = EtcdServer(tmp_path, name="frozen")
     await frozen.start()
     frozen.process.freeze()
-    started = time.monotonic()
     async with Etcd(config_of(frozen, etcd_server)) as etcd:
         assert etcd.endpoint == etcd_server.endpoint
-    assert time.monotonic() - started < 5
     await frozen.stop()
 
 

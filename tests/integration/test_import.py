@@ -202,7 +202,7 @@ async def test_a_registrar_takes_an_imported_instance_over_and_no_watcher_misses
     port = free_port()
     serving = ("busybox", "nc", "-ll", "-p", str(port), "-e", "true")
     labels = (*SHOP_LABELS, f"--label=wharfinger.port={port}")
-    await docker_daemon.run("run", "--detach", "--network=host", *labels, *serving)
+    container = await docker_daemon.run("run", "--detach", "--network=host", *labels, *serving)
     # registrator in a container of its own called the host by that container's id.
     await put_old(stack.etcd, {f"/services/shop/3f2a9c81d0b4:shop:{port}": f"{IP}:{port}"})
     await command.run("services", "--env", "prod", "--delete")
@@ -210,8 +210,7 @@ async def test_a_registrar_takes_an_imported_instance_over_and_no_watcher_misses
     try:
         async with Watcher(stack.etcd, ["/shop_prod/"]) as watcher:
             await stack.start()
-            (container,) = await stack.metadata()
-            await stack.until_state(container, "registered")
+            await stack.until_state(container.strip(), "registered")
 
             def taken(status: dict[str, Any]) -> bool:
                 held = watcher.items.get(key)

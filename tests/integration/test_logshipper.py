@@ -46,11 +46,12 @@ async def test_numbered_lines_arrive_once_across_rotation(
     }
     assert all(identity.startswith(container[:16]) for identity in sink.documents)
     assert len({identity.split(".")[1] for identity in sink.documents}) > 3
+    metrics = await shipper.until_counted(
+        f'lag_bytes{{container="{container[:12]}",sink="main"}} 0.0'
+    )
+    assert 'wharfinger_logshipper_lost_bytes_total{reason="rotated"} 0.0' in metrics
     code, text = await shipper.ask("healthz")
     assert code == 200, text
-    metrics = (await shipper.ask("metrics"))[1]
-    assert 'wharfinger_logshipper_lost_bytes_total{reason="rotated"} 0.0' in metrics
-    assert f'lag_bytes{{container="{container[:12]}",sink="main"}} 0.0' in metrics
     assert container in (await shipper.ask("status"))[1]
 
 
@@ -128,6 +129,41 @@ async def test_killed_while_lines_are_written_and_files_rotate(
     await shipper.start()
     await sink.until(holds(sink, expected("line", count)), seconds=60)
     assert len(sink.documents) == count
+    metrics = (await shipper.ask("metrics"))[1]
+    lost = [each for each in metrics.splitlines() if "_lost_bytes_total{" in each]
+    assert lost
+    assert all(each.endswith(" 0.0") for each in lost)
+
+
+async def test_frozen_while_files_rotate_and_a_container_is_removed_it_loses_nothing(
+    docker_daemon: DockerDaemon, sink: StrictSink, shipper: Shipper
+) -> None:
+    """What it knows of Docker is old when it goes on; what it holds of the logs is not."""
+    options = ("--log-opt=max-size=300k", "--log-opt=max-file=9", "--log-opt=compress=true")
+    script = NUMBERED.format(count=10_000, name="line") + "; sleep 100"
+    slow = script.replace("done", "[ $((i%100)) -gt 0 ] || sleep 0.02; done", 1)
+    await shipper.start()
+    gone = (await docker_daemon.run(*RUN, *numbered("gone", 2_000))).strip()
+    stays = (await docker_daemon.run(*RUN, *options, "busybox", "sh", "-c", slow)).strip()
+    await sink.until(holds(sink, expected("gone", 1) | expected("line", 500)))
+    shipper.process.freeze()
+    try:
+        await docker_daemon.run("wait", gone)
+        await docker_daemon.run("rm", "--force", gone)
+        await docker_daemon.run(*RUN[:1], *RUN[2:], "--rm", *numbered("unseen", 100))
+        await docker_daemon.run(*RUN, *numbered("new", 2_000))
+
+        async def written() -> bool:
+            return "line 10000" in await docker_daemon.run("logs", "--tail=1", stays)
+
+        await until(written, timeout_seconds=60, what="all lines are written")
+    finally:
+        shipper.process.thaw()
+    wanted = set().union(*(expected(*each) for each in (("line", 10_000), ("new", 2_000))))
+    await sink.until(holds(sink, wanted), seconds=60)
+    # Its file was held open; of the one that came and went meanwhile nothing is left on the host.
+    await sink.until(holds(sink, expected("gone", 2_000)), seconds=60)
+    assert len(sink.documents) == 14_000
     metrics = (await shipper.ask("metrics"))[1]
     lost = [each for each in metrics.splitlines() if "_lost_bytes_total{" in each]
     assert lost

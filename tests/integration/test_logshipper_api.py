@@ -47,11 +47,12 @@ async def test_numbered_lines_arrive_once_across_rotation(
         "stream": "stdout",
     }
     assert all(identity.startswith(container[:16]) for identity in sink.documents)
+    metrics = await shipper.until_counted(
+        f'lag_bytes{{container="{container[:12]}",sink="main"}} 0.0'
+    )
+    assert 'wharfinger_logshipper_losses_total{reason="rotated"} 0.0' in metrics
     code, text = await shipper.ask("healthz")
     assert code == 200, text
-    metrics = (await shipper.ask("metrics"))[1]
-    assert 'wharfinger_logshipper_losses_total{reason="rotated"} 0.0' in metrics
-    assert f'lag_bytes{{container="{container[:12]}",sink="main"}} 0.0' in metrics
     [told] = json.loads((await shipper.ask("status"))[1])["sinks"][0]["logs"]
     assert told["container"] == container
     assert told["ship"] is True

@@ -72,8 +72,7 @@ async def test_a_wrong_label_is_told_and_the_others_hold(
     assert (document["level"], document["host"], document["parsed_host"]) == ("warn", "h1", "evil")
     assert document["compose_service"] == "web"
     assert "wharfinger.logs.time" in (await shipper.ask("status"))[1]
-    metrics = (await shipper.ask("metrics"))[1]
-    assert 'dropped_lines_total{reason="exclude",sink="main"} 1.0' in metrics
+    await shipper.until_counted('dropped_lines_total{reason="exclude",sink="main"} 1.0')
 
     plan = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "logshipper", "--config", shipper.config, "plan", "--json",

@@ -114,7 +114,7 @@ async def test_a_dead_sink_and_what_lags_behind_it_are_red_until_it_is_back(
     sink.mood = None
     await sink.until(holds(sink, expected("quiet", 1)), seconds=60)
     await until_green(shipper)
-    assert f"lag_bytes{key} 0.0" in (await shipper.ask("metrics"))[1]
+    await shipper.until_counted(f"lag_bytes{key} 0.0")
     await docker_daemon.run("rm", "--force", quiet)
 
     async def gone() -> bool:

@@ -67,10 +67,10 @@ async def test_all_of_it_beside_a_store_that_runs(server: Server, tmp_path: Path
         ]
     assert "0 new, 1,500 known, 0 bad" in await logstore(server, "import", str(packed))
     assert "is held by" in await logstore(server, "repair", code=69)
-    assert "1 days, 1,500 lines" in await logstore(server, "backup", str(tmp_path / "to"))
+    assert "1 day, 1,500 lines" in await logstore(server, "backup", str(tmp_path / "to"))
     await send(server, 1_500, 10)
     found = await logstore(server, "backup", str(tmp_path / "to"), "--verify")
-    assert "1 days, 1,500 lines, nothing wrong found" in found
+    assert "1 day, 1,500 lines, nothing wrong found" in found
     assert "is held by" in await logstore(server, "restore", str(tmp_path / "to"), code=69)
     assert len(await server.messages()) == 1_510
 
@@ -89,9 +89,9 @@ async def test_a_damaged_day_is_found_repaired_and_filled_up(
     assert f"{path}, block 1: a block of lines is damaged" in found
     assert f"run `logstore repair default {DAY}`" in found
     planned = await logstore(server, "repair", "--dry-run")
-    assert "1500 lines would be kept, 1000 lost" in planned
+    assert "1,500 lines would be kept, 1,000 lost" in planned
     done = await logstore(server, "repair", "default", DAY)
-    assert "1500 lines kept, 1000 lost" in done
+    assert "1,500 lines kept, 1,000 lost" in done
     assert len(list(path.parent.glob("*.damaged-*"))) == 1
     assert "1,000 new, 1,500 known" in await logstore(server, "import", str(kept))
     assert "nothing wrong found" in await logstore(server, "check", "--data")
@@ -139,7 +139,7 @@ async def test_a_backup_is_restored_to_a_store_that_lost_everything(
     await logstore(server, "backup", str(tmp_path / "to"))
     await server.process.kill()
     shutil.rmtree(server.data_dir)
-    assert "1 days brought back" in await logstore(server, "restore", str(tmp_path / "to"))
+    assert "1 day brought back" in await logstore(server, "restore", str(tmp_path / "to"))
     await server.start()
     assert len(await server.messages()) == 1_200
     # Ids are in it: what a sender has not heard of yet is known.

@@ -186,6 +186,28 @@ async def test_an_order_that_lapsed_is_not_carried_out(registrar_stack: Registra
     assert (await stack.keys()).keys() == {key}
 
 
+async def test_an_order_to_a_host_that_is_frozen_is_carried_out_when_it_goes_on(
+    registrar_stack: RegistrarStack,
+) -> None:
+    stack = registrar_stack
+    await stack.run_shop("--label=wharfinger.drain=0", name="one")
+    (key,) = before = await stack.until_keys(1)
+    stack.process.freeze()
+    try:
+        # For so long that its lease has ended.
+        await stack.etcd.revoke(before[key].lease)
+        order = await give(stack, "drain", key)
+    finally:
+        stack.process.thaw()
+    told = await until_over(stack, order)
+    assert told["state"] == "done", told
+    assert not await stack.keys()
+    found = await until_record(stack, lambda r: r.get("drains"), "the drain is told")
+    assert [each["key"] for each in found["drains"]] == [key]
+    await until(stack.is_healthy, timeout_seconds=30, what="health is green again")
+    assert not await stack.keys()
+
+
 @pytest.mark.scenario
 async def test_a_frozen_discovery_is_waited_for_and_the_drain_stays(
     registrar_stack: RegistrarStack, edge: DiscoveryStack

@@ -65,6 +65,27 @@ async def test_a_round_that_finds_all_right_puts_nothing(keeper: Keeper) -> None
     assert (await keeper.etcd.list("/")).revision == before
 
 
+async def test_what_is_withheld_is_not_put_and_goes_all_the_same(keeper: Keeper) -> None:
+    unknown = frozenset({FIRST.address.rpartition("-")[2], THIRD.address.rpartition("-")[2]})
+    assert {each.metadata.id for each in INSTANCES.values()} > unknown
+    # The lease was lost, and there is another; one of the two is desired no more.
+    keeper.lease = (await keeper.etcd.grant(60)).id
+    await keeper.etcd.delete(FIRST.address)
+    await keeper.etcd.delete(FIRST.metadata)
+    desired = {key: each for key, each in INSTANCES.items() if key != THIRD}
+    await keeper.etcd.delete(RECORD)
+    await keeper.registry.audit(desired, keeper.lease, RECORD)
+    await keeper.registry.declare(RECORD, b"{}", keeper.lease)
+    converge = keeper.registry.converge
+    assert await converge(desired, keeper.lease, withheld=unknown) == 1
+    assert (await keeper.etcd.list("/shop_")).items.keys() == {SECOND.address}
+    assert await converge(desired, keeper.lease, withheld=unknown) == 1
+    assert await converge(desired, keeper.lease) == 0
+    held = (await keeper.etcd.list("/shop_")).items
+    assert held.keys() == {FIRST.address, SECOND.address}
+    assert {kv.lease for kv in held.values()} == {keeper.lease}
+
+
 @pytest.mark.parametrize("key", [FIRST.address, THIRD.metadata, RECORD])
 @pytest.mark.parametrize("damage", ["deleted", "overwritten", "taken off the lease"])
 async def test_what_was_damaged_by_hand_is_right_in_the_next_round(

@@ -1,6 +1,7 @@
 """What instances use of the processor, asked of a real registrar and engine."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,10 @@ async def test_a_busy_instance_is_told_from_an_idle_one(registrar_stack: Registr
 async def test_who_asks_at_once_gets_one_answer(registrar_stack: RegistrarStack) -> None:
     await registrar_stack.run_shop()
     await registrar_stack.until_keys(1)
+    before = time.monotonic()
+    (entry,) = (await registrar_stack.ask("/usage"))["instances"]
+    # Of a clock that nobody sets: who asks divides by what has passed.
+    assert before <= entry["at"] <= time.monotonic()
     several = await asyncio.gather(*(registrar_stack.ask("/usage") for _ in range(20)))
     # On a machine that stands still meanwhile, some are told a second later.
     assert len({str(each) for each in several}) < 20

@@ -428,7 +428,7 @@ async def test_it_comes_out_of_dockerd_as_it_came_in(
     assert await stack.port(container) in stack.stack.port_range
     code, said = await stack.wharfinger("uninstall")
     assert code == Exit.TRY_LATER
-    assert "1 containers were created for the runtime" in said
+    assert "1 container created for the runtime" in said
     assert stack.daemon_json.read_bytes() != before
     await stack.docker.run("rm", "--force", container)
     code, said = await stack.wharfinger("uninstall")

@@ -50,7 +50,7 @@ async def test_what_a_dying_server_did_not_confirm_is_sent_again(
     config = SyslogConfig(address=f"127.0.0.1:{rsyslog.port}", request_timeout_seconds=2.0)
     sending = Sending(config, tmp_path)
     await sending.deliver("before")
-    await until(lambda: len(rsyslog.received) == 1)
+    await until(lambda: "before" in rsyslog.messages)
     await rsyslog.process.kill()
     delivering = asyncio.create_task(sending.deliver("after"))
     await until(lambda: bool(sending.delivery.trouble))

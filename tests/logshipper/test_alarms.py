@@ -39,7 +39,7 @@ def watch() -> Watch:
 def test_lag_in_bytes_names_the_container_and_the_fix(watch: Watch) -> None:
     assert watch.look(Standing("main", "a", "web (aa)", 1000, 60.0)) == ""
     why = watch.look(Standing("main", "a", "web (aa)", 1001, 2.0), Standing("main", "b", "x", 5))
-    assert "container web (aa) is 1001 bytes and 2 s behind in sink main" in why
+    assert "container web (aa) is 1,001 bytes and 2 s behind in sink main" in why
     assert "give the sink more requests" in why
     assert watch.look(Standing("main", "a", "web (aa)", 900, 2.0)) == ""
 
@@ -71,7 +71,7 @@ def test_loss_is_red_for_its_time_and_green_again(watch: Watch) -> None:
     watch.now = 200.0
     watch.alarms.lose("main", "b", "db (bb)", Loss("removed", 1, "gone"))
     assert "db (bb)" in watch.look()
-    assert "(and 1 more logs)" in watch.look()
+    assert "(and 1 more log)" in watch.look()
     watch.now = 400.0
     assert "more" not in watch.look()
     watch.now = 501.0

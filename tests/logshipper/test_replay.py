@@ -193,7 +193,7 @@ async def test_the_command_lists_and_replays(grave: Grave, tmp_path: Path) -> No
     listed = await asyncio.to_thread(command, config, "list")
     assert listed.returncode == 0, listed.stderr
     size = grave.letters.path.stat().st_size
-    assert f"a: 2 dead letters, {size} bytes" in listed.stdout
+    assert f"a: 2 dead letters, {size:,} bytes" in listed.stdout
     assert "b: 0 dead letters, 0 bytes" in listed.stdout
     assert "\x1b" not in listed.stdout
     told = json.loads((await asyncio.to_thread(command, config, "list", "--json")).stdout)

@@ -286,7 +286,7 @@ async def test_a_partial_success_is_not_sent_again(tmp_path: Path) -> None:
         await sending.deliver("one", "two")
         assert set(server.received.values()) == {1}
         assert len(sending.buried) == 2
-        assert "1 of these 2 were refused: too many attributes" in str(sending.buried[0]["reason"])
+        assert "1 of these 2 refused: too many attributes" in str(sending.buried[0]["reason"])
         await sending.delivery.close()
 
 

@@ -99,7 +99,7 @@ def test_interrupted(tmp_path: Path, arguments: tuple[str, ...], ends_with: Exit
             select.select([control, others], [], [], 30)  # it asks, and waits for the answer
             process.send_signal(signal.SIGINT)
             _, complaint = process.communicate(timeout=30)
-    assert process.returncode == ends_with
+    assert process.returncode == ends_with, complaint
     assert ("interrupted" in complaint) == (ends_with is not Exit.OK)
     assert "Traceback" not in complaint
 

@@ -46,6 +46,8 @@ def test_each_step_in_words() -> None:
     waiting = {"step": "acknowledged", "waiting_for": ["e1", "e2"]}
     assert described(waiting) == ("", "waiting for discovery on e1, e2")
     assert "3 connections" in described({"step": "in flight", "connections": 3})[1]
+    assert described({"step": "in flight", "connections": 1})[1].endswith(": 1 connection")
+    assert described({"step": "in flight", "connections": "many"}) == ("", "")
     absent = {"step": "done", "not_registered": {ID: "is paused"}}
     assert described(absent)[0] == "done\nnot registered: c0ffee000000 is paused"
     assert described({"step": "of a later version"}) == ("", "")

@@ -45,6 +45,30 @@ def test_each_verb_and_each_flag_is_in_the_manual(name: str) -> None:
             assert re.search(rf"(?<![\w-]){re.escape(flag)}(?![\w-])", page), flag
 
 
+def part(name: str, title: str) -> str:
+    """What stands below a title of a page."""
+    return shown(PAGES[f"{name}.8"]).partition(f".SH {title}\n")[2].partition("\n.SH ")[0]
+
+
+def test_deploy_has_files_and_exit_codes_of_its_own() -> None:
+    files, exits = part("deploy", "FILES"), part("deploy", "EXIT STATUS")
+    for path in ("wharf.yaml", "layers.lock", "config.json", "/etc/wharfinger/wharfinger.toml"):
+        assert path in files
+    for path in ("/run/wharfinger", "/etc/default/wharfinger"):
+        assert path not in files
+        assert path in part("registrar", "FILES")
+    assert "healthcheck" not in exits
+    assert "of report, the check did not pass" in " ".join(exits.split())
+    assert "healthcheck" in part("registrar", "EXIT STATUS")
+    assert "JAVA_HOME" in part("deploy", "ENVIRONMENT")
+
+
+@pytest.mark.parametrize("name", commandpage.PAGES)
+def test_each_exit_code_is_in_the_manual(name: str) -> None:
+    told = {int(each) for each in re.findall(r"^(\d+)$", part(name, "EXIT STATUS"), re.MULTILINE)}
+    assert told == set(Exit)
+
+
 @pytest.mark.parametrize("shell", completion.SHELLS)
 @pytest.mark.parametrize("name", commandpage.PAGES)
 def test_each_verb_and_each_long_flag_is_completed(name: str, shell: str) -> None:

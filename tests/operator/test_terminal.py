@@ -1,11 +1,14 @@
 """What reaches a terminal: colours at most, whatever an application or etcd holds."""
 
+import os
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wharfinger.logtext import RESET, harmless
-from wharfinger.operator.terminal import show_table
+from wharfinger.operator.terminal import show_table, width
 
 HOSTILE = "\x1b]0;title\x07 \x1b[2J\x1b[H \x1b[8m \x1b[?1049h \x9b31m \u202eabc \r\n\x00"
 
@@ -51,3 +54,20 @@ def test_a_table_without_a_terminal_keeps_each_row_on_a_line(
     assert first.endswith("y " * 499 + "y")
     assert second.isprintable()
     assert "[bold]no markup[/bold]" in second
+
+
+def test_colours_that_a_pipeline_forces_make_no_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    show_table(("NAME", "WHY"), [("x", "y " * 500)])
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert width() is None
+
+
+def test_a_terminal_has_a_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    leader, follower = os.openpty()
+    with os.fdopen(leader), os.fdopen(follower, "w") as stdout:
+        monkeypatch.setenv("COLUMNS", "80")
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert width() == 80

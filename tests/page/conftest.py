@@ -28,8 +28,23 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def store(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Store]:
+async def shared_store(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Store]:
     made = Store(tmp_path_factory.mktemp("page"))
+    await made.start()
+    yield made
+    await made.process.kill()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def store(
+    request: pytest.FixtureRequest, shared_store: Store, tmp_path: Path
+) -> AsyncIterator[Store]:
+    """The store of all tests, each with applications of its own."""
+    if getattr(request.node, "execution_count", 1) == 1:
+        yield shared_store
+        return
+    # The lines of a first try would be found by the second: it has a store for itself.
+    made = Store(tmp_path)
     await made.start()
     yield made
     await made.process.kill()

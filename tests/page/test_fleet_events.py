@@ -79,14 +79,19 @@ async def test_new_ones_come_by_themselves(timed_tab: FleetVisit, fleet: Fleet) 
     await timed_tab.page.clock.run_for(3_500)
     await expect(timed_tab.status).to_have_text("5 events")
     await expect(timed_tab.rows.first).to_contain_text("event 4")
-    # More of them than one answer holds: the list begins anew, rather than have a hole.
+    # More of them than one answer holds: the list begins anew with the 100 newest, rather than have
+    # a hole, and gets those before them at once, since its end is near.
     fleet.events = newest_first(300)
     await timed_tab.page.clock.run_for(3_500)
-    await expect(timed_tab.status).to_have_text("100 events")
+    await expect(timed_tab.status).to_have_text("300 events")
+    assert [parse_qs(one)["before"] for one in fleet.asked if "before" in one] == [["000200"]]
     await timed_tab.button("Live").click()
     await expect(timed_tab.status).to_have_text("200 events")
     fleet.events = newest_first(301)
     await timed_tab.page.clock.run_for(10_000)
+    # Whatever the page asked for comes before this.
+    await timed_tab.page.evaluate("fetch('/api/fleet/events?limit=1').then(() => {})")
+    assert fleet.asked[-2:] == ["limit=200", "limit=1"]
     await expect(timed_tab.status).to_have_text("200 events")
 
 

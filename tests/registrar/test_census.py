@@ -80,6 +80,35 @@ def test_one_that_could_not_be_described_stays_as_it_was(census: Census) -> None
     assert not census.unknown
 
 
+def test_after_a_doubt_a_list_a_look_or_a_process_tells_who_runs(census: Census) -> None:
+    other = container(id="b" * 64)
+    census.listed(Listed((container(), other), began=1.0))
+    for settle in (
+        lambda: census.listed(Listed((container(), other), began=5.0)),
+        lambda: (census.looked(ID, container()), census.looked(other.id, None)),
+        lambda: census.settled([ID, other.id]),
+    ):
+        census.listed(Listed((container(), other), began=5.0))
+        version = census.version
+        census.doubted(5.0)
+        assert census.doubt.of == {ID, other.id}
+        assert census.version > version
+        # What was asked for before says nothing, and who comes meanwhile is new.
+        census.listed(Listed((container(), other, container(id="c" * 64)), began=4.9))
+        assert census.doubt.of == {ID, other.id}
+        version = census.version
+        settle()
+        assert not census.doubt.of
+        assert census.version > version
+
+
+def test_one_that_docker_cannot_describe_stays_in_doubt(census: Census) -> None:
+    census.doubted(5.0)
+    census.listed(Listed((), frozenset({ID}), began=6.0))
+    assert census.doubt.of == {ID}
+    assert ID in census.containers
+
+
 @pytest.mark.parametrize(
     ("attributes", "stop_signal", "stops"),
     [

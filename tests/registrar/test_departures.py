@@ -19,6 +19,7 @@ from wharfinger.errors import Unavailable
 from wharfinger.etcd import Etcd
 from wharfinger.events import Events
 from wharfinger.keys import InstanceKey, host_key
+from wharfinger.kv import Put
 from wharfinger.operator.parts.etcd import EtcdServer
 from wharfinger.sections import EtcdConfig
 
@@ -142,6 +143,29 @@ async def test_a_removal_of_an_earlier_life_is_marked_and_leaves_nothing(
         await etcd.put("/wharfinger/hosts/edge/discovery", b'{"applied_revision":%d}' % theirs)
         await made(etcd).depart([leaving(drain_seconds=0)], steps.append, timeout_seconds=20)
         assert (await etcd.list("/wharfinger/instances/")).items[KEY.metadata].lease == 0
+
+
+@pytest.mark.real
+async def test_what_hangs_on_a_lost_lease_is_not_taken_for_gone(etcd_server: EtcdServer) -> None:
+    edge = "/wharfinger/hosts/edge/discovery"
+    async with Etcd(config_of(etcd_server)) as etcd:
+        steps: list[Step] = []
+        lost = await etcd.grant(60)
+        put = Put(KEY.metadata, b'{"host":"box"}', lost.id)
+        there = (await etcd.transact([], [put])).revision
+        await etcd.put(edge, b'{"applied_revision":%d}' % there)
+        departing = asyncio.create_task(
+            made(etcd).depart([leaving(drain_seconds=0)], steps.append, timeout_seconds=20)
+        )
+        await eventually(lambda: steps)
+        done, _ = await asyncio.wait({departing}, timeout=0.5)
+        assert not done
+        await etcd.revoke(lost.id)
+        waiting = {"step": "acknowledged", "waiting_for": ["edge"]}
+        await eventually(lambda: waiting in steps)
+        await etcd.put(edge, b'{"applied_revision":%d}' % (there + 9))
+        await departing
+        assert not (await etcd.list("/wharfinger/instances/")).items
 
 
 def test_a_hold_is_bounded() -> None:

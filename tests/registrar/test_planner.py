@@ -142,6 +142,26 @@ async def test_with_lost_state_nothing_is_published_before_ports_are_found_again
     assert harbour.published[0].instances
 
 
+async def test_a_doubt_is_told_until_a_plan_was_made_from_what_was_looked_at_since(
+    harbour: Harbour,
+) -> None:
+    harbour.census.listed(Listed((container(),)))
+    harbour.planner.settle("10.0.0.7")
+    harbour.listen(7)
+    await eventually(harbour.registered)
+    assert not harbour.published[-1].doubt.of
+    harbour.census.doubted(5.0)
+    harbour.planner.wake()
+    await eventually(lambda: harbour.published[-1].doubt == harbour.census.doubt)
+    assert harbour.published[-1].withheld(harbour.census.doubt) == {A}
+    assert harbour.registered()
+    harbour.census.listed(Listed((container(),), began=6.0))
+    # What is desired is the same, and made of what is known now.
+    harbour.planner.wake()
+    await eventually(lambda: not harbour.published[-1].doubt.of)
+    assert not harbour.published[-1].withheld(harbour.census.doubt)
+
+
 async def test_one_more_socket_of_its_own_takes_nobody_out(harbour: Harbour) -> None:
     harbour.census.listed(Listed((container(),)))
     harbour.planner.settle("10.0.0.7")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from registrar.doubt import Doubt
 from registrar.host.claim import Held
 from registrar.model import Instance
 from registrar.registry import publisher
@@ -38,6 +39,7 @@ class Registry:
         self.declared: list[bytes] = []
         self.denied: list[WharfingerError] = []
         self.denials = Denials()
+        self.withheld: list[frozenset[str]] = []
 
     async def audit(self, _desired: Iterable[InstanceKey], _lease: int, *_more: str) -> None:
         self.audits += 1
@@ -46,12 +48,19 @@ class Registry:
         self.forgotten_but.append(lease)
 
     async def converge(
-        self, desired: Mapping[InstanceKey, Instance], lease: int, **_more: Any
-    ) -> None:
+        self,
+        desired: Mapping[InstanceKey, Instance],
+        lease: int,
+        *,
+        withheld: frozenset[str],
+        **_more: Any,
+    ) -> int:
         if self.faults:
             raise self.faults.pop(0)
         self.wanted.append(dict(desired))
         self.leases.append(lease)
+        self.withheld.append(withheld)
+        return sum(each.metadata.id in withheld for each in desired.values())
 
     async def declare(self, _key: str, value: bytes, _lease: int, *, anew: bool = False) -> None:
         # As the real one: what stands there is not put again, and a denial needs something to put.
@@ -75,6 +84,7 @@ class Lease:
 class Press:
     def __init__(self) -> None:
         self.news = [b"record"]
+        self.doubt = Doubt()
         self.registry = Registry()
         self.lease = Lease()
         self.metrics = CollectorRegistry()
@@ -87,6 +97,7 @@ class Press:
             # Told once, it is no news: the real one holds back what has just been said.
             host_record=lambda before: self.news.pop() if self.news else before or b"record",
             metrics=self.metrics,
+            doubt=lambda: self.doubt,
         )
 
     def counted(self) -> float:
@@ -201,4 +212,37 @@ async def test_damage_is_looked_for_again_and_again(
     monkeypatch.setattr(publisher, "AUDIT_SECONDS", 0.01)
     press.publisher.want(DESIRED)
     await eventually(lambda: press.registry.audits > 3)
+    assert press.counted() == 1
+
+
+async def test_what_was_planned_before_a_doubt_waits_and_is_red_until_all_are_known(
+    press: Press,
+) -> None:
+    press.publisher.want(DESIRED)
+    await press.publisher.synced.wait()
+    doubt = press.doubt = Doubt().raised(5.0, ["a" * 64])
+    press.publisher.lease_changed(8)
+    await eventually(lambda: press.registry.withheld[-1] == {"a" * 64})
+    await eventually(lambda: not press.check.report().healthy)
+    assert (
+        press.check.report().why == "1 instances wait: Docker has yet to say whether they still run"
+    )
+    # Planned after it, and still nobody has looked.
+    press.publisher.want(Desired({KEY: INSTANCE}, doubt=doubt))
+    await eventually(lambda: len(press.registry.withheld) == 3)
+    assert press.registry.withheld[-1] == {"a" * 64}
+    press.doubt = doubt.settled(["a" * 64])
+    press.publisher.want(Desired({KEY: INSTANCE}, doubt=press.doubt))
+    await eventually(lambda: press.check.report().healthy)
+    assert press.registry.withheld[-1] == frozenset()
+
+
+async def test_nothing_was_made_true_while_somebody_waits(press: Press) -> None:
+    doubt = press.doubt = Doubt().raised(5.0, ["a" * 64])
+    press.publisher.want(Desired({KEY: INSTANCE}, doubt=doubt))
+    await eventually(lambda: press.registry.withheld)
+    assert not press.publisher.synced.is_set()
+    assert press.counted() == 0
+    press.publisher.want(Desired({KEY: INSTANCE}, doubt=doubt.settled(["a" * 64])))
+    await press.publisher.synced.wait()
     assert press.counted() == 1

@@ -61,11 +61,17 @@ def test_it_holds_without_a_terminal_and_leaves_nothing(nothing_left: None) -> N
         env=environment,
     )
     assert done.returncode == Exit.OK, done.stdout + done.stderr
-    assert re.search(r"\d+ requests answered, 0 failed", done.stdout)
     assert "watchers saw 0 changes" in done.stdout
     assert re.search(r"found \d+\.\d+ s after", done.stdout)
     assert "\x1b" not in done.stdout
-    assert done.stdout.count("held  ") == 10
+    assert done.stdout.count("held  ") == 15
+    assert len(re.findall(r"\d+ requests answered, 0 failed", done.stdout)) == 4
+    assert "- unit: nobody reported it for this digest" in done.stdout
+    assert re.search(
+        r"r3 in production was rolled back, r2 runs as before: .* exit code 3", done.stdout
+    )
+    assert "| no berth for version 3" in done.stdout
+    assert done.stdout.rindex("production runs r1") > done.stdout.rindex("production runs r2")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -151,7 +157,7 @@ stage.require_programs()
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
-    assert "not installed: etcd, nginx, dockerd, docker, busybox" in done.stderr
+    assert "not installed: etcd, nginx, dockerd, docker, busybox, docker-compose" in done.stderr
     assert "make setup" in done.stderr
 
 

@@ -129,6 +129,13 @@ async def test_what_does_not_run_is_rolled_back_and_says_why(
         assert "restored=True" in said
         assert shares(await site.images_running(), site.images["r2"]) == [1, 1, 1]
 
+        async with account.of("same digest, that no node takes"):
+            nowhere = site.wish("r2", hosts="role=none", start_seconds=4)
+            said = await site.run("up", nowhere, code=69)
+        assert "no suitable node" in said
+        assert "restored=True" in said
+        assert shares(await site.images_running(), site.images["r2"]) == [1, 1, 1]
+
         async with account.of("registry away"):
             for registry in site.registries:
                 await registry.kill()

@@ -49,6 +49,7 @@ async def test_killed_at_random_points_while_files_rotate(faults: Faults) -> Non
 async def test_a_sink_that_is_down_costs_no_line_that_docker_keeps(
     faults: Faults, down: str
 ) -> None:
+    faults.configure(request_timeout_seconds=2)
     await faults.start()
     if down == "hung":
         faults.sink.mood = hang

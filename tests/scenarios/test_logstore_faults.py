@@ -71,7 +71,8 @@ def _count(recording: Recording, calls: str, log: Path) -> int:
 @pytest.fixture
 async def client() -> AsyncIterator[aiohttp.ClientSession]:
     # A frozen store answers nobody; senders give up and send again.
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+    patience = aiohttp.ClientTimeout(total=None, sock_read=10)
+    async with aiohttp.ClientSession(timeout=patience) as session:
         yield session
 
 

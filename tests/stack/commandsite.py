@@ -21,7 +21,6 @@ from deploy.release.records.record import Record
 from deploy.release.records.releases import Releases
 from tests.stack.deploycommand import Ended
 from tests.stack.etcd import DEADLINE_SECONDS
-from tests.stack.registry import RegistryServer
 from tests.stack.virtualengine import FOLDER, VirtualEngine, engine_of
 from wharfinger.cli import finish
 from wharfinger.errors import Exit, WharfingerError
@@ -29,6 +28,7 @@ from wharfinger.etcd import Etcd
 from wharfinger.keys import Service
 from wharfinger.operator.parts.etcd import EtcdServer
 from wharfinger.operator.parts.process import until
+from wharfinger.operator.parts.registry import RegistryServer
 
 APPLICATION = """\
 app: shop

@@ -16,7 +16,7 @@ from tests.stack.deploycommand import Ended, ended
 from tests.stack.discovery import DiscoveryStack
 from tests.stack.lab.load import LOOPBACK, Load, posting
 from tests.stack.registrar import RegistrarStack
-from tests.stack.registry import RegistryServer
+from wharfinger.operator.parts.registry import RegistryServer
 
 SITE = "shop.test"
 ROOT = Path(__file__).parents[2]

@@ -27,11 +27,11 @@ from deploy.release.engines.place import Place
 from tests.stack.discovery import DiscoveryStack
 from tests.stack.lab.load import LOOPBACK, Load, posting
 from tests.stack.registrar import RegistrarStack
-from tests.stack.registry import RegistryServer
 from tests.stack.told import Told
 from wharfinger.errors import WharfingerError
 from wharfinger.etcd import Etcd
 from wharfinger.operator.parts.process import Process
+from wharfinger.operator.parts.registry import RegistryServer
 from wharfinger.sections import EtcdConfig
 
 SITE = "shop.test"

@@ -89,6 +89,18 @@ class ShipperProcess:
         ):
             return answer.status, await answer.text()
 
+    async def until_counted(self, *series: str) -> str:
+        """Waits until /metrics has these: the sink has a line before we hear that it does."""
+        text = ""
+
+        async def there() -> bool:
+            nonlocal text
+            text = (await self.ask("metrics"))[1]
+            return all(each in text for each in series)
+
+        await until(there, timeout_seconds=LIMIT_SECONDS, what=f"the metrics say {series}")
+        return text
+
 
 class Shipper(ShipperProcess):
     """One with a state folder of its own and one sink, unless others are given."""
@@ -161,15 +173,24 @@ class Faults(ShipperProcess):
         self._foreign: list[DockerLog] = []
         self.configure()
 
-    def configure(self, *, sink: str = "", **settings: object) -> None:
-        """Writes the configuration, with more settings of its section and of its sink."""
+    def configure(
+        self, *, sink: str = "", request_timeout_seconds: int = 10, **settings: object
+    ) -> None:
+        """Writes the configuration, with more settings of its section and of its sink.
+
+        Args:
+            sink: lines for the sink's table.
+            request_timeout_seconds: what is not answered for so long is sent again; a test that
+                counts what came twice has no use for one that a busy machine exceeds.
+            settings: of `[logshipper]`.
+        """
         more = "".join(f"{key} = {value}\n" for key, value in settings.items())
         self.config.write_text(
             f'[host]\nname = "h1"\nstate_dir = "{self.state}"\nruntime_dir = "{self.folder}/run"\n'
             f'[docker]\nurl = "{self.docker.url}"\n'
             f'[logshipper]\nlisten = "{self.listen}"\npoll_seconds = 1\n{more}'
             f'[[logshipper.sinks]]\nurl = "{self.sink.url}"\nbatch_bytes = {BATCH_BYTES}\n'
-            f"requests = {REQUESTS}\nrequest_timeout_seconds = 2\n{sink}\n"
+            f"requests = {REQUESTS}\nrequest_timeout_seconds = {request_timeout_seconds}\n{sink}\n"
         )
 
     async def kill(self) -> None:

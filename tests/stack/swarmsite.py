@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from tests.stack.agentimages import TREE
-from tests.stack.lab.box import SITE
+from tests.stack.answers import answers, confirmed
+from tests.stack.lab.box import SITE, Box
 from tests.stack.lab.host import Host
 from tests.stack.lab.lab import Lab
 from tests.stack.lab.namespaces import InsideProcess
@@ -129,18 +130,17 @@ class SwarmSite:
         return said
 
     async def until_served(self, environment: str = "prod", site: str = SITE) -> None:
-        """Waits until both edges answer for the environment."""
+        """Waits until both edges answer for the environment, and none of their older workers."""
         for edge in self.platform.edges:
 
-            async def answers(ip: str = edge.host.ip) -> bool:
-                headers = {"Host": site}
-                async with (
-                    self.lab.client.session() as session,
-                    session.post(f"http://{ip}/", headers=headers) as answer,
-                ):
-                    return answer.status == 200
+            async def served(edge: Box = edge) -> bool:
+                url = f"http://{edge.host.ip}/"
+                found = await answers(url, site, 8, self.lab.client.session)
+                if any(each.startswith("failed: ") for each in found):
+                    return False
+                return confirmed((await edge.ask("discovery", "/status"))[1])
 
-            await until(answers, timeout_seconds=60, what=f"{environment} is served")
+            await until(served, timeout_seconds=60, what=f"{environment} is served")
 
     async def drained(self, number: int) -> None:
         """Has Swarm take all tasks from a host."""

@@ -37,13 +37,19 @@ class Authority:
         self.ca_file = folder / f"{name}.pem"
         self.ca_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, *hosts: str, ends: datetime | None = None) -> KeyPair:
+    def issue(
+        self,
+        name: str,
+        *hosts: str,
+        begins: datetime | None = None,
+        ends: datetime | None = None,
+    ) -> KeyPair:
         """A certificate for server and client use that names `hosts`, addresses or not."""
         key = ec.generate_private_key(ec.SECP256R1())
         usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         names = [_general_name(host) for host in hosts]
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        builder = _builder(subject, key.public_key(), ends).issuer_name(self._name)
+        builder = _builder(subject, key.public_key(), begins, ends).issuer_name(self._name)
         builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
@@ -61,7 +67,10 @@ class Authority:
 
 
 def _builder(
-    subject: x509.Name, key: ec.EllipticCurvePublicKey, ends: datetime | None = None
+    subject: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    begins: datetime | None = None,
+    ends: datetime | None = None,
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     ends = ends or now + timedelta(days=1)
@@ -70,7 +79,7 @@ def _builder(
         .subject_name(subject)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(min(now, ends) - timedelta(hours=1))
+        .not_valid_before(begins or min(now, ends) - timedelta(hours=1))
         .not_valid_after(ends)
     )
 

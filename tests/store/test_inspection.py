@@ -44,13 +44,13 @@ def test_a_sound_file_has_no_findings_and_all_its_lines(sound: Path) -> None:
     ("spoil", "expected"),
     [
         (sql("UPDATE block SET body = substr(body, 1, 99) WHERE id = 1"), "block 1: a block of"),
-        (sql("UPDATE block SET head = zeroblob(9) WHERE id = 0"), "(1000 lines from 2026-11-23T"),
+        (sql("UPDATE block SET head = zeroblob(9) WHERE id = 0"), "(1,000 lines from 2026-11-23T"),
         (sql("UPDATE block SET head = NULL WHERE id = 0"), "block 0: its lines are not there"),
         (
             sql(
                 "UPDATE block SET body = (SELECT body FROM part LIMIT 1) WHERE id = 0",
             ),
-            "block 0: it has 1000 times but",
+            "block 0: it has 1,000 times but",
         ),
         (sql("UPDATE block SET count = 999 WHERE id = 1"), "says lines 999, its lines say 1000"),
         (sql("UPDATE block SET last_ns = last_ns + 1 WHERE id = 2"), "its summary says last_ns"),
@@ -62,7 +62,7 @@ def test_a_sound_file_has_no_findings_and_all_its_lines(sound: Path) -> None:
         (sql("DELETE FROM block WHERE id = 1"), "roll-up: "),
         (sql("DELETE FROM part"), "block 3: it has no lines"),
         (sql("DELETE FROM block WHERE id = 3"), "parts: are there, though no block is open"),
-        (sql("DELETE FROM stream WHERE id = 2"), "names 1 streams that are not there"),
+        (sql("DELETE FROM stream WHERE id = 2"), "names 1 stream not there"),
         (
             sql("UPDATE roll SET count = count + 5 WHERE app = 'app1'"),
             "roll-up: ",

@@ -85,8 +85,8 @@ def test_a_repair_tells_programs_the_same(logstore: Command) -> None:
     assert broken["lost_between"][0]["first"] == "2026-11-23T00:00Z"
     assert "kept_lines" not in sound
     assert "have kept" not in logstore("days")
-    assert "200 lines kept, 1000 lost" in logstore("repair")
-    assert "1 files that repairs and restores have kept" in logstore("days")
+    assert "200 lines kept, 1,000 lost" in logstore("repair")
+    assert "1 file that repairs and restores have kept" in logstore("days")
     assert "nothing is wrong with it" in logstore("repair", "default")
 
 
@@ -150,7 +150,7 @@ def test_a_backup_goes_and_comes_back(logstore: Command, tmp_path: Path) -> None
     (logstore.data / "other" / damage.NAME).unlink()
     told = logstore("restore", to)
     assert "default 2026-11-23: is there already" in told
-    assert "1 days brought back" in told
+    assert "1 day brought back" in told
     told = logstore("--set", "logstore.retention_days=1", "restore", to, "other", "--replace")
     assert "other 2026-11-23 is older than retention_days" in told
     assert json.loads(logstore("restore", to, "other", "--json"))["present"] == ["other 2026-11-23"]

@@ -253,7 +253,7 @@ def test_answers() -> None:
     found.refuse("has no time")
     told = ExportLogsServiceResponse.FromString(otlp.answer(found, as_json=False)).partial_success
     assert told.rejected_log_records == 1
-    assert told.error_message == "1 of 1 records were refused: line 1 has no time"
+    assert told.error_message == "1 of 1 record refused: line 1 has no time"
     as_told = json_format.Parse(otlp.answer(found, as_json=True), ExportLogsServiceResponse())
     assert as_told.partial_success == told
     assert json.loads(otlp.failure(429, "full", as_json=True)) == {"code": 8, "message": "full"}

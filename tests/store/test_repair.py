@@ -115,8 +115,8 @@ def test_lines_of_a_block_that_is_lost_are_counted_and_dated(spoiled: Path, numb
     assert (gap.number, gap.lines) == (number, 1000)
     told = "\n".join(repair.told(done, dry_run=False))
     first = f"2026-11-23T00:{number * 500 // 60:02}"
-    assert f"block {number}: 1000 lines from {first}" in told
-    assert f"1000 lines between {first}Z and 2026-11-23T" in told
+    assert f"block {number}: 1,000 lines lost from {first}" in told
+    assert f"1,000 lines between {first}Z and 2026-11-23T" in told
     assert damage.messages(spoiled) == sent[: number * 1000] + sent[number * 1000 + 1000 :]
     assert_sound(spoiled, LINES - 1000)
 

@@ -254,6 +254,30 @@ async def test_it_lists_again_after_a_while_by_itself(engine: FakeEngine) -> Non
     assert engine.known == [False, True, True]
 
 
+async def test_asked_to_it_lists_at_once_and_what_was_under_way_does_not_count(
+    engine: FakeEngine, watch: Watch
+) -> None:
+    begun, go_on, list_now = asyncio.Event(), asyncio.Event(), engine.list
+
+    async def slowly(*, all: bool = False, roll: Roll | None = None) -> Listed:  # noqa: A002
+        begun.set()
+        await go_on.wait()
+        return await list_now(all=all, roll=roll)
+
+    engine.list = slowly  # type: ignore[method-assign]
+
+    async def ask() -> None:
+        await begun.wait()
+        watch.relist()
+        go_on.set()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(ask())
+        await take(watch, lambda seen: lists(seen) == 2)
+    assert engine.subscribed == 1
+    assert engine.known == [False, True]
+
+
 async def test_a_bug_in_the_reader_reaches_the_consumer(engine: FakeEngine, watch: Watch) -> None:
     engine.streams.append([b"x"])
 

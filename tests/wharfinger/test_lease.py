@@ -72,6 +72,7 @@ class Server:
 class Host:
     def __init__(self, server: Server, folder: Path, **more: Any) -> None:
         self.changes: list[int] = []
+        self.lost: list[int] = []
         self.alive: list[float] = []
         self.troubles: list[str] = []
         self.lease = HostLease(
@@ -79,6 +80,7 @@ class Host:
             ttl_seconds=server.ttl_seconds,
             path=folder / "lease.json",
             owner="h",
+            on_lost=lambda: self.lost.append(self.lease.id),
             on_change=self.changes.append,
             on_alive=lambda: self.alive.append(now()),
             on_trouble=self.troubles.append,
@@ -163,7 +165,7 @@ async def test_a_lease_that_is_denied_once_is_not_lost(tmp_path: Path) -> None:
     before = await host.lease.ensure()
     server.refreshes.append(0)
     await host.keep(1)
-    assert (host.lease.id, host.changes, server.reads) == (before, [], 1)
+    assert (host.lease.id, host.changes, host.lost, server.reads) == (before, [], [], 1)
     assert host.troubles == []
 
 
@@ -174,6 +176,7 @@ async def test_a_lost_lease_is_replaced_and_everybody_told(tmp_path: Path) -> No
     server.refreshes.extend([0, 0])
     await host.keep(6)
     assert host.changes == [host.lease.id]
+    assert host.lost == [before]  # told while there was no other that anything could be put on
     assert host.lease.id != before
     assert host.lease.remaining_seconds() > 10
     assert server.asked[-1] == (pytest.approx(5.0), host.lease.id)

@@ -154,6 +154,7 @@ class Consumer:
         self.updates: list[Update] = []
         self.troubles: list[str] = []
         self.alive: list[float] = []
+        self.slept = 0.0
         self.watch = Watch(
             server,  # type: ignore[arg-type]  # a scripted stand-in
             prefixes,
@@ -161,7 +162,7 @@ class Consumer:
             on_alive=lambda: self.alive.append(now()),
             on_trouble=self.troubles.append,
             backoff=Backoff(0.1, 1.0, uniform=lambda _low, high: high),
-            clock=now,
+            clock=lambda: now() + self.slept,
         )
         server.ranges = list(self.watch._ranges)
 
@@ -325,6 +326,68 @@ async def test_what_was_held_back_is_not_lost_when_the_stream_breaks() -> None:
     consumer = Consumer(server, ("/a/", "/b/"))
     await consumer.run(1)
     assert consumer.changes == [Changed(11, (put("/a/1", 11),))]
+
+
+class Sleeper:
+    """A consumer that is frozen after a second, and what it finds in its stream when it goes on."""
+
+    def __init__(self, prefixes: Sequence[str], seconds: float, *found: Message) -> None:
+        self.server = Server(revision=10)
+        self.stream = self.server.stream()
+        self.consumer = Consumer(self.server, prefixes, alone=("/a/1",))
+        self._seconds = seconds
+        self._found = found
+        asyncio.get_running_loop().call_later(1, self._wake)
+
+    def _wake(self) -> None:
+        self.consumer.slept = self._seconds
+        for message in self._found:
+            self.stream.queue.put_nowait(message)
+
+    async def heard(self) -> list[list[int]]:
+        """The revisions of each change."""
+        await self.consumer.run(8)
+        return [[event.revision for event in each.events] for each in self.consumer.changes]
+
+
+PAST = told(0, put("/a/1", 11)), told(0, put("/a/1", 12)), told(0, put("/a/1", 14))
+
+
+@pytest.mark.parametrize("prefixes", [("/a/", "/b/"), ("/a/",)])
+@pytest.mark.parametrize(
+    ("seconds", "changes"),
+    [(0.5, [[11], [12], [14]]), (3.0, [[11, 12, 14]]), (1e6, [[11, 12, 14]])],
+)
+async def test_what_happened_while_it_stood_still_is_one_change(
+    prefixes: Sequence[str], seconds: float, changes: list[list[int]]
+) -> None:
+    sleeper = Sleeper(prefixes, seconds, *PAST)
+    assert await sleeper.heard() == changes
+    assert sleeper.consumer.troubles == []
+
+
+async def test_afterwards_each_revision_is_a_change_again() -> None:
+    sleeper = Sleeper(("/a/", "/b/"), 60.0, *PAST)
+    for number, revision in enumerate((15, 16)):
+        again = told(0, put("/a/1", revision))
+        loop = asyncio.get_running_loop()
+        loop.call_later(3 + number / 10, sleeper.stream.queue.put_nowait, again)
+    assert await sleeper.heard() == [[11, 12, 14], [15], [16]]
+
+
+async def test_of_a_stream_that_broke_meanwhile_half_a_past_waits_for_the_other_half() -> None:
+    sleeper = Sleeper(("/a/", "/b/"), 60.0, *PAST[:1], Disconnected("broke"))
+    sleeper.server.stream(*PAST[1:])
+    (first,) = PAST[0].events
+    sleeper.server.items = {first.key: first.kv} if first.kv else {}
+    assert await sleeper.heard() == [[11, 12, 14]]
+    assert sleeper.consumer.troubles == ["broke"]
+
+
+async def test_where_no_stream_comes_about_half_a_past_is_told() -> None:
+    sleeper = Sleeper(("/a/", "/b/"), 60.0, *PAST[:1], Disconnected("broke"))
+    sleeper.server.stream(mute=True, answers_progress=False)
+    assert await sleeper.heard() == [[11]]
 
 
 async def test_events_that_overtake_a_confirmation_are_kept() -> None:

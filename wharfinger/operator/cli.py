@@ -1,7 +1,6 @@
 """The operator's command: `wharfinger VERB`."""
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -9,6 +8,7 @@ from typing import NoReturn
 from wharfinger import __version__
 from wharfinger.cli import Parser, finish
 from wharfinger.errors import Exit
+from wharfinger.interrupt import interruptible
 from wharfinger.operator import drain, inside, migration, services, status
 from wharfinger.operator.demo import play
 from wharfinger.operator.doctor import visit
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parsed = parser.parse_args(arguments)
     if parsed.config is not None and not parsed.reads_config:
         parser.error(f"{parsed.verb} reads no configuration: leave out --config")
-    finish("wharfinger", lambda: asyncio.run(parsed.run(parsed)), interrupted=parsed.interrupted)
+    finish("wharfinger", lambda: interruptible(parsed.run(parsed)), interrupted=parsed.interrupted)
 
 
 def command_line() -> Parser:

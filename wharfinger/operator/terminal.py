@@ -29,9 +29,8 @@ STATE_STYLES: Final = {
 
 def show_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Prints rows below their titles; hostile text is escaped."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=WIDE)
+    # Not by rich's word: colours that a pipeline forces (FORCE_COLOR) are no terminal.
+    console = Console(highlight=False, width=width() or WIDE)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in titles:
         table.add_column(title, overflow="fold")
@@ -42,6 +41,11 @@ def show_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         console.print(table)
     # The last column is filled up with blanks, which only a mouse would notice.
     write("".join(f"{row.rstrip()}\n" for row in shown.get().splitlines()))
+
+
+def width() -> int | None:
+    """How many characters a line has; None where stdout is no terminal, and lines have no end."""
+    return Console().width if sys.stdout.isatty() else None
 
 
 def show_page(value: object) -> None:

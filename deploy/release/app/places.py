@@ -94,13 +94,8 @@ def _rancher(at: tuple[str, ...], app: App, environment: Environment) -> Iterato
             f"Rancher has no service called {app.name!r}, since it becomes a name of DNS",
             "use letters, digits, and '-' between them, in app",
         )
-    longest = len(app.name) + len(environment.name) + 1 + _DIGEST_LENGTH
-    if longest > _LONGEST:
-        yield Problem(
-            (*at, "engine"),
-            f"a stack of Rancher would have a name of {longest} characters, not {_LONGEST}",
-            "use shorter names of app and environment",
-        )
+    length = len(app.name) + len(environment.name) + 1 + _DIGEST_LENGTH
+    yield from _too_long(at, "a stack of Rancher", length)
 
 
 def _swarm(at: tuple[str, ...], app: App, environment: Environment) -> Iterator[Problem]:
@@ -110,13 +105,14 @@ def _swarm(at: tuple[str, ...], app: App, environment: Environment) -> Iterator[
             f"a Swarm has no service called {app.name!r}",
             "use letters, digits, '-' and '_' in app",
         )
-    longest = 2 * len(app.name) + len(environment.name) + 2 + _DIGEST_LENGTH
-    if longest > _LONGEST:
-        yield Problem(
-            (*at, "engine"),
-            f"a Swarm's service would have a name of {longest} characters, not {_LONGEST}",
-            "use shorter names of app and environment",
-        )
+    length = 2 * len(app.name) + len(environment.name) + 2 + _DIGEST_LENGTH
+    yield from _too_long(at, "a Swarm's service", length)
+
+
+def _too_long(at: tuple[str, ...], what: str, length: int) -> Iterator[Problem]:
+    if length > _LONGEST:
+        problem = f"{what} would have a name of {length} characters, not {_LONGEST}"
+        yield Problem((*at, "engine"), problem, "use shorter names of app and environment")
 
 
 def _variables(at: tuple[str, ...], app: App, environment: Environment) -> Iterator[Problem]:

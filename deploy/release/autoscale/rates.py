@@ -8,7 +8,7 @@ from deploy.release.autoscale.rule import Figures
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """What somebody had counted at a moment of their own clock, in seconds."""
+    """What somebody had counted at a moment of their own clock, in seconds since any time."""
 
     value: float
     at: float
@@ -43,7 +43,8 @@ def figures(before: Look, after: Look, instances: Collection[str]) -> Figures:
         address: _per_second(before.cpu.get(address), after.cpu.get(address))
         for address in instances
     }
-    edges = sorted({*after.edges, *after.requests})
+    # One that etcd has just lost may serve on, and then there are more requests than are told.
+    edges = sorted({*before.edges, *after.edges, *after.requests})
     counted = [_per_second(before.requests.get(e), after.requests.get(e)) for e in edges]
     known = [each for each in counted if each is not None]
     return Figures(

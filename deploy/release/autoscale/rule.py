@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from deploy.release.app.model import Autoscale
+from wharfinger.text import quantity
 
 TOLERANCE: Final = 0.1
 # No figure makes ten of one at once: it may be wrong, and the next one is seconds away.
@@ -112,7 +113,7 @@ def judge(rule: Autoscale, current: int, figures: Figures) -> Asked:
     """What the figures of one moment ask for, within the rule's limits."""
     asked = [
         each
-        for each in (_by_cpu(rule, figures), _by_requests(rule, current, figures))
+        for each in (_by_cpu(rule, current, figures), _by_requests(rule, current, figures))
         if each.count is not None
     ]
     if not asked:
@@ -121,7 +122,7 @@ def judge(rule: Autoscale, current: int, figures: Figures) -> Asked:
             return Asked(count, f"the rule is for {rule.least} to {rule.most}")
         return Asked(None, "no figures: nobody tells what is asked of it")
     largest = max(asked, key=lambda each: each.count or 0)
-    count = min(largest.count or 0, current * MAX_FACTOR)
+    count = min(largest.count or 0, max(current, 1) * MAX_FACTOR)
     limited = min(max(count, rule.least), rule.most)
     why = largest.why
     if limited != largest.count:
@@ -129,7 +130,7 @@ def judge(rule: Autoscale, current: int, figures: Figures) -> Asked:
     return Asked(limited, why)
 
 
-def _by_cpu(rule: Autoscale, figures: Figures) -> Asked:
+def _by_cpu(rule: Autoscale, current: int, figures: Figures) -> Asked:
     target = rule.cpu_percent
     told = [_sane(value) for value in figures.cpu_percent.values()]
     known = [value for value in told if value is not None]
@@ -137,8 +138,9 @@ def _by_cpu(rule: Autoscale, figures: Figures) -> Asked:
         return Asked(None, "")
     average = sum(known) / len(known)
     why = f"{average:.0f} % of a core on average, {target:g} wanted"
-    silent = len(told) - len(known)
-    count = len(told)
+    # One whose registrar is away is in no list, and may be sent requests all the same.
+    count = max(len(told), current)
+    silent = count - len(known)
     ratio = average / target
     # Those that tell nothing count for what they do not change: idle when more are asked for,
     # as busy as is wanted when fewer are.
@@ -153,7 +155,9 @@ def _by_requests(rule: Autoscale, current: int, figures: Figures) -> Asked:
     total = _sane(figures.requests_per_second)
     if target is None or total is None:
         return Asked(None, "")
-    why = f"{total:.0f} requests a second, {target:g} for each wanted"
+    why = f"{quantity(round(total), 'request')} a second, {target:g} for each wanted"
+    # None at all were to be where there was one on each host, until the rule was written.
+    current = max(current, 1)
     count = _needed(total / current / target, current)
     return Asked(count if figures.whole else max(count, current), why)
 

@@ -49,16 +49,15 @@ async def _autoscale(parsed: argparse.Namespace) -> Exit:
         environment = environment_of(app, parsed.environment)
         scaling = Scaling(site, app, environment, rule_of(environment))
         await asyncio.sleep(await scaling.begin(parsed.every))
-        while True:
+        if parsed.dry_run:
             decision = await scaling.decide()
-            if parsed.dry_run:
-                told = {"ok": True, "environment": environment.name, "why": decision.why}
-                told |= {"from": scaling.current, "to": decision.count}
-                text = f"{environment.name}: {scaling.current} to {decision.count}: {decision.why}"
-                showing.result(told, as_json=parsed.json, text=text)
-                return Exit.OK
-            if decision.count != scaling.current:
-                await scaling.change(decision)
+            told = {"ok": True, "environment": environment.name, "why": decision.why}
+            told |= {"from": scaling.current, "to": decision.count}
+            text = f"{environment.name}: {scaling.current} to {decision.count}: {decision.why}"
+            showing.result(told, as_json=parsed.json, text=text)
+            return Exit.OK
+        while True:
+            await scaling.turn()
             await asyncio.sleep(parsed.every)
 
 
@@ -96,17 +95,35 @@ class Scaling:
     _looks: tuple[Judged, ...] = ()
     _changed_at: float | None = None
     _said: set[str] = field(default_factory=set)
+    _saying: set[str] = field(default_factory=set)
 
     async def begin(self, every_seconds: float) -> float:
-        """Looks for the first time; gives how long to wait for the second."""
+        """Looks for the first time; gives how long to wait for the second.
+
+        Raises:
+            Unavailable: nothing has been released there, or etcd does not answer.
+        """
+        await self._record()
         _, self._before = await self._look()
+        self._forget()
         return min(every_seconds, LOOK_SECONDS)
+
+    async def turn(self) -> None:
+        """Looks, and scales where that is to be; a scaler that ends scales nothing."""
+        try:
+            decision = await self.decide()
+            if decision.count != self.current:
+                await self.change(decision)
+        except Unavailable as error:
+            # What was not looked at is no calm.
+            self._looks = ()
+            self._once(f"{error}: looked at again later")
 
     async def decide(self) -> Decision:
         """What the figures since the look before ask for.
 
         Raises:
-            Unavailable: nothing has been released there.
+            Unavailable: nothing has been released there, or etcd does not answer.
         """
         record = await self._record()
         instances, now = await self._look()
@@ -121,16 +138,17 @@ class Scaling:
             changed_at=self._changed_at,
         )
         self._looks = decision.looks
+        self._forget()
         return decision
 
     async def change(self, decision: Decision) -> None:
         """Scales, and tells of it; who else changes the environment goes first."""
         progress, name = self.site.progress, self.environment.name
-        progress.step(f"{name}: {self.current} to {decision.count}: {decision.why}")
         service = service_of(self.app, self.environment)
         if (holder := await holder_of(self.site.etcd, service)) is not None:
-            progress.step(f"{holder} changes it just now: looked at again later")
+            self._once(f"{holder} changes it just now: looked at again later")
             return
+        progress.step(f"{name}: {self.current} to {decision.count}: {decision.why}")
         wanted = Rollout(self.site, self.app, self.environment, "scale")
         choose = scale.choosing(
             self.site, self.app, self.environment, decision.count, reason=decision.why
@@ -140,7 +158,7 @@ class Scaling:
         except LockHeld as error:
             progress.step(f"{error}: looked at again later")
         except WharfingerError as error:
-            # The next look finds what has become of it; a scaler that ends scales nothing.
+            # The next look finds what has become of it.
             progress.step(f"not done: {error}")
         task = asyncio.current_task()
         if task is not None and task.cancelling():
@@ -176,11 +194,14 @@ class Scaling:
         told = await look(service.name, whom)
         for trouble in told.troubles:
             self._once(trouble)
-        self._said &= set(told.troubles)
         return [each.key.endpoint.value for each in held], told
 
     def _once(self, trouble: str) -> None:
         """Says what is wrong when it begins, not at every look."""
-        if trouble not in self._said:
-            self._said.add(trouble)
+        if trouble not in self._said | self._saying:
             self.site.progress.step(trouble)
+        self._saying.add(trouble)
+
+    def _forget(self) -> None:
+        """What is not wrong any more is said again when it is."""
+        self._said, self._saying = self._saying, set()

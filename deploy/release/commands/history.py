@@ -7,11 +7,12 @@ from typing import Final
 import msgspec
 
 from deploy.release import showing
+from deploy.release.columns import GONE, Cell, Grid, digest, moment, plain
 from deploy.release.commands import flags
 from deploy.release.commands.opening import opened
 from deploy.release.commands.site import environment_of, service_of
 from deploy.release.records import choice
-from deploy.release.records.record import Record
+from deploy.release.records.record import Numbered, Record
 from deploy.release.records.releases import Releases
 from wharfinger.errors import Exit
 from wharfinger.operator import terminal
@@ -21,7 +22,10 @@ from wharfinger.text import printable
 TITLES: Final = (
     "ENVIRONMENT", "N", "RELEASE", "DID", "STATE", "INSTANCES", "AT", "TOOK", "BY", "DIGEST"
 )  # fmt: skip
-_DIGITS: Final = 19
+STEPS: Final = (
+    ("DIGEST", 1), ("AT", 1), ("DIGEST", 2), ("DID", 1), ("DIGEST", GONE), ("AT", 2),
+    ("INSTANCES", GONE), ("TOOK", GONE), ("BY", GONE),
+)  # fmt: skip
 
 
 def add_to(verbs: Verbs) -> None:
@@ -43,29 +47,32 @@ async def _history(parsed: argparse.Namespace) -> Exit:
             service = service_of(app, environment)
             releases = Releases(site.etcd, service, on_remark=site.progress.step)
             for each in choice.newest_first(await releases.history(), limit):
-                rows.append((environment.name, str(each.number), *_cells(each.record)))
+                rows.append(_cells(environment.name, each))
                 if why := _why(each.record):
                     said.append(printable(f"{environment.name} {each.number}: {why}"))
                 more = {"environment": environment.name, "number": each.number}
                 told.append({**more, **msgspec.to_builtins(each.record)})
-    showing.table(TITLES, rows, {"app": app.name, "releases": told}, as_json=parsed.json)
+    whole = {"app": app.name, "releases": told}
+    showing.fitted(Grid(TITLES, rows, STEPS), whole, as_json=parsed.json)
     # Reasons are sentences: in a column they would shred the others.
     if said and not parsed.json:
         terminal.write("\n" + "".join(f"{each}\n" for each in said))
     return Exit.OK
 
 
-def _cells(record: Record) -> tuple[str, ...]:
-    done = f"{record.verb} from {record.source}" if record.source else record.verb
+def _cells(environment: str, done: Numbered) -> tuple[Cell, ...]:
+    record = done.record
     return (
-        record.release,
-        done,
-        record.state,
-        str(record.replicas or "each host"),
-        record.at,
-        _took(record),
-        record.by,
-        record.digest[:_DIGITS],
+        plain(environment),
+        plain(str(done.number)),
+        plain(record.release),
+        (f"{record.verb} from {record.source}", record.verb) if record.source else (record.verb,),
+        plain(record.state),
+        plain(str(record.replicas or "each host")),
+        moment(record.at),
+        plain(_took(record)),
+        plain(record.by),
+        digest(record.digest),
     )
 
 
@@ -80,4 +87,4 @@ def _took(record: Record) -> str:
         began, ended = datetime.fromisoformat(record.at), datetime.fromisoformat(record.ended)
         return f"{(ended - began).total_seconds():.0f} s"
     except (ValueError, TypeError):
-        return "-"
+        return ""

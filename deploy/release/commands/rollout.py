@@ -15,6 +15,7 @@ from deploy.release.records.lock import Held, Lock
 from deploy.release.records.record import Numbered, Record, State, Verb, text
 from deploy.release.records.releases import Releases
 from wharfinger.errors import WharfingerError
+from wharfinger.text import quantity
 
 # An interrupted command has this long to say so in etcd.
 LAST_WORDS_SECONDS: Final = 5.0
@@ -154,6 +155,7 @@ class Rollout:
             image=wanted.image,
             release=wanted.release,
             replicas=count if wanted.replicas is None else wanted.replicas,
+            settled=bool(history) and history[-1].record.state in ("succeeded", "rolled back"),
         )
 
     def _record(self, wanted: Wanted, target: Target) -> Record:
@@ -204,4 +206,4 @@ class Rollout:
 def _instances(environment: Environment, target: Target) -> str:
     if environment.everywhere:
         return "one on each host"
-    return f"{target.replicas} instance{'' if target.replicas == 1 else 's'}"
+    return quantity(target.replicas, "instance")

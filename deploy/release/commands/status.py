@@ -9,6 +9,7 @@ import msgspec
 
 from deploy.release import showing
 from deploy.release.app.model import App, Environment
+from deploy.release.columns import GONE, Cell, Grid, digest, moment, plain
 from deploy.release.commands import flags
 from deploy.release.commands.opening import opened
 from deploy.release.commands.site import Site, declared, environment_of, service_of
@@ -22,6 +23,10 @@ from wharfinger.operator.verbs import Verbs
 from wharfinger.text import printable
 
 TITLES: Final = ("ENVIRONMENT", "ENGINE", "RELEASE", "DIGEST", "UP", "SINCE", "BY", "CHANGED BY")
+STEPS: Final = (
+    ("DIGEST", 1), ("SINCE", 1), ("CHANGED BY", 1), ("DIGEST", 2), ("SINCE", 2),
+    ("DIGEST", GONE), ("ENGINE", GONE), ("BY", GONE),
+)  # fmt: skip
 _DIGITS: Final = 19
 # Where it changes all the while, the last look has to do.
 _LOOKS: Final = 3
@@ -43,18 +48,18 @@ class Row:
         return not self.standing.remarks
 
     @property
-    def cells(self) -> tuple[str, ...]:
+    def cells(self) -> tuple[Cell, ...]:
         """In the order of the titles."""
         now, record = self.standing, self.standing.serving
         return (
-            self.environment.name,
-            self.environment.engine.value,
-            record.release if record else "-",
-            record.digest[:_DIGITS] if record else "-",
-            f"{now.up}/{now.wanted}" if self.is_answering else "?",
-            (record.ended or record.at) if record else "-",
-            record.by if record else "-",
-            str(self.holder) if self.holder else "-",
+            plain(self.environment.name),
+            plain(self.environment.engine.value),
+            plain(record.release if record else ""),
+            digest(record.digest if record else ""),
+            plain(f"{now.up}/{now.wanted}" if self.is_answering else "?"),
+            moment((record.ended or record.at) if record else ""),
+            plain(record.by if record else ""),
+            (str(self.holder), self.holder.brief) if self.holder else plain(""),
         )
 
     @property
@@ -68,7 +73,7 @@ class Row:
             "serving": msgspec.to_builtins(now.serving) if now.serving else None,
             "up": now.up,
             "wanted": now.wanted,
-            "running": [{"digest": digest, "instances": count} for digest, count in now.running],
+            "running": [{"digest": each, "instances": count} for each, count in now.running],
             "instances": [msgspec.to_builtins(each) for each in self.replicas],
             "lock": msgspec.to_builtins(self.holder) if self.holder else None,
             "remarks": list(now.remarks),
@@ -90,7 +95,8 @@ async def _status(parsed: argparse.Namespace) -> Exit:
         chosen = asked or list(app.environments.values())
         rows = await asyncio.gather(*(_row(site, app, each) for each in chosen))
     told = {"app": app.name, "environments": [each.told for each in rows]}
-    showing.table(TITLES, [each.cells for each in rows], told, as_json=parsed.json)
+    grid = Grid(TITLES, [each.cells for each in rows], STEPS)
+    showing.fitted(grid, told, as_json=parsed.json)
     said = [
         printable(f"{row.environment.name}: {text}")
         for row in rows

@@ -10,6 +10,7 @@ from wharfinger.text import printable, shortened
 
 HEALTHY: Final = "healthy"
 UNHEALTHY: Final = "unhealthy"
+PAUSED: Final = "paused"
 _ID_DIGITS: Final = 12
 _PROBE_CHARACTERS: Final = 300
 
@@ -87,7 +88,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def runs(self) -> bool:
         """Whether its program is there; one that Docker starts again and again is not."""
-        return self.status in ("running", "paused")
+        return self.status in ("running", PAUSED)
 
     @property
     def described(self) -> str:

@@ -51,13 +51,31 @@ class Hosts:
 
     def reason(self, name: str) -> str:
         """Why the container of this name is not in etcd; empty where no registrar says that."""
-        said = (
+        registrars = sorted(self.registrars.items())
+        said = [
             f"{each.reason} (registrar on {host})"
-            for host, told in sorted(self.registrars.items())
+            for host, told in registrars
             for each in told.unregistered
             if each.name == name
-        )
+        ]
+        said += [
+            f"drained by {each.by or 'somebody'} since {each.since} (registrar on {host})"
+            for host, told in registrars
+            for each in told.drains
+            if each.name == name
+        ]
         return "; ".join(said)
+
+    @property
+    def silence(self) -> str:
+        """What is to be said where no registrar says why; on a drained host none does."""
+        drained = [host for host, told in sorted(self.registrars.items()) if told.drained]
+        said = "no registrar says why"
+        return (
+            f"{said}; drained, so that nobody serves there: {', '.join(drained)}"
+            if drained
+            else said
+        )
 
     def drained(self, names: Collection[str]) -> dict[str, tuple[str, InstanceKey]]:
         """Of these containers those that are kept out of etcd: host and key, by name."""

@@ -5,6 +5,7 @@ from typing import Final
 
 from deploy.release.evidence.approval import PREFIX, TOOL
 from deploy.release.evidence.model import Evidence
+from wharfinger.text import quantity
 
 # In `needs`: each of the application's own checks.
 CHECKS: Final = "checks"
@@ -64,6 +65,6 @@ def _not_passed(found: Evidence) -> str:
         note = f" ({found.note})" if found.note else ""
         return f"{check}: {found.figures} in {found.tool}, {found.at}{note}; {again}"
     if found.tests <= found.skipped:
-        ran = f"all {found.tests} tests were skipped" if found.tests else "no test ran"
+        ran = f"{quantity(found.tests, 'test')}, all skipped," if found.tests else "no test ran"
         return f"{check}: {ran} in {found.tool}, which is no pass; run it and report {check} FILE"
     return f"{check}: is reported as failed by {found.by}; {again}"

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import msgspec
 
 from wharfinger.errors import Rejected
-from wharfinger.text import printable, shortened
+from wharfinger.text import printable, quantity, shortened
 
 # What a tag of evidence has room for: 128 characters less the digest and the number.
 MAX_CHECK_LENGTH: Final = 39
@@ -60,10 +60,11 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def figures(self) -> str:
         """`40 tests, 2 failed, 1 skipped`, for people."""
-        counted = (("failed", self.failures), ("errors", self.errors), ("skipped", self.skipped))
-        said = ", ".join(f"{count} {what}" for what, count in counted if count)
-        tests = "1 test" if self.tests == 1 else f"{self.tests} tests"
-        return tests + (f", {said}" if said else "")
+        said = [quantity(self.tests, "test")]
+        said += [f"{self.failures} failed"] if self.failures else []
+        said += [quantity(self.errors, "error")] if self.errors else []
+        said += [f"{self.skipped} skipped"] if self.skipped else []
+        return ", ".join(said)
 
 
 def passes(tests: int, failures: int, errors: int, skipped: int) -> bool:

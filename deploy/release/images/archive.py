@@ -13,6 +13,7 @@ from typing import IO, Any, Final, Self, cast
 from deploy.release.images import java
 from deploy.release.images.model import Entry, Image, Kind, Layer
 from wharfinger.errors import Rejected, Unavailable
+from wharfinger.text import quantity
 
 # Docker's own limit is 127.
 LAYERS: Final = 512
@@ -103,7 +104,7 @@ class Archive:
         except (LookupError, TypeError, AttributeError) as error:
             raise Rejected(f"{name}: what it says of its image is broken") from error
         if len(self.layer_names) != len(self.diff_ids) or len(self.diff_ids) > LAYERS:
-            raise Rejected(f"{name}: {len(self.layer_names)} layers cannot be")
+            raise Rejected(f"{name}: {quantity(len(self.layer_names), 'layer')} cannot be")
 
     def __enter__(self) -> Self:
         return self

@@ -14,6 +14,7 @@ import deploy
 from deploy.release import programs
 from deploy.release.images import archive, reproducible, rules
 from deploy.release.images.docker import PACKAGES, RECIPE, Docker
+from deploy.release.images.lock import Locked
 from deploy.release.images.model import Image
 from deploy.release.images.programtime import STARTERS, newest_program
 from deploy.release.images.tree import Tree
@@ -121,13 +122,7 @@ async def make(
     else:
         layer = await docker.layer(recipe.below, f"{repository}/{recipe.below}:latest")
         below = len(layer.diff_ids)
-        # The host's network, since a bridge is not everywhere; no cache: packages have moved on.
-        options = ["--network", "host", "--no-cache", "--tag", raw, "--build-arg"]
-        context = SOURCES / recipe.name
-        with tempfile.TemporaryDirectory() as place:
-            await docker.build(
-                context, context / "Dockerfile", [*options, f"LAYER={layer.id}"], Path(place) / "id"
-            )
+        await _built(recipe, layer, docker, raw)
     labels = {RECIPE: await asyncio.to_thread(digest_of, recipe), PACKAGES: ""}
     if recipe.lists:
         words = ("run", "--rm", "--network", "none", "--user", "0", "--entrypoint", recipe.lists)
@@ -141,6 +136,15 @@ async def make(
     size = sum(layer.size for layer in image.layers)
     progress.step(f"made {tag}: {image.id[7:19]}, {rules.size_text(size)}")
     return image
+
+
+async def _built(recipe: Recipe, layer: Locked, docker: Docker, tag: str) -> None:
+    """Builds what a recipe adds to the layer below."""
+    # The host's network, since a bridge is not everywhere; no cache: packages have moved on.
+    options = ["--network", "host", "--no-cache", "--tag", tag, "--build-arg", f"LAYER={layer.id}"]
+    context = SOURCES / recipe.name
+    with tempfile.TemporaryDirectory() as place:
+        await docker.build(context, context / "Dockerfile", options, Path(place) / "id")
 
 
 def _finished(

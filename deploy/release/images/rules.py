@@ -7,6 +7,7 @@ from deploy.release.images import java
 from deploy.release.images.model import Image, Kind
 from deploy.release.images.tree import Loss, Lost, Tree
 from wharfinger.errors import Finding
+from wharfinger.text import quantity
 
 # Of one kind that are named; the others are counted.
 NAMED: Final = 12
@@ -124,7 +125,7 @@ def _carried_below(tree: Tree, below: int) -> Iterator[Finding]:
         yield Finding(
             f"/{biggest.path}",
             f"the layers below carry {size_text(sum(loss.size for loss in losses))} "
-            f"that they deleted again, in {len(losses)} paths",
+            f"that they deleted again, in {quantity(len(losses), 'path')}",
             "make them anew, deleting in the RUN that makes it",
         )
 
@@ -153,7 +154,8 @@ def _set_ids(tree: Tree, below: int) -> Iterator[Finding]:
         named = ", ".join(f"/{path}" for path in paths[:NAMED])
         yield Finding(
             "setuid",
-            f"{len(paths)} programs run as their owner or group, whoever calls them: {named}",
+            f"{quantity(len(paths), 'program')} with the right to be its owner or group, whoever"
+            f" calls it: {named}",
             "take the bit away (chmod a-s) where it is not needed",
         )
 
@@ -170,4 +172,5 @@ def _biggest(losses: Iterable[Loss]) -> list[Loss]:
 def _others(losses: Sequence[Loss], what: str) -> Iterator[Finding]:
     if len(losses) > NAMED:
         rest = sum(loss.size for loss in losses) - sum(loss.size for loss in _biggest(losses))
-        yield Finding("layers", f"{len(losses) - NAMED} more paths of {size_text(rest)} are {what}")
+        more = quantity(len(losses) - NAMED, "more path", "more paths")
+        yield Finding("layers", f"{more}, {size_text(rest)}, {what}")

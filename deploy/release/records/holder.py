@@ -29,8 +29,16 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     at: _Text = ""
 
     def __str__(self) -> str:
+        return self._said(f"{self.verb}, on {self.host}, pid {self.pid}, since {self.at}")
+
+    @property
+    def brief(self) -> str:
+        """The same in few words: `ann (up)`."""
+        return self._said(self.verb)
+
+    def _said(self, of: str) -> str:
         who = self.by if self.by.isprintable() and self.by else "somebody"
-        return ascii(f"{who} ({self.verb}, on {self.host}, pid {self.pid}, since {self.at})")[1:-1]
+        return ascii(f"{who} ({of})")[1:-1]
 
 
 def read(kv: KeyValue) -> Holder:

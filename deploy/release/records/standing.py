@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from deploy.release.engine import Replica
 from deploy.release.records import choice
 from deploy.release.records.record import Numbered, Record
+from wharfinger.text import quantity
 
 _DIGITS = 19
 
@@ -58,7 +59,7 @@ def standing(
         *(f"{_named(each)} is {each.state}" for each in replicas if _ails(each)),
     ]
     if up != wanted and serving is not None:
-        remarks.append(f"{up} of {wanted} instances are up")
+        remarks.append(f"{up} of {quantity(wanted, 'instance is', 'instances are')} up")
     if not declared and not replicas and serving is not None:
         remarks.append("nothing runs here, on no host")
     news = _news(last, is_locked=is_locked)

@@ -23,7 +23,7 @@ from deploy.release.registry.messages import WHY_CHARACTERS, Distrusted, Reply, 
 from wharfinger import __version__
 from wharfinger.backoff import Backoff
 from wharfinger.errors import ConfigError, Finding, Rejected, Unavailable
-from wharfinger.text import printable, shortened
+from wharfinger.text import printable, quantity, shortened
 
 MAX_REDIRECTS: Final = 3
 TIMEOUT_SECONDS: Final = 30.0
@@ -97,8 +97,7 @@ class Connection:
                 return reply
             why = f"registry {self.registry} answers {request.method} with {reply.why}"
             wished_seconds = _retry_after(reply)
-        tried = request.attempts
-        raise Unavailable(f"{why} (tried {tried} times)")
+        raise Unavailable(f"{why} (tried {quantity(request.attempts, 'time')})")
 
     async def _authorized(self, request: Request) -> Reply:
         url = await self._base()

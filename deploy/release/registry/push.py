@@ -1,6 +1,7 @@
 """From an image that was built to a release: pushed, its digest read back, numbered, tagged."""
 
 import asyncio
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,9 @@ from deploy.release.registry import Registry
 from wharfinger.errors import Conflict, Rejected, Unavailable
 
 PUSHED: Final = "pushed"
+# docker pushes by a tag alone. It is one for all pushes, each of which moves it: a registry keeps
+# what it was given, and distribution 2.8 takes no tag away without the image and its other tags.
+STAGED: Final = "build"
 ATTEMPTS: Final = 10
 PUSHES: Final = 5
 # Tags of releases that etcd does not know, of which one may be this digest's.
@@ -30,6 +34,7 @@ _SECONDS: Final = 1_800.0
 # writes them in place, and the other reads half of one (distribution 2.8, filesystem driver).
 _UPLOADS_MET: Final = ("digest invalid", "blob unknown to registry", "unexpected HTTP status: 500")
 _AGAIN_SECONDS: Final = 0.5
+_CHANCES: Final = 1_000
 # docker's words where it does not know us, or we may not; the rest of what it says is progress.
 _REFUSALS: Final = ("no basic auth credentials", "unauthorized:", "denied:")
 
@@ -77,21 +82,38 @@ async def push(
     where = repository(app.image)
     if not is_digest(source.image_id):
         raise Rejected(f"{source.image_id[:80]!a} is no image's id: deploy build")
-    # Named by what it is: two who push at once push to two names, or the same under one.
-    staged = f"build-{source.image_id.removeprefix('sha256:')[:16]}"
-    name = f"{where}:{staged}"
-    environment = {"DOCKER_HOST": source.docker_url}
-    if source.docker_config is not None:
-        environment["DOCKER_CONFIG"] = str(source.docker_config)
     progress.step(f"pushing {source.image_id[:19]} to {where}")
-    await programs.run("docker", "tag", source.image_id, name, environment=environment)
-    await _send(name, environment, progress)
-    digest = await read_back(app.image, staged, source.image_id, registry)
-    await _compare(app.image, digest, source.image_id, environment)
+    digest = await _pushed(app.image, source, registry, progress)
     progress.step(f"the registry has it as {digest}")
     done = await _numbered(app.image, digest, source, registry, pushes)
     progress.step(f"it is release {done.release}")
     return done
+
+
+async def _pushed(image: str, source: Source, registry: Registry, progress: Progress) -> str:
+    """Pushes until the registry has what was built; gives its digest.
+
+    Of two who push at once from one engine, one may push what the other has just named.
+    """
+    environment = {"DOCKER_HOST": source.docker_url}
+    if source.docker_config is not None:
+        environment["DOCKER_CONFIG"] = str(source.docker_config)
+    name = f"{image}:{STAGED}"
+    told: list[str] = []
+    for remaining in reversed(range(ATTEMPTS)):
+        await programs.run("docker", "tag", source.image_id, name, environment=environment)
+        await _send(name, environment, progress)
+        tagged = await registry.digest_of(image, STAGED)
+        told = await _digests(image, source.image_id, environment)
+        # What went in just now, before what an earlier push has made of the same image.
+        told.sort(key=lambda each: each != tagged)
+        if found := await read_back(image, told, source.image_id, registry):
+            return found
+        if remaining:
+            await asyncio.sleep(_AGAIN_SECONDS * secrets.randbelow(_CHANCES) / _CHANCES)
+    if told:
+        raise Unavailable(f"{image}@{told[0]} was pushed, and the registry does not have it")
+    raise Conflict(f"{image}: others push at the same time; push again")
 
 
 async def _send(name: str, environment: Mapping[str, str], progress: Progress) -> None:
@@ -118,33 +140,42 @@ async def _send(name: str, environment: Mapping[str, str], progress: Progress) -
             return
 
 
-async def read_back(image: str, tag: str, image_id: str, registry: Registry) -> str:
+async def read_back(
+    image: str, told: Sequence[str], image_id: str, registry: Registry
+) -> str | None:
     """The digest of what the registry holds, once that is what was built.
+
+    Never by the tag that it was pushed by: that may be another's by now.
 
     Args:
         image: the repository, with its registry.
-        tag: under which it was pushed.
+        told: digests in it that docker says are of the image.
         image_id: as the engine calls it.
         registry: where it is.
 
+    Returns:
+        None where it has none of them.
+
     Raises:
         Rejected: the registry holds something else.
-        Unavailable: it is away, or holds nothing.
+        Unavailable: it is away.
     """
-    found = await registry.manifest(image, tag)
-    if found is None:
-        raise Unavailable(f"{image}:{tag} was pushed, and the registry does not have it")
-    config = found.contents().config
-    # Engines call an image by its config, those that keep images in containerd by its manifest.
-    names = {found.digest, config.digest if config else ""}
-    if image_id not in names:
-        held = " ".join(sorted(names)).strip()
-        raise Rejected(f"{image}:{tag}: {image_id} was pushed, and the registry holds {held}")
-    return found.digest
+    for digest in told:
+        found = await registry.manifest(image, digest)
+        if found is None:
+            continue  # of a registry that was there before
+        config = found.contents().config
+        # Engines call an image by its config, those that keep images in containerd by its manifest.
+        names = {found.digest, config.digest if config else ""}
+        if image_id not in names:
+            held = " ".join(sorted(names)).strip()
+            raise Rejected(f"{image}: {image_id} was pushed, and the registry holds {held}")
+        return found.digest
+    return None
 
 
-async def _compare(image: str, digest: str, image_id: str, environment: Mapping[str, str]) -> None:
-    """Docker's own word for what it pushed must be the registry's."""
+async def _digests(image: str, image_id: str, environment: Mapping[str, str]) -> list[str]:
+    """What docker says that the image is in the repository."""
     told = await programs.run(
         "docker",
         "image",
@@ -155,12 +186,11 @@ async def _compare(image: str, digest: str, image_id: str, environment: Mapping[
         environment=environment,
     )
     try:
-        digests = msgspec.json.decode(told, type=list[str] | None) or []
+        names = msgspec.json.decode(told, type=list[str] | None) or []
     except msgspec.MsgspecError as error:
         raise Unavailable(f"docker image inspect {image_id}: {error}") from error
-    if f"{image}@{digest}" not in digests:
-        known = ", ".join(each for each in digests if each.startswith(f"{image}@")) or "none"
-        raise Rejected(f"{image}: the registry has {digest}, docker says {known}")
+    found = [name.partition("@")[2] for name in names if name.startswith(f"{image}@")]
+    return [each for each in found if is_digest(each)]
 
 
 async def _numbered(

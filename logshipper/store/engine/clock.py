@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from logshipper.store.lines.times import DAY_NS
+from wharfinger.text import quantity
 
 HOUR_NS: Final = DAY_NS // 24
 # A clock that is wrong by a year is noticed in that time, before it has cost a line.
@@ -72,6 +73,7 @@ def doubt(clock: Clock, machine_ns: int, kept_days: int) -> str:
     hours = (DOUBT_NS - clock.doubted_ns) // HOUR_NS + 1
     ahead = (machine_ns - clock.now_ns) / DAY_NS
     return (
-        f"the clock is {ahead:.1f} days ahead of where it was: {kept_days} day files that are too"
-        f" old by it stay for {hours} more hours, in case it is set back"
+        f"the clock is {ahead:.1f} days ahead of where it was:"
+        f" {quantity(kept_days, 'day file')} too old by it stay for"
+        f" {quantity(hours, 'more hour')}, in case it is set back"
     )

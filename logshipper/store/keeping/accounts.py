@@ -11,6 +11,7 @@ from logshipper.store.engine.block import Body, Head, Summary
 from logshipper.store.lines import times
 from logshipper.store.model import Stream
 from wharfinger import levels
+from wharfinger.text import quantity
 
 _extra_decoder = msgspec.json.Decoder(dict[str, object])
 
@@ -45,13 +46,13 @@ def uneven(head: Head, body: Body) -> str:
     """Why the columns of a block are not the columns of as many lines; empty if they are."""
     lines = len(head.times_ns)
     counts = {
-        "streams": len(head.stream_ids),
-        "levels": len(head.levels),
-        "messages": len(body.messages),
-        "other fields": len(body.extras) or lines,
+        "stream": len(head.stream_ids),
+        "level": len(head.levels),
+        "message": len(body.messages),
+        "other field": len(body.extras) or lines,
     }
-    wrong = [f"{count} {name}" for name, count in counts.items() if count != lines]
-    return f"has {lines} times but {', '.join(wrong)}" if wrong else ""
+    wrong = [quantity(count, name) for name, count in counts.items() if count != lines]
+    return f"has {quantity(lines, 'time')} but {', '.join(wrong)}" if wrong else ""
 
 
 def block_faults(
@@ -75,14 +76,14 @@ def block_faults(
         if noted != counted:
             yield f"its summary says {name} {noted}, its lines say {counted}"
     if unknown := sorted(set(head.stream_ids) - set(streams)):
-        yield f"names {len(unknown)} streams that are not there, the first is {unknown[0]}"
+        yield f"names {quantity(len(unknown), 'stream')} not there, the first is {unknown[0]}"
     if max(head.levels) >= len(levels.NAMES):
         yield f"names level {max(head.levels)}, which does not exist"
     if day is not None and {times.day_of(found.first_ns), times.day_of(found.last_ns)} != {day}:
         first, last = times.text(found.first_ns), times.text(found.last_ns)
         yield f"holds lines of another day: {first} to {last}"
     if bad := sum(not _is_object(extra) for extra in body.extras if extra):
-        yield f"has {bad} lines whose other fields are no JSON object"
+        yield f"has {quantity(bad, 'line')} whose other fields are no JSON object"
 
 
 def roll_faults(noted: Roll, counted: Roll) -> Iterator[str]:
@@ -94,7 +95,7 @@ def roll_faults(noted: Roll, counted: Roll) -> Iterator[str]:
         name = levels.NAMES[level] if 0 <= level < len(levels.NAMES) else ""
         what = f"{app or 'no app'}, {name or 'unknown'} at {when}"
         yield (
-            f"{len(wrong)} of its counts are wrong; the first, {what},"
+            f"has {quantity(len(wrong), 'wrong count')}; the first, {what},"
             f" is {noted.get(first, 0)} and should be {counted.get(first, 0)}"
         )
 

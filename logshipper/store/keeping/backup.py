@@ -22,6 +22,7 @@ from logshipper.store.lines import times
 from wharfinger import lock
 from wharfinger.errors import Finding, Rejected, Unavailable
 from wharfinger.files import sync_folder, write_atomically
+from wharfinger.text import quantity
 
 MANIFEST: Final = "manifest.json"
 _PARTIAL: Final = ".partial-"
@@ -254,7 +255,8 @@ def verify(path: Path, progress: Progress | None = None) -> tuple[Manifest, list
             report = Inspection(copy, day, fix, with_words=False, with_log=False).run()
             found += report.findings
             if report.lines != entry.lines and not report.findings:
-                why = f"holds {report.lines} lines, the manifest says {entry.lines}"
+                held = quantity(report.lines, "line")
+                why = f"holds {held}, the manifest says {entry.lines}"
                 found.append(Finding(str(copy), why, fix))
     return told, found
 

@@ -16,7 +16,7 @@ from logshipper.store.lines import times
 from wharfinger import cli
 from wharfinger.errors import Exit, Rejected
 from wharfinger.jsontext import encode_line
-from wharfinger.text import printable
+from wharfinger.text import printable, quantity
 
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
 
@@ -61,8 +61,9 @@ async def _backup(parsed: argparse.Namespace, config: Config) -> Exit:
         days = made.manifest.days
         lines = sum(entry.lines for entry in days)
         _say(
-            f"{made.path}: {len(days)} days, {lines:,} lines; {made.copied:,} bytes copied,"
-            f" {made.linked} days as in the backup before"
+            f"{made.path}: {quantity(len(days), 'day')}, {quantity(lines, 'line')};"
+            f" {quantity(made.copied, 'byte')} copied,"
+            f" {quantity(made.linked, 'day')} as in the backup before"
         )
         for old in made.removed:
             _say(f"removed {old}")
@@ -86,7 +87,8 @@ async def _verify(parsed: argparse.Namespace) -> Exit:
             _say(str(finding))
         if not findings:
             lines = sum(entry.lines for entry in told.days)
-            _say(f"{path}: {len(told.days)} days, {lines:,} lines, nothing wrong found")
+            said = f"{quantity(len(told.days), 'day')}, {quantity(lines, 'line')}"
+            _say(f"{path}: {said}, nothing wrong found")
     return Exit.CONFIG if findings else Exit.OK
 
 
@@ -139,7 +141,7 @@ async def _restore(parsed: argparse.Namespace, config: Config) -> Exit:
         _say(f"{name}: is there already, left as it is (--replace puts it out of the way)")
     for old in done.replaced:
         _say(f"kept: {old}")
-    _say(f"{len(done.days)} days brought back from {path}")
+    _say(f"{quantity(len(done.days), 'day')} brought back from {path}")
     for name in too_old(done.days, config, time.time_ns()):
         _say(f"{name} is older than retention_days: the store removes it as it starts")
     return Exit.OK

@@ -20,7 +20,7 @@ async def run(work: Callable[[], T], interrupted: str) -> T:
         Conflict: it was ended so.
     """
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        # asyncio's own would only end what waits, and this does not.
+        # That of `interruptible` would only end what waits, and this does not.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return work()

@@ -17,6 +17,7 @@ from logshipper.store.query import language
 from wharfinger import cli
 from wharfinger.errors import Exit, Rejected
 from wharfinger.logtext import moment
+from wharfinger.text import quantity
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +85,7 @@ async def _salvage(parsed: argparse.Namespace) -> Exit:
 
 def _told(parsed: argparse.Namespace, lines: int) -> Exit:
     if parsed.output != packing.STANDARD:
-        sys.stderr.write(f"{parsed.output}: {lines:,} lines\n")
+        sys.stderr.write(f"{parsed.output}: {quantity(lines, 'line')}\n")
     return Exit.OK
 
 

@@ -14,6 +14,7 @@ from logshipper.store.keeping.words import Index
 from logshipper.store.lines import times
 from logshipper.store.model import Stream
 from wharfinger.errors import Finding, Unavailable
+from wharfinger.text import quantity
 
 _SHOWN: Final = 20
 
@@ -181,4 +182,4 @@ def _extent(row: BlockRow) -> str:
     if row.summary is None:
         return ""
     first, last = times.text(row.summary.first_ns), times.text(row.summary.last_ns)
-    return f" ({row.summary.lines} lines from {first} to {last})"
+    return f" ({quantity(row.summary.lines, 'line')} from {first} to {last})"

@@ -21,7 +21,7 @@ from logshipper.store.keeping.progress import Progress
 from wharfinger import cli
 from wharfinger.errors import Exit, Finding, Rejected, Unavailable
 from wharfinger.jsontext import encode_line
-from wharfinger.text import printable
+from wharfinger.text import printable, quantity
 
 _NUMBERS: Final = frozenset({"LINES", "BYTES", "ERROR", "WARN"})
 _WIDTH: Final = 160
@@ -105,7 +105,8 @@ async def _days(parsed: argparse.Namespace, config: Config) -> Exit:
         _show_days(told)
         files, size = days.kept(folder.root)
         if files and not parsed.which:
-            print(f"{files} files that repairs and restores have kept, {size:,} bytes")  # noqa: T201
+            kept = quantity(files, "file")
+            print(f"{kept} that repairs and restores have kept, {quantity(size, 'byte')}")  # noqa: T201
     return Exit.OK if all(day.state == "ok" for day in told) else Exit.CONFIG
 
 
@@ -121,7 +122,8 @@ def _show_days(told: Sequence[days.Day]) -> None:
         table.add_row(*map(printable, cells))
     Console(width=None if sys.stdout.isatty() else _WIDTH).print(table, markup=False)
     lines, size = sum(day.lines for day in told), sum(day.bytes for day in told)
-    print(f"{len(told)} day files, {lines:,} lines, {size:,} bytes")  # noqa: T201
+    files = quantity(len(told), "day file")
+    print(f"{files}, {quantity(lines, 'line')}, {quantity(size, 'byte')}")  # noqa: T201
 
 
 def _repair_arguments(parser: argparse.ArgumentParser) -> None:

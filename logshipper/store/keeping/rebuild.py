@@ -15,6 +15,7 @@ from logshipper.store.keeping.progress import Progress
 from logshipper.store.keeping.rows import BlockRow
 from logshipper.store.keeping.salvage import Salvage, summarized
 from wharfinger.errors import Unavailable
+from wharfinger.text import quantity
 
 _BLOCKS_AT_ONCE: Final = 50
 _BESIDE: Final = (*wal.BESIDE, schema.STAGED)
@@ -101,7 +102,8 @@ def rebuild(salvage: Salvage, target: Path, progress: Progress | None = None) ->
     report = Inspection(target, None, "report it", with_words=False).run()
     if report.lines != result.kept or report.findings:
         why = "; ".join(str(finding) for finding in report.findings[:3])
-        raise Unavailable(f"{target} did not become what it should: {report.lines} lines; {why}")
+        held = quantity(report.lines, "line")
+        raise Unavailable(f"{target} did not become what it should: {held}; {why}")
     for suffix in _BESIDE:
         # Empty: a reader makes them.
         target.with_name(target.name + suffix).unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from logshipper.store.keeping.rows import LaterVersion
 from logshipper.store.keeping.salvage import Salvage
 from logshipper.store.lines import times
 from wharfinger.errors import Finding, Unavailable
+from wharfinger.text import quantity
 
 _APPS: Final = 3
 
@@ -108,18 +109,21 @@ def told(done: Repair, *, dry_run: bool) -> Iterator[str]:
         return
     would = "would be " if dry_run else ""
     at_least = "" if result.is_exact else "at least "
-    yield f"{done.place.name}: {result.kept} lines {would}kept, {at_least}{result.lost} lost"
+    kept = quantity(result.kept, "line")
+    yield f"{done.place.name}: {kept} {would}kept, {at_least}{result.lost:,} lost"
     for gap in result.gaps:
-        lines = "an unknown number of" if gap.lines is None else gap.lines
+        lines = "some lines" if gap.lines is None else quantity(gap.lines, "line")
         when = ""
         if gap.first_ns is not None and gap.last_ns is not None:
             when = f" from {times.text(gap.first_ns)} to {times.text(gap.last_ns)}"
-        yield f"  block {gap.number}: {lines} lines{when} are lost: {gap.why}"
+        yield f"  block {gap.number}: {lines} lost{when}: {gap.why}"
     for lost in spans(result):
         apps = ", ".join(lost.apps[:_APPS]) + (" and others" if len(lost.apps) > _APPS else "")
-        yield f"  {lost.lines} lines between {lost.first} and {lost.last} are lost: {apps}"
+        lines = quantity(lost.lines, "line")
+        yield f"  {lines} between {lost.first} and {lost.last} lost: {apps}"
     if result.nameless:
-        yield f"  the names of {result.nameless} streams are lost: they are unknown-NUMBER now"
+        streams = quantity(result.nameless, "stream")
+        yield f"  the names of {streams} are lost: unknown-NUMBER now"
     if done.damaged is not None:
         yield f"  the damaged file is kept: {done.damaged}"
 

@@ -153,7 +153,9 @@ class Platform:
         """How often each order's line is in the store."""
         headers = {"Authorization": f"Bearer {TOKEN}"}
         url = "http://127.0.0.1:7280/api/export?app=shop"
-        async with self.store.host.session() as session, session.get(url, headers=headers) as got:
+        # All that the tests of a platform ever stored: on a busy machine it takes its time.
+        patient = self.store.host.session(timeout=aiohttp.ClientTimeout(total=PATIENCE_SECONDS))
+        async with patient as session, session.get(url, headers=headers) as got:
             text = await got.text()
         lines = (json.loads(line)["message"] for line in text.splitlines())
         return Counter(int(match[1]) for line in lines if (match := ORDER.match(line)))

@@ -10,6 +10,7 @@ from typing import Final
 from wharfinger.errors import Exit, WharfingerError
 from wharfinger.etcd import Etcd
 from wharfinger.operator.demo.console import Show
+from wharfinger.operator.demo.release import Release
 from wharfinger.operator.demo.stage import Stage, left_behind, raised, require_programs
 from wharfinger.operator.demo.story import Story
 from wharfinger.operator.verbs import Verbs
@@ -77,6 +78,7 @@ async def _perform(show: Show, *, stay: bool) -> Path:
         try:
             async with Etcd(config) as etcd:
                 await Story(show, stage, etcd).tell()
+                await Release(show, stage).tell()
         except WharfingerError:
             _show_logs(show, stage)
             raise

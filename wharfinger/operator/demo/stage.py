@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +21,14 @@ from wharfinger.operator.parts.etcd import EtcdServer
 from wharfinger.operator.parts.leftovers import mounts
 from wharfinger.operator.parts.nginx import NginxServer
 from wharfinger.operator.parts.process import Process, free_port
+from wharfinger.operator.parts.registry import RegistryServer
 
 DAEMONS: Final = ("registrar", "discovery", "logstore", "logshipper")
 HOST_NAME: Final = "shop.example"
-NEEDED: Final = ("etcd", "nginx", "dockerd", "docker", "busybox")
+NEEDED: Final = (
+    *("etcd", "nginx", "dockerd", "docker", "busybox"),
+    *("docker-compose", "docker-registry"),
+)
 # Debian keeps daemons in sbin, which a user's PATH often lacks.
 SYSTEM_PATHS: Final = "/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -70,13 +74,20 @@ data_dir = "{folder}/logs"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Everything that runs, and where it answers."""
+    """Everything that runs, and where it answers.
+
+    Attributes:
+        environment: of programs on the stage: settings of this machine's own daemons are not its.
+        registry: of images; it is started by who needs it.
+    """
 
     folder: Path
     config: Path
+    environment: Mapping[str, str]
     etcd: EtcdServer
     docker: DockerDaemon
     nginx: NginxServer
+    registry: RegistryServer
     ports: dict[str, int]
     daemons: dict[str, Process]
 
@@ -137,6 +148,7 @@ async def raised(show: Show) -> AsyncIterator[Stage]:
                     stack.push_async_callback(part.stop)
                     await part.start()
                 step.tell(f"all below {folder}; what runs on this machine is not touched")
+            stack.push_async_callback(stage.registry.stop)
             for daemon in stage.daemons.values():
                 stack.push_async_callback(daemon.terminate, 30.0)
             yield stage
@@ -190,17 +202,20 @@ def _stage(folder: Path, pool: range) -> Stage:
         ),
         encoding="utf-8",
     )
-    # The programs that were installed beside this one, as an operator would call them.
-    programs = Path(sys.executable).parent
-    # Settings of this machine's own daemons are not the demo's.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("WHARFINGER_")}
     daemons = {
         name: Process(
-            [programs / name, "run", "--config", config],
+            [program(name), "run", "--config", config],
             log=folder / f"{name}.log",
             name=name,
             environment=environment,
         )
         for name in DAEMONS
     }
-    return Stage(folder, config, etcd, docker, nginx, ports, daemons)
+    registry = RegistryServer(folder / "registry")
+    return Stage(folder, config, environment, etcd, docker, nginx, registry, ports, daemons)
+
+
+def program(name: str) -> Path:
+    """One that was installed beside this one, as an operator would call it."""
+    return Path(sys.executable).parent / name

@@ -10,6 +10,7 @@ from wharfinger.container import Container
 from wharfinger.errors import Finding, Rejected
 from wharfinger.keys import HOSTS, INSTANCES, HostKey, InstanceKey
 from wharfinger.kv import EndpointStatus, KeyValue
+from wharfinger.text import quantity
 
 # A lease is renewed each third of its time, so two renewals may fail. Reads that take a
 # hundredth of it are far from that; a write that takes a tenth leaves little for an election.
@@ -117,8 +118,8 @@ def of_reservation(port_range: str, reserved: str) -> Iterator[Finding]:
         both = ",".join(filter(None, [reserved.strip(), port_range]))
         yield Finding(
             "registrar.port_range",
-            f"{missing} ports of {port_range} are not reserved in the kernel: an outgoing "
-            "connection may take one of them if it lies in the ephemeral range",
+            f"{quantity(missing, 'port')} of {port_range} not reserved in the kernel: an outgoing "
+            "connection may take what lies in the ephemeral range",
             "run the registrar as root, which reserves them, or "
             f"`sysctl -w net.ipv4.ip_local_reserved_ports={both}`",
         )

@@ -20,6 +20,7 @@ from wharfinger.operator.install import daemonfile, programs
 from wharfinger.operator.install.daemonfile import DEFAULT, NAME, RUNTIMES
 from wharfinger.operator.install.programs import PROGRAM, SOURCES, Record
 from wharfinger.sections import DockerConfig, HostConfig
+from wharfinger.text import quantity
 
 DAEMON_JSON: Final = Path("/etc/docker/daemon.json")
 LIB_DIR: Final = Path("/usr/local/lib/wharfinger/runtime")
@@ -91,8 +92,9 @@ async def uninstall(order: Order) -> Exit:
         listed = ()
     if (using := sorted(each.name for each in listed if each.runtime == NAME)) and not order.force:
         raise Conflict(
-            f"{len(using)} containers were created for the runtime {NAME!r} and could not start "
-            f"without it: {', '.join(using[:10])}; remove or recreate them first, or use --force"
+            f"{quantity(len(using), 'container')} created for the runtime {NAME!r} could not "
+            f"start without it: {', '.join(using[:10])}; "
+            "remove or recreate them first, or use --force"
         )
     return await asyncio.to_thread(_uninstall, order, known)
 

@@ -21,6 +21,7 @@ from wharfinger.operator.install.model import (
 )
 from wharfinger.operator.install.root import Root
 from wharfinger.operator.install.shipped import LOCAL_SHARE
+from wharfinger.text import quantity
 
 SECRET = ("secret", "token")
 SHARED = "manual pages and completion of commands below /usr/local/share"
@@ -90,7 +91,7 @@ def _difference(step: Write) -> Iterator[str]:
     shown = list(difflib.unified_diff(before, after, step.file.path, "new", lineterm="", n=1))
     if step.before is None and len(shown) > SHOWN_LINES:
         rest = len(shown) - SHOWN_LINES
-        shown = [*shown[:SHOWN_LINES], f"... and {rest} lines more: --json shows all"]
+        shown = [*shown[:SHOWN_LINES], f"... and {quantity(rest, 'more line')}: --json shows all"]
     for line in shown:
         yield f"  {harmless(line, colours=False)}"
 

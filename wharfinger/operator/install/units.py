@@ -11,6 +11,7 @@ from wharfinger.errors import Unavailable
 from wharfinger.operator.install.commands import said
 from wharfinger.operator.install.model import ROLES, TARGET, Start, Unit, unit
 from wharfinger.operator.install.root import Root
+from wharfinger.text import quantity
 
 PROPERTIES: Final = "Id,ActiveState,UnitFileState,LoadState,NeedDaemonReload"
 PROGRESS: Final = "ActiveState,SubState,Result,StatusText,NRestarts,Job"
@@ -114,7 +115,7 @@ def _looked(name: str, *, late: bool) -> Outcome | None:
         return Outcome(name, "ready", status)
     restarts = int(fields.get("NRestarts") or 0)
     if state == "failed" or restarts >= RESTARTS:
-        why = f"{fields.get('Result', '')}, started anew {restarts} times"
+        why = f"{fields.get('Result', '')}, started anew {quantity(restarts, 'time')}"
         return Outcome(name, "failed", why, journal(name))
     return Outcome(name, "waiting", status or state, journal(name)) if late else None
 

@@ -16,7 +16,7 @@ from isal import igzip
 from wharfinger.errors import Rejected, Unavailable
 from wharfinger.files import sync_folder
 from wharfinger.operator import terminal
-from wharfinger.text import shortened
+from wharfinger.text import quantity, shortened
 
 _FORMS: Final = (".ndjson", ".jsonl", ".json")
 _PACKINGS: Final = (".gz", ".zst", "")
@@ -64,7 +64,7 @@ class Progress:
 
     def __str__(self) -> str:
         seconds = max(self._clock() - self._began, 0.001)
-        return f"{self.lines:,} lines, {self.lines / seconds:,.0f}/s"
+        return f"{quantity(self.lines, 'line')}, {self.lines / seconds:,.0f}/s"
 
 
 def suited(path: Path) -> Path:

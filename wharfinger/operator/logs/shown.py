@@ -13,7 +13,7 @@ from wharfinger.logtext import RESET, SGR, harmless
 from wharfinger.operator.logs.folding import Fold, folded
 from wharfinger.operator.logs.highlight import Sought, painted
 from wharfinger.operator.logs.seen import time_of
-from wharfinger.text import printable
+from wharfinger.text import printable, quantity
 
 Hit: TypeAlias = Mapping[str, Any]
 Form: TypeAlias = Literal["short", "long", "json", "message", "logfmt"]
@@ -205,7 +205,7 @@ def _others(hit: Hit) -> dict[str, str]:
 
 
 def _folded(lines: int) -> str:
-    return f"... {lines} lines folded"
+    return f"... {quantity(lines, 'line')} folded"
 
 
 def _faint(text: str, style: Style) -> str:

@@ -21,6 +21,7 @@ from wharfinger.operator.logs.question import Parameters
 from wharfinger.operator.logs.saving import Progress, save, suited
 from wharfinger.operator.logs.shown import Style, moment
 from wharfinger.operator.logs.wish import Wish
+from wharfinger.text import quantity
 
 # Questions for surroundings under way at once: the store has other readers.
 ASKED_AT_ONCE: Final = 4
@@ -111,7 +112,8 @@ async def _stream(store: Store, parameters: Parameters, wish: Wish, printer: Pri
     except asyncio.CancelledError:
         if wish.people:
             raise  # who sits there has seen enough
-        raise Conflict(f"interrupted after {printer.lines} lines: these are not all") from None
+        shown = quantity(printer.lines, "line")
+        raise Conflict(f"interrupted after {shown}: these are not all") from None
     finally:
         progress.clear()
     printer.pause()

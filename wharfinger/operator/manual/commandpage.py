@@ -1,31 +1,11 @@
 """The manual page of a command, from what parses its command line."""
 
 import argparse
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
-from wharfinger.operator.manual import roff
+from wharfinger.operator.manual import particulars, roff
 
-EXITS: Final[Mapping[str, str]] = {
-    "0": "all is well",
-    "1": "no: asked whether there is any, none was; asked by healthcheck, it is not well",
-    "64": "a wrong use",
-    "69": "unavailable, or something was found",
-    "70": "a bug",
-    "75": "try again later",
-    "78": "the configuration has a fault",
-}
-FILES: Final[Mapping[str, str]] = {
-    "/etc/wharfinger/wharfinger.toml": "The configuration of all daemons of a host, see "
-    "wharfinger.toml(5).",
-    "/etc/default/wharfinger": "Settings for the environment of the units.",
-    "/var/lib/wharfinger": "What must survive a restart.",
-    "/run/wharfinger": "Sockets for commands that change something.",
-}
-ENVIRONMENT: Final[Mapping[str, str]] = {
-    "WHARFINGER_CONFIG": "The configuration file, where no flag names one.",
-    "WHARFINGER_SECTION__KEY": "Stands above that key of the file: WHARFINGER_ETCD__PREFIX.",
-}
 USAGE_WIDTH: Final = 78
 PAGES: Final = ("wharfinger", "registrar", "discovery", "logshipper", "logstore", "deploy")
 
@@ -38,6 +18,7 @@ def page(parser: argparse.ArgumentParser, version: str) -> str:
         version: of Wharfinger.
     """
     name, told = parser.prog, parser.description or ""
+    told_of = particulars.of(name)
     lines = [
         roff.head(name, 8, version),
         roff.title("NAME"),
@@ -52,11 +33,11 @@ def page(parser: argparse.ArgumentParser, version: str) -> str:
         roff.title("VERBS"),
         *_verbs(parser),
         roff.title("EXIT STATUS"),
-        *roff.table(EXITS),
+        *roff.table(told_of.exits),
         roff.title("FILES"),
-        *roff.table(FILES),
+        *roff.table(told_of.files),
         roff.title("ENVIRONMENT"),
-        *roff.table(ENVIRONMENT),
+        *roff.table(told_of.environment),
         roff.title("SEE ALSO"),
         ",\n".join([*(f"{roff.bold(each)}(8)" for each in PAGES if each != name),
                     f"{roff.bold('wharfinger.toml')}(5)"]),

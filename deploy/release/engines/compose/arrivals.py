@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from deploy.release.engines.compose.judging import Patience, Waited
+from deploy.release.engines.compose.judging import TOLD_SECONDS, Patience, Waited
 from deploy.release.engines.compose.site import NotRunning, Site
 from deploy.release.engines.facts import Facts
 from deploy.release.engines.registered import Instance, by_container
@@ -88,7 +88,10 @@ class Arrivals:
             return
         reason = ""
         if self._site.registering:
-            reason = (await self._site.instances.hosts()).reason(waited.facts.name)
+            hosts = await self._site.instances.hosts()
+            reason = hosts.reason(waited.facts.name)
+            if not reason and waited.seconds > TOLD_SECONDS:
+                reason = hosts.silence
         if (why := waited.broken(self._patience, reason)) is not None:
             await self._site.fail(waited.facts, why)
 

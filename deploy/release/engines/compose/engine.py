@@ -21,7 +21,7 @@ from deploy.release.engines.compose.program import Compose
 from deploy.release.engines.compose.rollout import Rollout
 from deploy.release.engines.compose.site import NotRunning, Site
 from deploy.release.engines.containers import Containers
-from deploy.release.engines.facts import UNHEALTHY, Facts
+from deploy.release.engines.facts import PAUSED, UNHEALTHY, Facts
 from deploy.release.engines.instances import Instances
 from deploy.release.engines.place import Place
 from deploy.release.engines.registered import by_container
@@ -57,7 +57,7 @@ class ComposeEngine:
         self._service = Service(app.name, environment.name)
         self._containers = Containers(docker_url)
         self._compose = Compose(docker_url, project, app.name)
-        self._kept = Kept(place.state_dir / "deploy" / self._service.name, app.name)
+        self._kept = Kept(place.folder(self._service), app.name)
 
     async def running(self) -> tuple[Replica, ...]:
         """What runs of the application there.
@@ -93,7 +93,7 @@ class ComposeEngine:
             progress.step(f"{target.release}: image pulled")
         site = await self._site(progress)
         found = await site.found()
-        begun = self._kept.begun()
+        begun = None if target.settled else self._kept.begun()
         goes_on = begun is not None and begun.mark == mark
         if goes_on:
             progress.step(f"{target.release}: goes on where an earlier run was cut off")
@@ -102,8 +102,8 @@ class ComposeEngine:
         await self._compose.check(*files)
         self._kept.begin(Begun(mark=mark, former=former))
         rollout = self._rollout(site, mark, target.replicas, files)
-        if not goes_on:
-            rollout.kept = frozenset(each.id for each in found if each.runs)
+        # What an earlier run has left half-way may go, but nothing that requests are sent to.
+        rollout.kept = await self._serving(site, found) if goes_on else _running(found)
         await self._rolled(rollout, former)
         self._kept.end(mark)
 
@@ -123,7 +123,7 @@ class ComposeEngine:
         now = _as_former(found, marks.pop())
         progress.step(await self._compose.found())
         rollout = self._rollout(site, now.mark, target.replicas, self._files(now))
-        rollout.kept = frozenset(each.id for each in found if each.runs)
+        rollout.kept = _running(found)
         await self._rolled(rollout, now)
 
     async def _rolled(self, rollout: Rollout, former: Former | None) -> None:
@@ -141,22 +141,39 @@ class ComposeEngine:
         rollout.site.progress.step("it does not run: what ran before is put back")
         try:
             await rollout.discard()
-            await self._restore(rollout, former)
+            restored = await self._restore(rollout, former)
         except WharfingerError as error:
             raise RolloutFailed(f"{why}\nand the way back: {error}", restored=False) from error
-        raise RolloutFailed(why, restored=True)
+        raise RolloutFailed(why, restored=restored)
 
-    async def _restore(self, failed: Rollout, former: Former | None) -> None:
-        """Puts back what ran before."""
+    async def _restore(self, failed: Rollout, former: Former | None) -> bool:
+        """Puts back what ran before; whether there was such, and it serves as it did."""
         site = failed.site
         if former is not None:
             files = self._files(former)
             await self._rollout(site, former.mark, former.replicas, files).run()
             self._kept.end(former.mark)
-        elif not failed.kept:
+            return True
+        if not failed.kept:
             # Nothing ran before, so nothing runs after.
             await self._rollout(site, _NOTHING, 0, ()).run()
             self._kept.end(_NOTHING)
+            return False
+        # All that ran before was of this release already, or of the one that it goes back to.
+        left = [each for each in await site.found() if each.runs]
+        alone = {each.labels.get(MARK_LABEL, "") for each in left} == {failed.mark}
+        if alone:
+            self._kept.end(failed.mark)
+        return alone and failed.kept <= _running(left)
+
+    async def _serving(self, site: Site, found: Sequence[Facts]) -> frozenset[str]:
+        """Those that requests are sent to; where nobody tells, all that run and are sound."""
+        held = by_container(await site.instances.held()) if site.registering else None
+        return frozenset(
+            each.id
+            for each in found
+            if each.runs and each.health != UNHEALTHY and (held is None or each.id in held)
+        )
 
     def _rollout(self, site: Site, mark: str, replicas: int, files: Sequence[Path]) -> Rollout:
         async def start(count: int) -> None:
@@ -209,13 +226,24 @@ class ComposeEngine:
 
 
 def _former(found: Sequence[Facts], mark: str, begun: Begun | None) -> Former | None:
-    """What a rollout to `mark` goes back to: what ran before it, or before one that was cut off."""
-    if begun is not None and begun.former is not None and begun.former.mark != mark:
-        return begun.former
+    """What a rollout to `mark` goes back to: what ran before it, or before one that was cut off.
+
+    None where nothing else ran, and on the way back from a rollout that was cut off as long as some
+    of what ran before it is there: what was left half-way is nothing to go back to.
+    """
     running = [each for each in found if each.runs]
     marks = Counter(each.labels.get(MARK_LABEL, "") for each in running)
+    if begun is not None and begun.former is not None:
+        if begun.former.mark != mark:
+            return begun.former
+        if mark in marks:
+            return None
     several = [(count, key) for key, count in marks.items() if key != mark]
     return _as_former(running, max(several)[1]) if several else None
+
+
+def _running(found: Iterable[Facts]) -> frozenset[str]:
+    return frozenset(each.id for each in found if each.runs)
 
 
 def _as_former(found: Iterable[Facts], mark: str) -> Former:
@@ -232,6 +260,6 @@ def _as_former(found: Iterable[Facts], mark: str) -> Former:
 def _state(facts: Facts, *, registered: bool) -> str:
     if not facts.runs:
         return "exited"
-    if facts.health == UNHEALTHY:
+    if facts.health == UNHEALTHY or facts.status == PAUSED:
         return "unhealthy"
     return "up" if registered and facts.health != "starting" else "starting"

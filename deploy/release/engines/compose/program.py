@@ -26,7 +26,7 @@ class Compose:
     """
 
     def __init__(self, docker_url: str, project: str, service: str) -> None:
-        self._environment = {"DOCKER_HOST": docker_url}
+        self._environment = {"DOCKER_HOST": docker_url, "COMPOSE_DISABLE_ENV_FILE": "1"}
         self._project = project
         self._service = service
         self._words: tuple[str, ...] = ()
@@ -90,9 +90,11 @@ class Compose:
     ) -> None:
         if not self._words:
             await self.found()
+        # Not that of the working copy, whose .env is for other programs, and may be unreadable.
+        folder = ("--project-directory", str(files[0].parent))
         named = [word for file in files for word in ("--file", str(file))]
         await programs.run(
-            *(*self._words, "--project-name", self._project, *named, *words),
+            *(*self._words, "--project-name", self._project, *folder, *named, *words),
             environment=self._environment,
             timeout_seconds=timeout_seconds,
             on_line=progress.output if progress is not None else lambda _line: None,

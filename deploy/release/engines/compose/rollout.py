@@ -12,6 +12,7 @@ from deploy.release.engines.compose.site import NotRunning, Site
 from deploy.release.engines.facts import Facts
 from deploy.release.engines.registered import Instance, by_container
 from wharfinger.errors import Unavailable
+from wharfinger.text import quantity
 
 # Between SIGTERM's arrival at the program, after the drain that with-port holds it for, and KILL.
 STOP_SECONDS: Final = 15.0
@@ -128,7 +129,7 @@ class Rollout:
         return State.UP if facts.id in registered else State.DOUBTFUL
 
     async def _start(self, count: int, found: Mapping[str, Facts]) -> None:
-        self.site.progress.step(_counted("new instance", count, "starts", "start"))
+        self.site.progress.step(quantity(count, "new instance starts", "new instances start"))
         try:
             await self.start(len(found) + count)
         except Unavailable as error:
@@ -170,8 +171,4 @@ class Rollout:
                 self.site.progress.step(f"{each.key.address}: let in again ({each.came})")
 
     def _wanted(self, facts: Facts) -> bool:
-        return facts.labels.get(MARK_LABEL) == self.mark
-
-
-def _counted(what: str, count: int, one: str, more: str) -> str:
-    return f"{count} {what} {one}" if count == 1 else f"{count} {what}s {more}"
+        return facts.labels.get(MARK_LABEL, "") == self.mark

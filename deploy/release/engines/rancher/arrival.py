@@ -60,6 +60,11 @@ class Arrival:
         return tuple(each for each in self.instances or () if each.image == self.image)
 
     @property
+    def wanted(self) -> int:
+        """How many of it there shall be, as far as is known."""
+        return self.replicas or len(self.instances or ())
+
+    @property
     def left(self) -> int:
         """How many of another image are sent requests still."""
         return len(self.instances or ()) - len(self.come)
@@ -82,5 +87,5 @@ class Arrival:
         said = [self.service.described] if self.service is not None else []
         if self.instances is not None:
             wanted = f" of {self.replicas}" if self.replicas else ""
-            said.append(f"{len(self.come)}{wanted} new ones in etcd, {self.left} others")
+            said.append(f"{len(self.come)}{wanted} new in etcd, {self.left} of another image")
         return "; ".join(said)

@@ -69,7 +69,7 @@ class RancherEngine:
         self._render = render
         self._access = access
         self._service = Service(app.name, environment.name)
-        self._folder = place.state_dir / "deploy" / self._service.name
+        self._folder = place.folder(self._service)
 
     async def running(self) -> tuple[Replica, ...]:
         """The instances that registrars tell of.

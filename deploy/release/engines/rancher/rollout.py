@@ -9,7 +9,7 @@ from typing import Final
 from deploy.release.engine import RolloutFailed, Target
 from deploy.release.engines.instances import Instances
 from deploy.release.engines.rancher.api import Rancher
-from deploy.release.engines.rancher.arrival import UNDER_WAY, UPGRADED, Arrival
+from deploy.release.engines.rancher.arrival import ACTIVE, UNDER_WAY, UPGRADED, Arrival
 from deploy.release.progress import Progress
 from wharfinger.errors import Unavailable
 
@@ -62,7 +62,7 @@ class Rollout:
                 await self.run(*words)
             await self.until_there(rancher)
         except Unavailable as error:
-            restored = await self._taken_back(rancher)
+            restored = await self._taken_back(rancher, before)
             raise RolloutFailed(str(error), restored=restored) from error
         await self.run("up", "-d", "--confirm-upgrade")
         self.progress.step("the upgrade is confirmed")
@@ -98,7 +98,7 @@ class Rollout:
                 await asyncio.sleep(LOOK_SECONDS)
                 continue
             steady_since = (steady_since or now) if look.is_there else None
-            self.progress.waiting("instances of the release", len(look.come), self.target.replicas)
+            self.progress.waiting("instances of the release", len(look.come), look.wanted)
             monitored = self.target.environment.rollout.monitor_seconds
             if steady_since is not None and now - steady_since >= monitored:
                 break
@@ -130,19 +130,30 @@ class Rollout:
         ]
         return "\n".join([look.described, *reasons])
 
-    async def _taken_back(self, rancher: Rancher) -> bool:
-        """Has Rancher roll back; whether it says that it did."""
+    async def _taken_back(self, rancher: Rancher, before: Arrival) -> bool:
+        """Has Rancher roll back; whether there was something before, and it serves again."""
         self.progress.step("it does not run: Rancher takes it back")
         try:
-            service = await rancher.service()
-            if service is None:
+            if await rancher.service() is None:
                 return False
             await self.run("up", "-d", "--rollback")
-            service = await rancher.service()
+            return before.service is not None and await self._is_back(rancher)
         except Unavailable as error:
             self.progress.step(f"the way back: {error}")
             return False
-        return service is not None and service.state == "active"
+
+    async def _is_back(self, rancher: Rancher) -> bool:
+        """Waits until Rancher has rolled back, and what it has started again is in etcd."""
+        deadline = time.monotonic() + self._patience_seconds()
+        while True:
+            look = await self.look(rancher)
+            serves = look.instances is None or bool(look.instances)
+            if look.service is not None and look.service.state == ACTIVE and serves:
+                return True
+            if time.monotonic() > deadline:
+                self.progress.step(f"the way back: {look.described}")
+                return False
+            await asyncio.sleep(LOOK_SECONDS)
 
     def _patience_seconds(self) -> float:
         rollout = self.target.environment.rollout

@@ -13,6 +13,7 @@ from deploy.release.engines.swarm.registration import Registration
 from deploy.release.engines.swarm.watching import Stuck, Watching
 from deploy.release.progress import Progress
 from wharfinger.errors import Rejected, Unavailable
+from wharfinger.text import quantity
 
 
 class SwarmEngine:
@@ -80,17 +81,18 @@ class SwarmEngine:
         if service is not None:
             service = await self._calmed(service, target, progress)
         if service is not None and _is_rolling(service, target):
-            former = Former.previous(service)
-            known: frozenset[str] = frozenset()
             progress.step(f"{self._manager.name} is being updated to {target.release}: goes on")
-        else:
-            former = Former.of(service)
-            known = await self._known(service)
-            progress.step(f"docker stack deploy {self._manager.stack}: {target.release}")
-            await self._manager.deploy(self._render(target), progress.output)
+            before = frozenset(t.id for t in await self._manager.tasks() if not t.is_of(service))
+            await self._followed(target, Former.previous(service), before, progress)
+            # wharf.yaml may say something else since; where it does not, nothing is replaced.
+            service, _ = await self._watching.seen()
+        former, known = Former.of(service), await self._known(service)
+        progress.step(f"docker stack deploy {self._manager.stack}: {target.release}")
+        await self._manager.deploy(self._render(target), progress.output)
         await self._followed(target, former, known, progress)
         await self._gone(progress)
         await self._spread(target, progress)
+        await self._tell_others(progress)
 
     async def scale(self, target: Target, progress: Progress) -> None:
         """Changes how many tasks there are; what cannot run is taken back.
@@ -115,7 +117,8 @@ class SwarmEngine:
             progress.step(f"scaled back to {before}: {why}")
             await self._manager.scale(before)
             restored = not await self._trouble(service.image, await self._known(service), progress)
-            raise RolloutFailed(f"{target.replicas} do not run: {said}", restored=restored)
+            count = quantity(target.replicas, "instance does", "instances do")
+            raise RolloutFailed(f"{count} not run: {said}", restored=restored)
         await self._gone(progress)
 
     async def _followed(
@@ -130,7 +133,10 @@ class SwarmEngine:
         if former.image is None:
             await self._manager.remove()
             raise RolloutFailed(f"{what}\nnothing ran before; the stack is removed", restored=False)
-        restored = await self._restored(former.image, progress)
+        try:
+            restored = await self._restored(former.image, known, progress)
+        except Unavailable as error:
+            raise RolloutFailed(f"{what}\nand the way back: {error}", restored=False) from error
         end = "runs again" if restored else "does not run either: look at `docker service ps`"
         raise RolloutFailed(f"{what}\n{former.shown} {end}", restored=restored)
 
@@ -140,22 +146,27 @@ class SwarmEngine:
             found = await self._watching.until_settled(image, progress, known=known)
         except Stuck as error:
             return str(error)
-        service, tasks = await self._watching.seen()
         if found.phase is not Phase.DONE:
+            service, _ = await self._watching.seen()
             return judging.in_words(service, found.phase)
         if self._registration is None:
             return ""
-        mine = [task for task in tasks if task.runs and task.is_of(service)]
-        return await self._registration.until_served(self._manager.name, mine, progress)
 
-    async def _restored(self, image: str, progress: Progress) -> bool:
+        async def mine() -> list[Task]:
+            service, tasks = await self._watching.seen()
+            return [task for task in tasks if task.runs and task.is_of(service)]
+
+        return await self._registration.until_served(self._manager.name, mine, found.of, progress)
+
+    async def _restored(self, image: str, known: Collection[str], progress: Progress) -> bool:
         """Sees to it that what ran before runs again; whether it does."""
         service, _ = await self._watching.seen()
-        if service.image != image:
+        # The image does not tell: what ran before may be of the same, with other settings.
+        if not service.update.startswith("rollback_"):
             progress.step(f"docker service update --rollback {self._manager.name}")
             await self._manager.roll_back()
         try:
-            found = await self._watching.until_settled(image, progress)
+            found = await self._watching.until_settled(image, progress, known=known)
         except Stuck:
             return False
         service, tasks = await self._watching.seen()
@@ -172,13 +183,14 @@ class SwarmEngine:
     async def _awaited(self, service: Service, progress: Progress) -> None:
         if service.update in UPDATING:
             progress.step(f"another update of {self._manager.name} is under way: waits for its end")
+            known = await self._known(service)
             try:
-                await self._watching.until_settled(service.image, progress)
+                await self._watching.until_settled(service.image, progress, known=known)
             except Stuck as error:
                 progress.step(f"it does not end: {error}")
             service, _ = await self._watching.seen()
         if service.update in ("updating", "paused") and service.previous is not None:
-            await self._restored(service.previous, progress)
+            await self._restored(service.previous, await self._known(service), progress)
 
     async def _gone(self, progress: Progress) -> None:
         """Waits until what was told to stop has done with its requests."""
@@ -213,6 +225,15 @@ class SwarmEngine:
         counts = judging.spread((await self._watching.seen())[1], nodes)
         still = f", still uneven{f': {why}' if why else ''}" if judging.moves(counts) else ""
         progress.step(f"runs on {judging.shown(counts)}{still}")
+
+    async def _tell_others(self, progress: Progress) -> None:
+        if self._registration is None:
+            return
+        _, tasks = await self._watching.seen()
+        others = await self._registration.others([task for task in tasks if task.wanted])
+        if others:
+            where = judging.shown(others)
+            progress.step(f"of another release, and still served: {where}; do managers hear them?")
 
     async def _known(self, service: Service | None) -> frozenset[str]:
         if service is None:

@@ -83,20 +83,21 @@ def judge(
     of = nodes if service.replicas is None else service.replicas
     others = any(task.runs and not task.is_of(service) for task in tasks)
     settled = up >= of and not others
+    failing = len(failures(service, tasks, known)) >= FAILURES
     if service.image != image or service.update.startswith("rollback_"):
-        phase = _way_back(service.update, settled=settled)
+        phase = _way_back(service.update, settled=settled, failing=failing)
     elif service.update in _STANDING:
         phase = _STANDING[service.update]
     elif settled:
         phase = Phase.DONE
     else:
-        failing = len(failures(service, tasks, known)) >= FAILURES
         phase = Phase.FAILING if failing else Phase.UNDER_WAY
     return Judgement(phase, up, of)
 
 
-def _way_back(update: str, *, settled: bool) -> Phase:
-    if update == "rollback_paused":
+def _way_back(update: str, *, settled: bool, failing: bool) -> Phase:
+    # Nothing watches what has been gone back to: it may be started again and again for ever.
+    if update == "rollback_paused" or (failing and not settled):
         return Phase.LOST
     # `rollback_completed` is said before the last task is there.
     return Phase.ROLLED_BACK if settled and update != "rollback_started" else Phase.ROLLING_BACK

@@ -13,6 +13,7 @@ from deploy.release.engines.swarm.model import Service, Task
 from deploy.release.progress import Progress
 from wharfinger.backoff import Backoff
 from wharfinger.errors import Unavailable
+from wharfinger.text import quantity
 
 LOOK_SECONDS: Final = 0.5
 # For so long managers may be without a leader, or away from us.
@@ -115,7 +116,8 @@ class Watching:
             _, tasks = await self.seen()
             left = leaving(tasks)
         if left:
-            progress.step(f"{left} old instances have not ended yet")
+            count = quantity(left, "old instance has", "old instances have")
+            progress.step(f"{count} not ended yet")
 
     async def _places(self, service: Service) -> int:
         if service.replicas is not None:

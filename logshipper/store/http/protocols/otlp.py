@@ -11,6 +11,7 @@ from logshipper.store.lines.times import Arrival
 from logshipper.store.model import MAX_ID_BYTES, Document
 from wharfinger import levels, wire
 from wharfinger.errors import Rejected
+from wharfinger.text import quantity
 
 UID: Final = "log.record.uid"
 # google.rpc.Code of the statuses that are answered here.
@@ -130,7 +131,8 @@ def answer(found: Lines, *, as_json: bool) -> bytes:
     """An ExportLogsServiceResponse; a partial success is never sent again by anybody."""
     if not found.bad:
         return b"{}" if as_json else b""
-    why = f"{found.bad} of {found.bad + len(found.documents)} records were refused: {found.why}"
+    records = quantity(found.bad + len(found.documents), "record")
+    why = f"{found.bad} of {records} refused: {found.why}"
     if as_json:
         # A 64-bit number is a text there (ProtoJSON).
         told = {"rejectedLogRecords": str(found.bad), "errorMessage": why}

@@ -1,0 +1,54 @@
+"""A discovery that was frozen: what began and ended meanwhile is never served."""
+
+import asyncio
+import contextlib
+from collections import Counter
+
+import aiohttp
+import pytest
+
+from tests.stack.discovery import DiscoveryStack
+from tests.stack.faults import SHOP
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+
+TURNS = 40
+
+
+@pytest.fixture(params=["push", "reload"])
+def stack(request: pytest.FixtureRequest) -> DiscoveryStack:
+    fixture = "push_stack" if request.param == "push" else "discovery_stack"
+    found: DiscoveryStack = request.getfixturevalue(fixture)
+    return found
+
+
+async def test_what_came_and_went_while_it_was_frozen_is_never_served(
+    stack: DiscoveryStack,
+) -> None:
+    await stack.start()
+    stays, ended, new = [await stack.backends.start() for _ in range(3)]
+    await stack.until_applied(await stack.put("shop_prod", stays, **SHOP))
+    await stack.until_served(stays)
+    stack.process.freeze()
+    await asyncio.sleep(3)
+    for _ in range(TURNS):
+        await stack.put("shop_prod", ended, **SHOP)
+        await stack.remove("shop_prod", ended)
+    revision = await stack.put("shop_prod", new, **SHOP)
+    answers: Counter[str] = Counter()
+
+    async def ask() -> None:
+        while True:
+            with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+                answers[(await stack.get()).text] += 1
+
+    asking = [asyncio.create_task(ask()) for _ in range(2)]
+    try:
+        stack.process.thaw()
+        await stack.until_applied(revision)
+    finally:
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+    await stack.until_served(stays, new)
+    assert answers.keys() <= {stays, new}, answers
