@@ -320,6 +320,24 @@ async def test_a_second_interrupt_frees_it_no_earlier_than_the_work_has_ended(
     assert await etcd.get(lock_key(SHOP)) is None
 
 
+async def test_a_fault_of_ours_in_keeping_it_ends_the_work_before_it_is_freed(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+
+    async def work(held: Held) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            seen.append(await etcd.get(held.key) is not None)
+
+    lock = lock_of(etcd)
+    monkeypatch.setattr(lock, "_refresh", AsyncMock(side_effect=ValueError("a bug")))
+    with pytest.raises(ValueError, match="a bug"):
+        await lock.hold(work)
+    assert seen == [True]
+
+
 async def test_an_etcd_that_reads_and_does_not_write_is_given_up(
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
