@@ -460,11 +460,18 @@ async def test_people_are_told_how_it_ended_and_nothing_fails_for_it(
     site.engine("integration").order(fail=[second])
     await site.deploy("up", "integration", "r2")
     await site.deploy("promote", "integration", "production")
+    for refused in (
+        ("rollback", "integration"),
+        ("scale", "production", "2"),
+        ("up", "production"),
+    ):
+        assert (await site.deploy(*refused)).code == 69
     assert [(each["outcome"], each["what"], each["environment"]) for each in heard] == [
         ("passed", "up", "integration"), ("failed", "up", "integration"),
     ], "a refusal is for whoever asked"  # fmt: skip
     assert (heard[0]["release"], heard[0]["image"]) == ("r1", f"{site.image}@{first}")
     assert "r2 in integration was rolled back, r1 runs as before: shop-1" in heard[1]["why"]
+    assert (heard[1]["release"], heard[1]["image"]) == ("r2", f"{site.image}@{second}")
     await runner.cleanup()
     done = await site.deploy("up", "integration", "r1")
     assert (done.code, "not told: webhook" in done.err) == (0, True)
