@@ -120,8 +120,12 @@ class Lock:
             await _cancelled(working, *stop.args)
             raise
         finally:
-            await _cancelled(keeping)
-            await self._release(held)
+            try:
+                # Whatever ended the keeping of it, the work ends before it is freed.
+                await _cancelled(working)
+                await _cancelled(keeping)
+            finally:
+                await self._release(held)
 
     async def _take(self) -> tuple[Held, float]:
         give_up_at = self._clock() + self._wait_seconds
