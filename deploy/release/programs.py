@@ -16,6 +16,7 @@ from wharfinger.text import printable
 
 _LINES_KEPT: Final = 20
 _LIMIT_BYTES: Final = 1 << 20
+_TAB_BLANKS: Final = 4
 # docker's classic builder paints red what a step says on stderr, terminal or not (ECMA-48, SGR).
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 # Every docker must know the registry by the same name: who pushes is who pulls.
@@ -64,7 +65,7 @@ async def run(
     printed: list[str] = []
 
     def tell(line: str) -> None:
-        shown = printable(_COLOUR.sub("", line).rstrip())
+        shown = printable(_COLOUR.sub("", line).rstrip().expandtabs(_TAB_BLANKS))
         # `docker inspect` prints that for what it could not ask about, before it says why.
         if shown not in {"", "[]"}:
             said.append(shown)
