@@ -74,7 +74,12 @@ class Authority:
         elif "basic" in schemes and ours.password:
             header = _basic(ours)
         else:
-            raise Rejected(self.refusal("none is kept for it"))
+            basic = "basic" in schemes
+            raise Rejected(
+                self.refusal(
+                    "no password is kept" if basic else "it asks for what is not spoken here"
+                )
+            )
         self._held[scope] = header
         return header
 
