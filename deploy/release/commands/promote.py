@@ -9,7 +9,7 @@ from deploy.release.commands import changing, flags
 from deploy.release.commands.admission import Source, admit, source
 from deploy.release.commands.engines import java
 from deploy.release.commands.opening import opened
-from deploy.release.commands.rollout import History, OR_BACK, Wanted
+from deploy.release.commands.rollout import OR_BACK, History, Wanted
 from deploy.release.commands.site import environment_of
 from deploy.release.render.difference import differences
 from wharfinger.errors import Exit, Rejected

@@ -7,7 +7,7 @@ from deploy.release.app.model import Environment
 from deploy.release.commands import changing, flags
 from deploy.release.commands.admission import admit
 from deploy.release.commands.opening import folder, opened
-from deploy.release.commands.rollout import History, OR_BACK, Wanted
+from deploy.release.commands.rollout import OR_BACK, History, Wanted
 from deploy.release.commands.site import environment_of
 from deploy.release.commands.which import chosen
 from wharfinger.errors import Exit, Rejected

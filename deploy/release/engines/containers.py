@@ -60,7 +60,7 @@ class Containers:
         return facts.parse(await self._docker("inspect", "--type=container", *ids))
 
     async def last_lines(self, container_id: str) -> tuple[str, ...]:
-        """What tells most of what it wrote last, on either stream; nothing where it cannot be had."""
+        """What tells most of what it wrote last, on either stream; or why that cannot be had."""
         said: list[str] = []
         try:
             await programs.run(

@@ -141,8 +141,8 @@ class Lock:
                 return working.result()
             raise LockLost(
                 f"the lock was lost, and the work was stopped where it was: {why}\n  "
-                f"what is up stays so; when etcd answers, `deploy status {self._environment}` tells "
-                "what runs, and the same command again goes on"
+                f"what is up stays so: `deploy status {self._environment}` tells what runs; "
+                "the same command again goes on"
             )
         except asyncio.CancelledError as stop:
             await _cancelled(working, *stop.args)
