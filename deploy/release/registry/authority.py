@@ -74,12 +74,8 @@ class Authority:
         elif "basic" in schemes and ours.password:
             header = _basic(ours)
         else:
-            basic = "basic" in schemes
-            raise Rejected(
-                self.refusal(
-                    "no password is kept" if basic else "it asks for what is not spoken here"
-                )
-            )
+            unheard = "it asks for what is not spoken here"
+            raise Rejected(self.refusal("no password is kept" if "basic" in schemes else unheard))
         self._held[scope] = header
         return header
 
