@@ -94,6 +94,17 @@ def kv(key: str, value: bytes, revision: int = 1) -> KeyValue:
     return KeyValue(key, value, revision, revision, 1, 7)
 
 
+def test_instances_of_other_environments_are_told_by_environment() -> None:
+    told = json.dumps({"id": "c1", "name": "shop_1", "host": "h", "image": "i"}).encode()
+    at = "/wharfinger/instances"
+    items = {
+        f"{at}/{service}/10.0.0.1-80": kv("", told)
+        for service in ("shop_prod", "shop_old", "shop_x_old", "shoppe_old", "no service")
+    }
+    items[f"{at}/shop_gone/10.0.0.1-80"] = kv("", b"{")
+    assert registered.elsewhere("shop", {"prod": None}, items) == {"old": ("shop_1 on h",)}
+
+
 def test_an_instance_counts_when_both_its_keys_are_there_and_true() -> None:
     told = json.dumps({"id": "c1", "name": "shop_1", "host": "h", "image": "i"}).encode()
     items = {

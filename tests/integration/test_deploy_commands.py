@@ -327,6 +327,21 @@ async def test_status_and_history_for_people_and_programs(site: CommandSite) -> 
     assert (away.code, "integration: the engine does not answer" in away.out) == (69, True)
 
 
+async def test_what_an_environment_has_left_that_is_not_in_the_file_any_more_is_named(
+    site: CommandSite,
+) -> None:
+    told = {"id": "c1", "name": "shop-old-1", "host": "h1", "image": "i"}
+    key = "/wharfinger/instances/shop_old/10.0.0.1-80"
+    await site.etcd.put(key, json.dumps(told).encode())
+    status = await site.deploy("status")
+    said = "old: is not in wharf.yaml, and requests are still sent to shop-old-1 on h1; "
+    assert (status.code, said in status.out) == (69, True), status.out
+    of_one = await site.deploy("status", "integration", "--json")
+    assert (of_one.code, of_one.result["left_behind"]) == (0, {})
+    await site.etcd.delete(key)
+    assert (await site.deploy("status")).code == 0
+
+
 async def test_an_engine_that_is_away_is_told_and_on_record(site: CommandSite) -> None:
     first = await site.pushed(1)
     await site.pushed(2)
