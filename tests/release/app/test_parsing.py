@@ -164,6 +164,11 @@ CASES = (
     Case("layer: tomcat, ", "", "3: build: has no layer; write layer"),
     Case("java: host", "java: jre", "3: build.java: is 'jre', not host or none"),
     Case("context: .", "context: /srv", "3: build.context: '/srv' is not a relative path"),
+    Case("context: .", "context: --network=host", "3: build.context: '--network=host' is not a"),
+    *(
+        Case("drain: 15s", f'variables: {{A: "a{odd}b"}}', "7: variables.A: has a character in it")
+        for odd in ("\\0", "\\ud800")
+    ),
     Case(
         "context: .",
         "dockerfile: ../Dockerfile",
@@ -288,7 +293,11 @@ CASES = (
     Case("app: shop", f"app: {'s' * 50}", "13: environments.production.engine: a stack of Rancher"),
     Case("drain: 15s", "command: run it", "7: command: is text, not a list; write each word"),
     Case("drain: 15s", "drain: 15s\ndrain: 5s", "8: drain: is there twice, first in line 7"),
-    Case("approve: true", "approve: on", "14: environments.production.approve: 'on' is not the"),
+    Case(
+        "approve: true",
+        "approve: on",
+        "14: environments.production.approve: 'on' is not the same in all versions",
+    ),
     # YAML 1.1 reads 8, 90, 10, 2 and 2 there, 1.2 other numbers or text.
     *(
         Case("healthy: 2", f"healthy: {odd}", f"5: health.healthy: '{odd}' is not the same in all")
