@@ -20,6 +20,7 @@ _LINES_KEPT: Final = 20
 _LIMIT_BYTES: Final = 1 << 20
 # util-linux's, of which busybox's namesake knows only a part.
 _SETPRIV: Final = "setpriv"
+_TAB_BLANKS: Final = 4
 # docker's classic builder paints red what a step says on stderr, terminal or not (ECMA-48, SGR).
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 # Every docker must know the registry by the same name: who pushes is who pulls.
@@ -85,7 +86,7 @@ class _Heard:
 
     def line(self, line: str) -> None:
         """Takes a line of either."""
-        shown = printable(_COLOUR.sub("", line).rstrip())
+        shown = printable(_COLOUR.sub("", line).rstrip().expandtabs(_TAB_BLANKS))
         # `docker inspect` prints that for what it could not ask about, before it says why.
         if shown not in {"", "[]"}:
             self.last.append(shown)

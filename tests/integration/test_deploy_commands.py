@@ -397,13 +397,34 @@ async def test_a_narrow_terminal_has_each_environment_on_a_line(
         assert {each["digest"] for each in told} == {digest}
 
 
+async def test_what_an_environment_has_left_that_is_not_in_the_file_any_more_is_named(
+    site: CommandSite,
+) -> None:
+    told = {"id": "c1", "name": "shop-old-1", "host": "h1", "image": "i"}
+    key = "/wharfinger/instances/shop_old/10.0.0.1-80"
+    await site.etcd.put(key, json.dumps(told).encode())
+    status = await site.deploy("status")
+    said = "old: is not in wharf.yaml, and requests are still sent to shop-old-1 on h1; "
+    assert (status.code, said in status.out) == (69, True), status.out
+    of_one = await site.deploy("status", "integration", "--json")
+    assert (of_one.code, of_one.result["left_behind"]) == (0, {})
+    await site.etcd.delete(key)
+    assert (await site.deploy("status")).code == 0
+
+
 async def test_an_engine_that_is_away_is_told_and_on_record(site: CommandSite) -> None:
     first = await site.pushed(1)
     await site.pushed(2)
     await site.deploy("up", "integration", "r1")
     site.engine("integration").order(away=True)
     done = await site.deploy("up", "integration", "r2")
-    assert (done.code, "the engine does not answer" in done.err) == (69, True)
+    assert done.code == 69
+    told = (
+        "deploy: up of r2 in integration failed: the engine does not answer\n"
+        "  `deploy status integration` tells what runs; the same command again goes on, "
+        "`deploy rollback integration` goes back\n"
+    )
+    assert done.err.endswith(told), done.err
     status = await site.deploy("status", "integration", "--json")
     assert (status.code, status.result["environments"][0]["ok"]) == (69, False)
     site.engine("integration").order()

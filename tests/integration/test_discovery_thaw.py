@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 
 import aiohttp
@@ -9,10 +10,12 @@ import pytest
 
 from tests.stack.discovery import DiscoveryStack
 from tests.stack.faults import SHOP
+from wharfinger.following import STOOD_STILL_SECONDS
+from wharfinger.operator.parts.process import until
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
 
-TURNS = 40
+ENDED = 20
 
 
 @pytest.fixture(params=["push", "reload"])
@@ -26,14 +29,16 @@ async def test_what_came_and_went_while_it_was_frozen_is_never_served(
     stack: DiscoveryStack,
 ) -> None:
     await stack.start()
-    stays, ended, new = [await stack.backends.start() for _ in range(3)]
+    stays, new, *ended = [await stack.backends.start() for _ in range(2 + ENDED)]
     await stack.until_applied(await stack.put("shop_prod", stays, **SHOP))
     await stack.until_served(stays)
     stack.process.freeze()
-    await asyncio.sleep(3)
-    for _ in range(TURNS):
-        await stack.put("shop_prod", ended, **SHOP)
-        await stack.remove("shop_prod", ended)
+    since = time.monotonic()
+    # Any state in between has some of them.
+    for address in ended:
+        await stack.put("shop_prod", address, **SHOP)
+    for address in ended:
+        await stack.remove("shop_prod", address)
     revision = await stack.put("shop_prod", new, **SHOP)
     answers: Counter[str] = Counter()
 
@@ -44,6 +49,7 @@ async def test_what_came_and_went_while_it_was_frozen_is_never_served(
 
     asking = [asyncio.create_task(ask()) for _ in range(2)]
     try:
+        await until(lambda: _passed(since), timeout_seconds=20, what="it stood still for long")
         stack.process.thaw()
         await stack.until_applied(revision)
     finally:
@@ -52,3 +58,7 @@ async def test_what_came_and_went_while_it_was_frozen_is_never_served(
         await asyncio.gather(*asking, return_exceptions=True)
     await stack.until_served(stays, new)
     assert answers.keys() <= {stays, new}, answers
+
+
+async def _passed(since: float) -> bool:
+    return time.monotonic() - since > STOOD_STILL_SECONDS + 1

@@ -14,10 +14,12 @@ from deploy.release.commands import flags
 from deploy.release.commands.opening import opened
 from deploy.release.commands.site import Site, declared, environment_of, service_of
 from deploy.release.engine import Replica
+from deploy.release.engines import registered
 from deploy.release.records.holder import Holder
 from deploy.release.records.releases import Releases
 from deploy.release.records.standing import Standing, standing
 from wharfinger.errors import Exit, WharfingerError
+from wharfinger.keys import INSTANCES
 from wharfinger.operator import terminal
 from wharfinger.operator.verbs import Verbs
 from wharfinger.text import printable
@@ -27,7 +29,6 @@ STEPS: Final = (
     ("DIGEST", 1), ("SINCE", 1), ("CHANGED BY", 1), ("DIGEST", 2), ("SINCE", 2),
     ("DIGEST", GONE), ("ENGINE", GONE), ("BY", GONE),
 )  # fmt: skip
-_DIGITS: Final = 19
 # Where it changes all the while, the last look has to do.
 _LOOKS: Final = 3
 
@@ -94,7 +95,8 @@ async def _status(parsed: argparse.Namespace) -> Exit:
         asked = [environment_of(app, parsed.environment)] if parsed.environment else []
         chosen = asked or list(app.environments.values())
         rows = await asyncio.gather(*(_row(site, app, each) for each in chosen))
-    told = {"app": app.name, "environments": [each.told for each in rows]}
+        left = {} if asked else await _left_behind(site, app)
+    told = {"app": app.name, "environments": [each.told for each in rows], "left_behind": left}
     grid = Grid(TITLES, [each.cells for each in rows], STEPS)
     showing.fitted(grid, told, as_json=parsed.json)
     said = [
@@ -102,9 +104,26 @@ async def _status(parsed: argparse.Namespace) -> Exit:
         for row in rows
         for text in (*row.standing.remarks, *row.standing.news)
     ]
+    said += [
+        printable(
+            f"{environment}: is not in wharf.yaml, and requests are still sent to "
+            f"{', '.join(names)}; write it back, or stop and remove them"
+        )
+        for environment, names in left.items()
+    ]
     if said and not parsed.json:
         terminal.write("\n" + "".join(f"{each}\n" for each in said))
-    return Exit.OK if all(each.is_well for each in rows) else Exit.UNAVAILABLE
+    return Exit.OK if not left and all(each.is_well for each in rows) else Exit.UNAVAILABLE
+
+
+async def _left_behind(site: Site, app: App) -> dict[str, tuple[str, ...]]:
+    """What runs of environments that were renamed, or taken out of wharf.yaml."""
+    try:
+        found = await site.etcd.list(f"{INSTANCES}{app.name}_")
+    except WharfingerError:
+        # A deployer of one environment may not look at others.
+        return {}
+    return registered.elsewhere(app.name, app.environments, found.items)
 
 
 async def _row(site: Site, app: App, environment: Environment) -> Row:

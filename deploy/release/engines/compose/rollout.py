@@ -10,6 +10,7 @@ from deploy.release.engines.compose.files import MARK_LABEL
 from deploy.release.engines.compose.plan import Seen, State, Wish
 from deploy.release.engines.compose.site import NotRunning, Site
 from deploy.release.engines.facts import Facts
+from deploy.release.engines.instances import Came
 from deploy.release.engines.registered import Instance, by_container
 from wharfinger.errors import Unavailable
 from wharfinger.text import quantity
@@ -168,7 +169,9 @@ class Rollout:
                 names, timeout_seconds=leaving.ORDER_SECONDS
             )
             for each in outcomes:
-                self.site.progress.step(f"{each.key.address}: let in again ({each.came})")
+                done = each.came == Came.DONE
+                what = "let in again" if done else f"cannot be let in again: {each.why}"
+                self.site.progress.step(f"{each.key.address}: {what}")
 
     def _wanted(self, facts: Facts) -> bool:
         return facts.labels.get(MARK_LABEL, "") == self.mark
