@@ -86,7 +86,7 @@ def _took(record: Record) -> str:
     try:
         began, ended = datetime.fromisoformat(record.at), datetime.fromisoformat(record.ended)
         seconds = (ended - began).total_seconds()
-        # A clock that was set back has measured nothing.
-        return f"{seconds:.0f} s" if seconds >= 0 else "-"
     except (ValueError, TypeError):
         return ""
+    # A clock that was set back has measured nothing.
+    return f"{seconds:.0f} s" if seconds >= 0 else ""

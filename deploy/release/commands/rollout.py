@@ -14,7 +14,7 @@ from deploy.release.records.holder import ourselves
 from deploy.release.records.lock import Held, Lock
 from deploy.release.records.record import Numbered, Record, State, Verb, text
 from deploy.release.records.releases import Releases
-from wharfinger.errors import WharfingerError
+from wharfinger.errors import Unavailable, WharfingerError
 from wharfinger.text import quantity
 
 # An interrupted command has this long to say so in etcd.
