@@ -14,7 +14,7 @@ from deploy.release import warrant
 from wharfinger.errors import Unavailable
 from wharfinger.text import printable
 
-_LINES_KEPT: Final = 20
+LINES_KEPT: Final = 20
 _LIMIT_BYTES: Final = 1 << 20
 _TAB_BLANKS: Final = 4
 # docker's classic builder paints red what a step says on stderr, terminal or not (ECMA-48, SGR).
@@ -34,6 +34,7 @@ async def run(
     stdin: bytes = b"",
     timeout_seconds: float = 600.0,
     on_line: Callable[[str], None] = lambda _line: None,
+    lines_kept: int = LINES_KEPT,
 ) -> str:
     """Runs a program to its end; gives what it printed on stdout.
 
@@ -43,6 +44,7 @@ async def run(
         stdin: what it reads.
         timeout_seconds: after that it is ended.
         on_line: told each line of stderr and stdout, made printable.
+        lines_kept: how many of the last ones an error repeats.
 
     Raises:
         Unavailable: it is missing, failed, or took too long; with what it said last.
@@ -61,7 +63,7 @@ async def run(
         )
     except OSError as error:
         raise Unavailable(f"{what}: {error}") from error
-    said: deque[str] = deque(maxlen=_LINES_KEPT)
+    said: deque[str] = deque(maxlen=lines_kept)
     printed: list[str] = []
 
     def tell(line: str) -> None:
