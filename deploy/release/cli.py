@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parsed = parser.parse_args(arguments)
     if parsed.config is not None and not parsed.reads_config:
         parser.error(f"{parsed.verb} reads no configuration: leave out --config")
-    finish("deploy", lambda: asyncio.run(told(parsed)), interrupted=parsed.interrupted)
+    finish("deploy", lambda: asyncio.run(told(parsed)), interrupted=_left(parsed))
 
 
 def command_line() -> Parser:
@@ -92,8 +92,14 @@ async def _interruptible(parsed: argparse.Namespace) -> Exit:
     except asyncio.CancelledError:
         if not came:
             raise
-        raise Conflict(f"{came[0]}: {parsed.interrupted}") from None
+        raise Conflict(f"{came[0]}: {_left(parsed)}") from None
     finally:
         for each in heard:
             loop.remove_signal_handler(each)
     return result
+
+
+def _left(parsed: argparse.Namespace) -> str:
+    """What an interruption leaves behind, and what to type next."""
+    text: str = parsed.interrupted
+    return text.format_map(vars(parsed))

@@ -238,8 +238,7 @@ class Berths:
                         try:
                             held = held.give(each, within, _of(pool, free), words.get(each))
                         except Rejected as refusal:
-                            only = f"; wharfinger.port.pool allows {pool[0]}-{pool[1]} only"
-                            troubles[each] = f"{refusal}{only if pool != EVERY else ''}"
+                            troubles[each] = _exhausted(pool, within) or str(refusal)
                 return Table(within, spoken_for.difference(held.ports.values()), held)
 
             self._took(await self._state.update_table(decide))
@@ -327,3 +326,18 @@ class Berths:
 
 def _of(pool: tuple[int, int], is_free: Callable[[int], bool]) -> Callable[[int], bool]:
     return lambda port: pool[0] <= port <= pool[1] and is_free(port)
+
+
+def _exhausted(pool: tuple[int, int], within: PortRange) -> str:
+    """Why a container gets no port where its own label is the reason; empty where it is not."""
+    first, last = max(pool[0], within.first), min(pool[1], within.last)
+    named = f"no port is left: wharfinger.port.pool {pool[0]}-{pool[1]}"
+    if pool == EVERY:
+        return ""
+    if first > last:
+        return f"{named} holds none of registrar.port_range {within}"
+    # The first rollout fills a pool that is as large as there are instances.
+    return (
+        f"{named} has {last - first + 1}, all assigned to containers or used by other processes; "
+        "a rollout needs some for the new instances beside the old ones"
+    )

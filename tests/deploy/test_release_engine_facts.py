@@ -54,6 +54,29 @@ def test_a_container_that_ended_says_how() -> None:
     assert facts.failure(found, "", []).endswith("it has written nothing")
 
 
+def trace(frames: int) -> list[str]:
+    at = [f"    at shop.Step.run{n}(Step.java:{n})" for n in range(frames)]
+    return ["java.lang.Error: no DB_URL", *at, "Caused by: java.net.ConnectException: refused", *at]
+
+
+def test_of_a_long_trace_the_message_and_the_first_frames_are_told() -> None:
+    told = facts.telling(["started", *trace(30)], at_most=20)
+    said = trace(30)
+    frames = [*said[1:6], "    ... 25 more lines"]
+    assert told == ("started", said[0], *frames, said[31], *frames)
+
+
+def test_what_is_short_enough_is_told_as_it_is() -> None:
+    lines = trace(9)
+    assert facts.telling(lines, at_most=20) == tuple(lines)
+    assert facts.telling([], at_most=20) == ()
+
+
+def test_what_is_too_long_though_nothing_can_be_left_out_is_told_from_its_end() -> None:
+    lines = [str(n) for n in range(50)]
+    assert facts.telling(lines, at_most=20) == tuple(lines[-20:])
+
+
 def test_one_that_could_not_be_started_or_is_again_says_so() -> None:
     (found,) = facts.parse(inspected(Status="created", ExitCode=127, Error="no such file"))
     assert found.described == "shop_1 is created, exit code 127, no such file"
@@ -69,6 +92,17 @@ def test_what_is_no_inspection_is_told(text: str) -> None:
 
 def kv(key: str, value: bytes, revision: int = 1) -> KeyValue:
     return KeyValue(key, value, revision, revision, 1, 7)
+
+
+def test_instances_of_other_environments_are_told_by_environment() -> None:
+    told = json.dumps({"id": "c1", "name": "shop_1", "host": "h", "image": "i"}).encode()
+    at = "/wharfinger/instances"
+    items = {
+        f"{at}/{service}/10.0.0.1-80": kv("", told)
+        for service in ("shop_prod", "shop_old", "shop_x_old", "shoppe_old", "no service")
+    }
+    items[f"{at}/shop_gone/10.0.0.1-80"] = kv("", b"{")
+    assert registered.elsewhere("shop", {"prod": None}, items) == {"old": ("shop_1 on h",)}
 
 
 def test_an_instance_counts_when_both_its_keys_are_there_and_true() -> None:
@@ -166,6 +200,9 @@ def running(mark: str, name: str, **more: Any) -> Facts:
 def test_the_way_back_leads_to_what_ran_before_the_first_break() -> None:
     found = [running("1", "a"), running("1", "b"), running("2", "c"), running("3", "d")]
     assert _former(found, "3", None) == former("1", 2)
+    # Cut off on another machine, which alone knows how many there were; never more than there are.
+    assert _former(found, "2", None, 3) == former("1", 3)
+    assert _former(found[:2], "2", None, 3) == former("1", 2)
     begun = Begun(mark="2", former=former("1", 3))
     assert _former(found[2:], "3", begun) == former("1", 3)
     # Back by hand to what ran before a rollout that was cut off: nobody wants the middle again,

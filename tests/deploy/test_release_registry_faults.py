@@ -481,7 +481,11 @@ async def test_a_program_that_knows_nothing_or_fails(
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     config = {"credHelpers": {fake_registry.address: "wharf"}}
     for script, kind, words in (
-        ("echo 'credentials not found in native keychain'; exit 1", Rejected, "refuses nobody"),
+        (
+            "echo 'credentials not found in native keychain'; exit 1",
+            Rejected,
+            "lets in nobody without",
+        ),
         ("echo s3cret; exit 2", ConfigError, "docker-credential-wharf fails"),
         ("echo '{\"s3cret\":1}'", ConfigError, "does not give what docker expects"),
     ):
@@ -492,6 +496,26 @@ async def test_a_program_that_knows_nothing_or_fails(
                 await client.tags(name)
         assert "s3cret" not in str(error.value)
         fake_registry.moods = []
+
+
+@pytest.mark.parametrize(
+    ("scheme", "why"),
+    [
+        ('Basic realm="x"', "no password is kept"),
+        ("Negotiate", "it asks for what is not spoken here"),
+    ],
+)
+async def test_who_is_not_signed_in_is_told_so(
+    fake_registry: FakeRegistry, tmp_path: Path, scheme: str, why: str
+) -> None:
+    name, address = image(fake_registry), fake_registry.address
+    fake_registry.moods = [says(401, WWW_Authenticate=scheme)]
+    async with Registry(access(tmp_path, {})) as client:
+        with pytest.raises(Rejected) as refused:
+            await client.tags(name)
+    assert str(refused.value) == (
+        f"registry {address} lets in nobody without a login: {why}: docker login {address}"
+    )
 
 
 @pytest.mark.parametrize(

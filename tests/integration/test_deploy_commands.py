@@ -7,6 +7,7 @@ from aiohttp import web
 
 from deploy.release.engine import Target
 from deploy.release.progress import Progress
+from deploy.release.registry import Registry
 from tests.stack.commandsite import CommandSite
 from tests.stack.virtualengine import VirtualEngine
 from wharfinger.operator import terminal
@@ -70,6 +71,25 @@ async def test_a_bad_file_says_each_line_and_changes_nothing(site: CommandSite) 
     assert "wharf.yaml:5" in done.err
     assert "wharf.yaml:6" in done.err
     assert (done.result["ok"], done.result["exit"]) == (False, 78)
+
+
+async def test_a_slow_registry_does_not_point_the_tag_to_what_ran_before(
+    site: CommandSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await site.pushed(1)
+    second = await site.pushed(2)
+    put, late = Registry.put_tag, list[int]()
+
+    async def slowly(registry: Registry, *words: str) -> None:
+        if not late:
+            late.append(1)
+            assert (await site.deploy("up", "integration", "r2")).code == 0
+        await put(registry, *words)
+
+    monkeypatch.setattr(Registry, "put_tag", slowly)
+    assert (await site.deploy("up", "integration", "r1")).code == 0
+    assert set(await site.running("integration")) == {second}
+    assert await site.tag("integration") == second
 
 
 async def test_a_failed_release_is_on_record_with_why(site: CommandSite) -> None:
@@ -348,6 +368,9 @@ async def test_status_and_history_for_people_and_programs(site: CommandSite) -> 
     await site.deploy("up", "integration", "r2")
     lines = (await site.deploy("history")).out.splitlines()
     assert lines[-1] == "integration 2: shop-1 exited with code 3", "no column for sentences"
+    # The log of the pipeline is far away by then.
+    assert (await site.deploy("status", "integration")).out.endswith("code 3\nno port\nbye\n")
+    assert "no port" not in (await site.deploy("status")).out
     site.engine("integration").order(away=True)
     away = await site.deploy("status")
     assert (away.code, "integration: the engine does not answer" in away.out) == (69, True)
@@ -377,16 +400,40 @@ async def test_a_narrow_terminal_has_each_environment_on_a_line(
         assert {each["digest"] for each in told} == {digest}
 
 
+async def test_what_an_environment_has_left_that_is_not_in_the_file_any_more_is_named(
+    site: CommandSite,
+) -> None:
+    told = {"id": "c1", "name": "shop-old-1", "host": "h1", "image": "i"}
+    key = "/wharfinger/instances/shop_old/10.0.0.1-80"
+    await site.etcd.put(key, json.dumps(told).encode())
+    status = await site.deploy("status")
+    said = "old: is not in wharf.yaml, and requests are still sent to shop-old-1 on h1; "
+    assert (status.code, said in status.out) == (69, True), status.out
+    of_one = await site.deploy("status", "integration", "--json")
+    assert (of_one.code, of_one.result["left_behind"]) == (0, {})
+    await site.etcd.delete(key)
+    assert (await site.deploy("status")).code == 0
+
+
 async def test_an_engine_that_is_away_is_told_and_on_record(site: CommandSite) -> None:
     first = await site.pushed(1)
     await site.pushed(2)
     await site.deploy("up", "integration", "r1")
     site.engine("integration").order(away=True)
     done = await site.deploy("up", "integration", "r2")
-    assert (done.code, "the engine does not answer" in done.err) == (69, True)
+    assert done.code == 69
+    told = (
+        "deploy: up of r2 in integration failed: the engine does not answer\n"
+        "  `deploy status integration` tells what runs; the same command again goes on, "
+        "`deploy rollback integration` goes back\n"
+    )
+    assert done.err.endswith(told), done.err
     status = await site.deploy("status", "integration", "--json")
     assert (status.code, status.result["environments"][0]["ok"]) == (69, False)
+    mend = "integration: `deploy up integration r1` brings back what should run"
+    assert mend not in (await site.deploy("status")).out
     site.engine("integration").order()
+    assert mend in (await site.deploy("status")).out
     assert await site.states("integration") == [("up", "r1", "succeeded"), ("up", "r2", "failed")]
     assert await site.running("integration") == [first] * 2
     assert (await site.deploy("up", "integration", "r2")).code == 0
@@ -440,11 +487,18 @@ async def test_people_are_told_how_it_ended_and_nothing_fails_for_it(
     site.engine("integration").order(fail=[second])
     await site.deploy("up", "integration", "r2")
     await site.deploy("promote", "integration", "production")
+    for refused in (
+        ("rollback", "integration"),
+        ("scale", "production", "2"),
+        ("up", "production"),
+    ):
+        assert (await site.deploy(*refused)).code == 69
     assert [(each["outcome"], each["what"], each["environment"]) for each in heard] == [
         ("passed", "up", "integration"), ("failed", "up", "integration"),
     ], "a refusal is for whoever asked"  # fmt: skip
     assert (heard[0]["release"], heard[0]["image"]) == ("r1", f"{site.image}@{first}")
     assert "r2 in integration was rolled back, r1 runs as before: shop-1" in heard[1]["why"]
+    assert (heard[1]["release"], heard[1]["image"]) == ("r2", f"{site.image}@{second}")
     await runner.cleanup()
     done = await site.deploy("up", "integration", "r1")
     assert (done.code, "not told: webhook" in done.err) == (0, True)

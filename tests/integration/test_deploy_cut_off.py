@@ -25,7 +25,11 @@ async def test_an_interrupt_is_on_record_and_the_lock_is_free(site: CommandSite,
     process = await site.half_way()
     process.send_signal(getattr(signal, name))
     done = await ended(process)
-    assert (done.code, f"{name}: interrupted; `deploy up` goes on" in done.err) == (75, True)
+    next_step = (
+        "`deploy status integration` tells what runs; the same command again goes on, "
+        "`deploy rollback integration` goes back"
+    )
+    assert (done.code, f"{name}: interrupted; {next_step}\n" in done.err) == (75, True), done.err
     assert await site.states("integration") == [
         ("up", "r1", "succeeded"), ("up", "r2", "failed"),
     ]  # fmt: skip
@@ -63,6 +67,7 @@ async def test_after_a_kill_the_next_says_so_and_goes_on(site: CommandSite) -> N
     assert (await site.states("integration"))[-1] == ("up", "r2", "running")
     held = await site.deploy("up", "integration", "r2")
     assert (held.code, "locked by ann (up, on build1, pid" in held.err) == (75, True)
+    assert "one that was killed leaves it within 15 s" in held.err
     # The lock has 15 s to live; what ends its lease now is what would end it then.
     kv = await site.etcd.get(lock_key(SHOP))
     assert kv is not None

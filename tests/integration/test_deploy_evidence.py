@@ -144,6 +144,31 @@ async def test_a_check_that_nobody_needs_is_kept_and_remarked_on(
     ]
 
 
+async def test_a_report_that_meets_another_s_upload_is_put_again(
+    registry: RegistryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = f"{registry.address}/shop"
+    put, said = Registry.put_manifest, ["MANIFEST_BLOB_UNKNOWN: blob unknown to registry"]
+
+    async def refused(client: Registry, image: str, tag: str, found: Manifest) -> None:
+        if said:
+            raise Rejected(f"{image}:{tag}: the registry says 400 {said.pop()}")
+        await put(client, image, tag, found)
+
+    async with Registry() as client:
+        digest = (await made(client, image)).digest
+        monkeypatch.setattr(Registry, "put_manifest", refused)
+        await client.attach(image, digest, evidence())
+        assert len(await client.evidence(image, digest)) == 1
+        said.append("MANIFEST_INVALID: manifest invalid")
+        with pytest.raises(Rejected, match="MANIFEST_INVALID"):
+            await client.attach(image, digest, evidence())
+        said.extend(["MANIFEST_BLOB_UNKNOWN"] * 5)
+        with pytest.raises(Rejected, match="BLOB_UNKNOWN"):
+            await client.attach(image, digest, evidence())
+        assert len(await client.evidence(image, digest)) == 1
+
+
 async def test_ten_who_report_at_once_are_all_heard(registry: RegistryServer) -> None:
     image = f"{registry.address}/shop"
     async with Registry() as client:

@@ -85,6 +85,16 @@ async def test_as_evidence(site: CommandSite, name: str) -> None:
     assert shown(await site.deploy(*promote)).code == 0
 
 
+async def test_of_a_clock_that_was_set_back_nothing_is_said(site: CommandSite) -> None:
+    told = {"release": "r1", "state": "failed", "at": "2026-01-02T00:00:00Z"}
+    for number, ended in ((1, "2026-01-01T00:00:00Z"), (2, "2026-01-02T00:00:07Z"), (3, "soon")):
+        value = json.dumps({**told, "ended": ended}).encode()
+        await site.etcd.put(f"{SHOP}releases/{number}", value)
+    done = shown(await site.deploy("history", "integration"))
+    assert [" 7 s " in line for line in done.out.splitlines()[1:4]] == [False, True, False]
+    assert "-8" not in done.out
+
+
 async def test_as_evidence_in_its_form(site: CommandSite) -> None:
     digest = await site.pushed(1)
     await site.deploy("up", "integration")

@@ -1,7 +1,9 @@
 """The lock of an environment and its records, against a real etcd that fails."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 from unittest.mock import AsyncMock
 
 import pytest
@@ -11,7 +13,7 @@ from deploy.release.records.holder import Holder, read
 from deploy.release.records.lock import Held, Lock, LockHeld, LockLost
 from deploy.release.records.record import Record, encode, lock_key
 from deploy.release.records.releases import Releases
-from tests.stack.etcd import config_of, eventually
+from tests.stack.etcd import ALONE, config_of, etcdctl, eventually
 from tests.stack.told import Told
 from wharfinger.errors import Conflict, Rejected, Unavailable
 from wharfinger.etcd import Etcd
@@ -213,7 +215,7 @@ async def test_etcd_away_for_longer_stops_the_work_in_time(
         done.append(True)
 
     lock = Lock(etcd, SHOP, Holder(), progress=Told(), ttl_seconds=4)
-    with pytest.raises(LockLost, match="stopped where it was"):
+    with pytest.raises(LockLost, match=r"stopped where it was[^`]+`deploy status prod` tells"):
         await lock.hold(work)
     etcd_server.process.thaw()
     assert not done
@@ -318,6 +320,24 @@ async def test_a_second_interrupt_frees_it_no_earlier_than_the_work_has_ended(
     assert await etcd.get(lock_key(SHOP)) is None
 
 
+async def test_a_fault_of_ours_in_keeping_it_ends_the_work_before_it_is_freed(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+
+    async def work(held: Held) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            seen.append(await etcd.get(held.key) is not None)
+
+    lock = lock_of(etcd)
+    monkeypatch.setattr(lock, "_refresh", AsyncMock(side_effect=ValueError("a bug")))
+    with pytest.raises(ValueError, match="a bug"):
+        await lock.hold(work)
+    assert seen == [True]
+
+
 async def test_an_etcd_that_reads_and_does_not_write_is_given_up(
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -328,6 +348,36 @@ async def test_an_etcd_that_reads_and_does_not_write_is_given_up(
     async with asyncio.timeout(20):
         with pytest.raises(Unavailable, match="too many requests"):
             await lock_of(etcd).hold(work)
+
+
+async def test_an_etcd_whose_disk_is_full_is_waited_for_and_told(tmp_path: Path) -> None:
+    server = EtcdServer(tmp_path, arguments=[*ALONE, "--quota-backend-bytes=400000"])
+    await server.start()
+    told = Told()
+
+    async def work(held: Held) -> None:
+        releases = Releases(session, SHOP, on_remark=told.step)
+        begun = await releases.begin(held, Record(release="r1", state="running"))
+        with contextlib.suppress(Unavailable):
+            for number in range(100):
+                await session.put(f"/filler/{number}", b"x" * 50_000)
+        ended = begun.record.over("succeeded", "now")
+        ending = asyncio.create_task(releases.end(held, begun, ended))
+        await eventually(lambda: told.steps, "it is told")
+        with pytest.raises(Unavailable, match="its database is full"):
+            await Lock(session, Service("shop", "pre"), Holder(), progress=Told()).hold(work)
+        revision = await session.delete_prefix("/filler/")
+        for command in (f"compact --physical {revision}", "defrag", "alarm disarm"):
+            await etcdctl(server, tmp_path, *command.split())
+        await ending
+
+    async with Etcd(config_of(server)) as session:
+        await Lock(session, SHOP, Holder(by="ann"), progress=told).hold(work)
+        history = await Releases(session, SHOP).history()
+    assert [each.record.state for each in history] == ["succeeded"]
+    assert "its database is full" in told.steps[0]
+    assert len(told.steps) == 1
+    await server.stop()
 
 
 async def test_a_lock_of_another_history_is_another_s(etcd: Etcd, etcd_server: EtcdServer) -> None:

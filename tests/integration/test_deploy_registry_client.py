@@ -89,7 +89,7 @@ async def test_it_knows_us_by_what_docker_login_has_kept(
     await server.start()
     image = f"{server.address}/shop"
     async with Registry(Access(config_dir=tmp_path / "none")) as client:
-        with pytest.raises(Rejected, match=rf"refuses nobody.*docker login {server.address}"):
+        with pytest.raises(Rejected, match=rf"nobody without a.*docker login {server.address}"):
             await client.tags(image)
     await docker_daemon.run("login", "--username", USER, "--password", PASSWORD, server.address)
     async with Registry(Access(config_dir=docker_daemon.folder / "cli")) as client:

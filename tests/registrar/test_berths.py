@@ -116,7 +116,7 @@ async def test_an_exhausted_range_is_that_containers_trouble(quay: Quay) -> None
         ("20001-20002", 20_001, ""),
         ("20002-60000", 20_002, ""),
         ("1-65535", 20_000, ""),
-        ("30000-30010", None, "no port is left.*; wharfinger.port.pool allows 30000-30010 only"),
+        ("30000-30010", None, r"pool 30000-30010 holds none of registrar.port_range 20000-20\d+$"),
         ("20002-20001", 20_000, ""),  # refused before anything is assigned
     ],
 )
@@ -129,6 +129,15 @@ async def test_a_port_is_of_the_pool_that_its_label_names(
     assert re.search(told, quay.trouble(C))
     await quay.apply([Assign(A)])
     assert quay.ports[A] == (20_000 if given != 20_000 else 20_001)
+
+
+async def test_a_pool_that_is_used_up_is_told_as_that_and_not_as_the_range(
+    tmp_path: Path, every_port_is_free: None
+) -> None:
+    quay = Quay(tmp_path, **{"wharfinger.port.pool": "20001-20001"})
+    await quay.apply([Assign(A), Assign(B), Assign(C)])
+    told = quay.trouble(C)
+    assert told.startswith("no port is left: wharfinger.port.pool 20001-20001 has 1, all assigned")
 
 
 async def test_a_declared_port_is_not_given_to_another(

@@ -149,6 +149,7 @@ async def test_on_a_host_that_was_drained_it_says_so_and_leaves_what_runs(rollin
     with pytest.raises(RolloutFailed, match="nobody serves there: box") as failed:
         await rolling.up("v2")
     assert not failed.value.restored
+    assert any("cannot be let in again: " in each for each in rolling.told.steps)
     assert {each.id for each in await rolling.engine().running()} == before
     await steps(control, "/v1/undrain", {"host": "box"})
     await rolling.up("v2")

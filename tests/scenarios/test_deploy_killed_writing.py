@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,8 @@ from deploy.release.records.releases import Releases
 from tests.stack import dying
 from tests.stack.commandsite import CommandSite
 from tests.stack.deploycommand import ended
+from wharfinger.errors import Unavailable
+from wharfinger.etcd.session import Session
 from wharfinger.keys import Service
 
 pytestmark = [pytest.mark.real, pytest.mark.scenario, pytest.mark.timeout(600)]
@@ -134,3 +137,40 @@ async def test_a_report_is_kept_wherever_it_was_killed(
     assert done.code == 1, done.err
     refused = await site.deploy(*promote)
     assert (refused.code, "unit: 1 test, 1 failed" in refused.err) == (69, True)
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+async def test_one_answer_of_etcd_that_is_lost_does_no_harm(
+    site: CommandSite, monkeypatch: pytest.MonkeyPatch, *, is_done: bool
+) -> None:
+    """Whether what was asked for was done or not: nobody can tell."""
+    call, left = Session.call, [0]
+
+    async def lossy(session: Session, *words: Any, **more: Any) -> Any:
+        left[0] -= 1
+        if left[0]:
+            return await call(session, *words, **more)
+        if is_done:
+            await call(session, *words, **more)
+        raise Unavailable("the answer is lost")
+
+    monkeypatch.setattr(Session, "call", lossy)
+    first, second = await site.pushed(1), await site.pushed(2)
+    await site.deploy("up", "integration", "r1")
+    for number in itertools.count(1):
+        assert number < MOST_WRITES
+        left[0] = number
+        done = await site.deploy("up", "integration", "r2")
+        is_over, left[0] = left[0] > 0, 0
+        assert (done.code == 0) or "the answer is lost" in done.err, (number, done.err)
+        running = await site.running("integration")
+        assert running in ([first] * 2, [second] * 2), number
+        await time_passes(site, "integration")
+        status = await site.deploy("status", "integration")
+        assert (status.code == 0) == await is_well(site, "integration", 2), (number, status.out)
+        again = await site.deploy("up", "integration", "r2")
+        assert (again.code, await site.running("integration")) == (0, [second] * 2), again.err
+        assert (await site.deploy("status", "integration")).code == 0, number
+        assert (await site.deploy("up", "integration", "r1")).code == 0, number
+        if is_over:
+            return

@@ -18,6 +18,9 @@ Record = Callable[[str, object], None]
 # and so much more is a fault, such as a wait that has doubled itself.
 EQUAL_SECONDS = 5.0
 PATIENCE = 4
+# Nginx would leave out for ten what it had found to fail: less than that, and no more than a busy
+# machine takes for the rest.
+FORGOTTEN_SECONDS = 8.0
 
 
 async def healed(
@@ -234,8 +237,8 @@ async def test_a_deaf_host_is_out_like_one_that_is_cut_off(
         out = time.monotonic()
         await load.more(100)
         await box.host.heal()
-        # With patience what is to be seen here, ten seconds of Nginx's, would pass.
-        await healed(platform, 6, record_property, EQUAL_SECONDS)
+        # With more patience what is to be seen here, ten seconds of Nginx's, would pass.
+        await healed(platform, 6, record_property, FORGOTTEN_SECONDS)
         await load.more(100)
     record_property("requests answered", len(load.answered))
     record_property("requests lost before it was out", len(load.lost))

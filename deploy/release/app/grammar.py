@@ -24,6 +24,8 @@ VARIABLE: Final = r"[A-Za-z_][A-Za-z0-9_.-]{0,127}"
 LABEL: Final = r"[A-Za-z0-9][A-Za-z0-9._/:-]{0,127}"
 _TAGGED: Final = re.compile(r"(?P<name>[^/]+/[^@]+?)(:[^/:@]+)?(@.*)?", re.ASCII)
 _PORT: Final = re.compile(r"([0-9]{1,5})-([0-9]{1,5})", re.ASCII)
+# Arguments and variables end at a NUL; halves of a pair are no characters.
+_UNSAYABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _LEAST_BYTES: Final = 6 << 20
 _SHIFTS: Final = {"b": 0, "k": 10, "m": 20, "g": 30}
 MOST_SECONDS: Final = 3600
@@ -79,11 +81,12 @@ def _within(written: str) -> str:
     return written
 
 
+# Docker would take one that begins with - for a flag.
 FOLDER: Final = text(
-    r"[^/~$\x00-\x1f][^\x00-\x1f]*", "a relative path", "write it without a / first"
+    r"[^/~$\x00-\x1f-][^\x00-\x1f]*", "a relative path", "write it without a / first"
 )
 FILE: Final = matching(
-    r"[^/~$\x00-\x1f][^\x00-\x1f]*",
+    r"[^/~$\x00-\x1f-][^\x00-\x1f]*",
     "a relative path",
     "write it without a / first",
     convert=_within,
@@ -174,6 +177,8 @@ def _text(value: Value, _reading: Reading) -> str:
     # A number would be written anew: 0755 as 493, yes as True.
     if not isinstance(value.scalar, str):
         raise Wrong(f"is {value.kind}, not text", "put it in quotes")
+    if _UNSAYABLE.search(value.scalar):
+        raise Wrong("has a character in it that no program can be given", "take it out")
     return value.scalar
 
 

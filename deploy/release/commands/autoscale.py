@@ -24,7 +24,7 @@ from wharfinger.errors import ConfigError, Exit, Finding, Unavailable, Wharfinge
 from wharfinger.operator.verbs import Verbs
 
 LOOK_SECONDS: Final = 10.0
-INTERRUPTED: Final = "interrupted; what it has begun, `deploy scale` goes on with"
+INTERRUPTED: Final = "interrupted; what it has begun, `deploy scale {environment}` goes on with"
 
 
 def add_to(verbs: Verbs) -> None:

@@ -7,13 +7,13 @@ import msgspec
 
 from deploy.release import showing
 from deploy.release.app.model import App, Environment
-from deploy.release.commands.admission import Refused
 from deploy.release.commands.rollout import History, Rollout, Wanted
-from deploy.release.commands.site import Site
+from deploy.release.commands.site import Site, service_of
 from deploy.release.notify import Notice, send
 from deploy.release.notify.notice import Outcome
-from deploy.release.records.lock import LockHeld
-from deploy.release.records.record import Numbered, Verb
+from deploy.release.records import choice
+from deploy.release.records.record import Numbered, Record, Verb
+from deploy.release.records.releases import Releases
 from wharfinger.errors import WharfingerError
 
 
@@ -35,15 +35,22 @@ async def change(wanted: Rollout, choose: Callable[[History], Awaitable[Wanted]]
     Raises:
         WharfingerError: as of `Rollout.run`, and whatever `choose` refuses with.
     """
+    chosen: list[Wanted] = []
+
+    async def choosing(history: History) -> Wanted:
+        chosen.append(await choose(history))
+        return chosen[-1]
+
     try:
-        done = await wanted.run(choose)
+        done = await wanted.run(choosing)
     except WharfingerError as error:
-        if not isinstance(error, Refused | LockHeld):
-            await _tell(wanted, why=str(error))
+        # A refusal is for whoever asked, and nothing has changed.
+        for each in chosen:
+            await _tell(wanted, each.release, each.image, why=str(error))
         raise
     if wanted.verb != "scale":
         await _point(wanted, done)
-        await _tell(wanted, done=done)
+        await _tell(wanted, done.record.release, done.record.image)
     return done
 
 
@@ -65,25 +72,32 @@ async def _point(wanted: Rollout, done: Numbered) -> None:
     """Points the tag with the environment's name to what runs there now, for people.
 
     Nothing is deployed by it, so a registry that is away is told and no more: a rollback must
-    not need one.
+    not need one. Nor does anybody wait for it with the lock: whoever was overtaken meanwhile
+    finds that afterwards, and points it to what has overtaken them.
     """
     site, tag = wanted.site, wanted.environment.name
+    releases = Releases(site.etcd, service_of(wanted.app, wanted.environment))
+    serving: Record | None = done.record
+    pointed = ""
     try:
         async with site.registry() as registry:
-            await registry.put_tag(wanted.app.image, done.record.digest, tag)
+            while serving is not None and serving.digest != pointed:
+                pointed = serving.digest
+                await registry.put_tag(wanted.app.image, pointed, tag)
+                serving = choice.serving(await releases.history())
     except WharfingerError as error:
         site.progress.step(f"the tag {tag} was not moved, which does no harm: {error}")
 
 
-async def _tell(wanted: Rollout, *, done: Numbered | None = None, why: str = "") -> None:
+async def _tell(wanted: Rollout, release: str, image: str, *, why: str = "") -> None:
     site = wanted.site
     notice = Notice(
         outcome=Outcome.FAILED if why else Outcome.PASSED,
         what=wanted.verb,
         app=wanted.app.name,
         environment=wanted.environment.name,
-        release=done.record.release if done else "",
-        image=done.record.image if done else "",
+        release=release,
+        image=image,
         by=site.by,
         at=site.now(),
         why=why,

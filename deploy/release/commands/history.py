@@ -85,6 +85,8 @@ def _why(record: Record) -> str:
 def _took(record: Record) -> str:
     try:
         began, ended = datetime.fromisoformat(record.at), datetime.fromisoformat(record.ended)
-        return f"{(ended - began).total_seconds():.0f} s"
+        seconds = (ended - began).total_seconds()
     except (ValueError, TypeError):
         return ""
+    # A clock that was set back has measured nothing.
+    return f"{seconds:.0f} s" if seconds >= 0 else ""

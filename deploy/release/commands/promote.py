@@ -9,15 +9,13 @@ from deploy.release.commands import changing, flags
 from deploy.release.commands.admission import Source, admit, source
 from deploy.release.commands.engines import java
 from deploy.release.commands.opening import opened
-from deploy.release.commands.rollout import History, Wanted
+from deploy.release.commands.rollout import OR_BACK, History, Wanted
 from deploy.release.commands.site import environment_of
 from deploy.release.render.difference import differences
 from wharfinger.errors import Exit, Rejected
 from wharfinger.operator.verbs import Verbs
 
-INTERRUPTED: Final = (
-    "interrupted; `deploy promote` again goes on where it was, `deploy rollback` goes back"
-)
+INTERRUPTED: Final = f"interrupted; {OR_BACK}"
 
 
 def add_to(verbs: Verbs) -> None:

@@ -14,12 +14,15 @@ from deploy.release.records.holder import ourselves
 from deploy.release.records.lock import Held, Lock
 from deploy.release.records.record import Numbered, Record, State, Verb, text
 from deploy.release.records.releases import Releases
-from wharfinger.errors import WharfingerError
+from wharfinger.errors import Unavailable, WharfingerError
 from wharfinger.text import quantity
 
 # An interrupted command has this long to say so in etcd.
 LAST_WORDS_SECONDS: Final = 5.0
 CUT_OFF: Final = "cut off"
+# What whoever reads that it broke off types next.
+AGAIN: Final = "`deploy status {environment}` tells what runs; the same command again goes on"
+OR_BACK: Final = f"{AGAIN}, `deploy rollback {{environment}}` goes back"
 
 History = Sequence[Numbered]
 
@@ -131,7 +134,11 @@ class Rollout:
             raise RolloutFailed(told, restored=error.restored) from error
         except WharfingerError as error:
             await self._end(releases, held, begun, "failed", str(error))
-            raise
+            if not isinstance(error, Unavailable):
+                raise
+            further = AGAIN if self.verb in ("scale", "rollback") else OR_BACK
+            next_step = further.format(environment=self.environment.name)
+            raise Unavailable(f"{what} failed: {error}\n  {next_step}") from error
         except Exception as error:
             why = f"a bug: {type(error).__name__}: {error}"
             await self._last_words(releases, held, begun, "failed", why)

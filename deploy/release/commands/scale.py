@@ -7,14 +7,14 @@ from typing import Final
 from deploy.release.app.model import App, Environment
 from deploy.release.commands import changing, flags
 from deploy.release.commands.opening import opened
-from deploy.release.commands.rollout import History, Wanted
+from deploy.release.commands.rollout import AGAIN, History, Wanted
 from deploy.release.commands.site import Site, environment_of
 from deploy.release.records import choice
 from deploy.release.records.standing import digest_of
 from wharfinger.errors import Exit, Rejected, Unavailable
 from wharfinger.operator.verbs import Verbs
 
-INTERRUPTED: Final = "interrupted; `deploy scale` again goes on where it was"
+INTERRUPTED: Final = f"interrupted; {AGAIN}"
 
 
 def add_to(verbs: Verbs) -> None:

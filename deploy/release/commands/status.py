@@ -14,10 +14,12 @@ from deploy.release.commands import flags
 from deploy.release.commands.opening import opened
 from deploy.release.commands.site import Site, declared, environment_of, service_of
 from deploy.release.engine import Replica
+from deploy.release.engines import registered
 from deploy.release.records.holder import Holder
 from deploy.release.records.releases import Releases
 from deploy.release.records.standing import Standing, standing
 from wharfinger.errors import Exit, WharfingerError
+from wharfinger.keys import INSTANCES
 from wharfinger.operator import terminal
 from wharfinger.operator.verbs import Verbs
 from wharfinger.text import printable
@@ -27,7 +29,6 @@ STEPS: Final = (
     ("DIGEST", 1), ("SINCE", 1), ("CHANGED BY", 1), ("DIGEST", 2), ("SINCE", 2),
     ("DIGEST", GONE), ("ENGINE", GONE), ("BY", GONE),
 )  # fmt: skip
-_DIGITS: Final = 19
 # Where it changes all the while, the last look has to do.
 _LOOKS: Final = 3
 
@@ -46,6 +47,14 @@ class Row:
     def is_well(self) -> bool:
         """Whether it is as it should be."""
         return not self.standing.remarks
+
+    @property
+    def next_step(self) -> tuple[str, ...]:
+        """What mends it, where it can be mended from here; `up` alone takes the newest push."""
+        record, name = self.standing.serving, self.environment.name
+        if self.is_well or record is None or not self.is_answering:
+            return ()
+        return (f"`deploy up {name} {record.release}` brings back what should run, and that alone",)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -94,17 +103,38 @@ async def _status(parsed: argparse.Namespace) -> Exit:
         asked = [environment_of(app, parsed.environment)] if parsed.environment else []
         chosen = asked or list(app.environments.values())
         rows = await asyncio.gather(*(_row(site, app, each) for each in chosen))
-    told = {"app": app.name, "environments": [each.told for each in rows]}
+        left = {} if asked else await _left_behind(site, app)
+    told = {"app": app.name, "environments": [each.told for each in rows], "left_behind": left}
     grid = Grid(TITLES, [each.cells for each in rows], STEPS)
     showing.fitted(grid, told, as_json=parsed.json)
     said = [
         printable(f"{row.environment.name}: {text}")
         for row in rows
-        for text in (*row.standing.remarks, *row.standing.news)
+        for text in (*row.standing.remarks, *row.next_step, *row.standing.news)
+    ]
+    if asked:
+        # Of all they would bury the table.
+        said += [printable(line) for row in rows for line in row.standing.last_words]
+    said += [
+        printable(
+            f"{environment}: is not in wharf.yaml, and requests are still sent to "
+            f"{', '.join(names)}; write it back, or stop and remove them"
+        )
+        for environment, names in left.items()
     ]
     if said and not parsed.json:
         terminal.write("\n" + "".join(f"{each}\n" for each in said))
-    return Exit.OK if all(each.is_well for each in rows) else Exit.UNAVAILABLE
+    return Exit.OK if not left and all(each.is_well for each in rows) else Exit.UNAVAILABLE
+
+
+async def _left_behind(site: Site, app: App) -> dict[str, tuple[str, ...]]:
+    """What runs of environments that were renamed, or taken out of wharf.yaml."""
+    try:
+        found = await site.etcd.list(f"{INSTANCES}{app.name}_")
+    except WharfingerError:
+        # A deployer of one environment may not look at others.
+        return {}
+    return registered.elsewhere(app.name, app.environments, found.items)
 
 
 async def _row(site: Site, app: App, environment: Environment) -> Row:

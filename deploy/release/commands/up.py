@@ -7,13 +7,13 @@ from deploy.release.app.model import Environment
 from deploy.release.commands import changing, flags
 from deploy.release.commands.admission import admit
 from deploy.release.commands.opening import folder, opened
-from deploy.release.commands.rollout import History, Wanted
+from deploy.release.commands.rollout import OR_BACK, History, Wanted
 from deploy.release.commands.site import environment_of
 from deploy.release.commands.which import chosen
 from wharfinger.errors import Exit, Rejected
 from wharfinger.operator.verbs import Verbs
 
-INTERRUPTED: Final = "interrupted; `deploy up` goes on where it was, `deploy rollback` goes back"
+INTERRUPTED: Final = f"interrupted; {OR_BACK}"
 
 
 def add_to(verbs: Verbs) -> None:

@@ -11,6 +11,8 @@ from wharfinger.errors import Unavailable
 from wharfinger.text import printable
 
 LAST_LINES: Final = 20
+# Of these; a trace is longer, and what is wrong stands at its beginning.
+LINES_READ: Final = 400
 LOOK_ATTEMPTS: Final = 4
 LOOK_SECONDS: Final = 0.2
 TIMEOUT_SECONDS: Final = 30.0
@@ -58,18 +60,18 @@ class Containers:
         return facts.parse(await self._docker("inspect", "--type=container", *ids))
 
     async def last_lines(self, container_id: str) -> tuple[str, ...]:
-        """The last lines that it wrote, on either stream; nothing where they cannot be had."""
+        """What tells most of what it wrote last, on either stream; or why that cannot be had."""
         said: list[str] = []
         try:
             await programs.run(
-                *("docker", "logs", f"--tail={LAST_LINES}", container_id),
+                *("docker", "logs", f"--tail={LINES_READ}", container_id),
                 environment=self.environment,
                 timeout_seconds=TIMEOUT_SECONDS,
                 on_line=said.append,
             )
         except Unavailable as error:
             return (f"(its log cannot be had: {printable(str(error))})",)
-        return tuple(said[-LAST_LINES:])
+        return facts.telling(said, at_most=LAST_LINES)
 
     async def explained(self, found: Facts, reason: str) -> str:
         """Why one does not run, with its last words."""

@@ -1,6 +1,7 @@
 """A container as `docker inspect` tells of it, as far as a release depends on it; pure."""
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Final
 
 import msgspec
@@ -13,6 +14,7 @@ UNHEALTHY: Final = "unhealthy"
 PAUSED: Final = "paused"
 _ID_DIGITS: Final = 12
 _PROBE_CHARACTERS: Final = 300
+_FRAMES_TOLD: Final = 5
 
 
 class _Part(msgspec.Struct, frozen=True, rename="pascal"):
@@ -137,6 +139,28 @@ def failure(found: Facts, reason: str, lines: Sequence[str]) -> str:
         said.append(f"  its last probe said: {printable(found.probe)}")
     said += [f"  | {printable(line)}" for line in lines]
     return "\n".join(said if lines else [*said, "  it has written nothing"])
+
+
+def telling(lines: Sequence[str], *, at_most: int) -> tuple[str, ...]:
+    """Of what a container wrote last, what tells most: the end, and of a long trace its beginning.
+
+    What is wrong stands above the frames of a stack, which every language sets in.
+
+    Args:
+        lines: more than may be told, the last ones.
+        at_most: as many of them.
+    """
+    if len(lines) <= at_most:
+        return tuple(lines)
+    told: list[str] = []
+    for set_in, several in groupby(lines, lambda line: line[:1].isspace()):
+        run = list(several)
+        left_out = len(run) - _FRAMES_TOLD
+        # In place of one line nothing is gained.
+        if set_in and left_out > 1:
+            run[_FRAMES_TOLD:] = [f"    ... {left_out} more lines"]
+        told += run
+    return tuple(told[-at_most:])
 
 
 def _facts(found: _Inspected) -> Facts:

@@ -110,6 +110,29 @@ def instances(service: Service, items: Mapping[str, KeyValue]) -> tuple[Instance
     return tuple(sorted(found))
 
 
+def elsewhere(
+    app: str, environments: Collection[str], items: Mapping[str, KeyValue]
+) -> dict[str, tuple[str, ...]]:
+    """An application's instances that are of none of these environments: who, by environment.
+
+    Args:
+        app: the application.
+        environments: that it has.
+        items: what stands below /wharfinger/instances/.
+    """
+    found: dict[str, list[str]] = {}
+    for at, described in sorted(items.items()):
+        key = _key(at)
+        if key is None or key.service.app != app or key.service.env in environments:
+            continue
+        try:
+            told = metadata.parse(described.value)
+        except Rejected:
+            continue
+        found.setdefault(key.service.env, []).append(f"{told.name} on {told.host}")
+    return {environment: tuple(names) for environment, names in found.items()}
+
+
 def by_container(found: Iterable[Instance]) -> dict[str, tuple[Instance, ...]]:
     """The same by container; one may listen on several ports."""
     held: dict[str, tuple[Instance, ...]] = {}

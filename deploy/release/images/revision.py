@@ -39,7 +39,7 @@ async def of(folder: Path) -> Revision:
     """
     commit = await _git(folder, "rev-parse", "HEAD")
     changed = await _git(folder, "status", "--porcelain", "--", ".") if commit else ""
-    when = await _git(folder, "log", "-1", "--format=%ct") if commit and not changed else ""
+    when = await _time(folder) if commit and not changed else ""
     wished = _wished()
     return Revision(
         f"{commit}-dirty" if changed else commit,
@@ -67,6 +67,11 @@ def _wished() -> int | None:
     if not (text.isascii() and text.isdigit()):
         raise ConfigError([Finding(EPOCH, f"{text!r:.40} is no number of seconds", "unset it")])
     return int(text)
+
+
+async def _time(folder: Path) -> str:
+    # Whose signature it is would stand before it, where log.showSignature is on.
+    return await _git(folder, "log", "-1", "--no-show-signature", "--format=%ct")
 
 
 async def _git(folder: Path, *arguments: str) -> str:

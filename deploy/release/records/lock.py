@@ -115,13 +115,21 @@ class Lock:
             await _cancelled(working, f"the lock was lost: {why}")
             if working.done() and not working.cancelled() and working.exception() is None:
                 return working.result()
-            raise LockLost(f"the lock was lost, and the work was stopped where it was: {why}")
+            raise LockLost(
+                f"the lock was lost, and the work was stopped where it was: {why}\n  "
+                f"what is up stays so: `deploy status {self._environment}` tells what runs; "
+                "the same command again goes on"
+            )
         except asyncio.CancelledError as stop:
             await _cancelled(working, *stop.args)
             raise
         finally:
-            await _cancelled(keeping)
-            await self._release(held)
+            try:
+                # Whatever ended the keeping of it, the work ends before it is freed.
+                await _cancelled(working)
+                await _cancelled(keeping)
+            finally:
+                await self._release(held)
 
     async def _take(self) -> tuple[Held, float]:
         give_up_at = self._clock() + self._wait_seconds
@@ -143,7 +151,8 @@ class Lock:
                 continue  # somebody else had it for a moment
             if self._clock() >= give_up_at:
                 raise LockHeld(
-                    f"{self._environment} is locked by {read(kv)}: --wait SECONDS waits for them; "
+                    f"{self._environment} is locked by {read(kv)}: --wait SECONDS waits for them "
+                    f"(one that was killed leaves it within {self._ttl_seconds:g} s); "
                     f"if they hang: deploy unlock {self._environment}"
                 )
             if not told:

@@ -46,7 +46,7 @@ class Releases:
     Args:
         etcd: the session.
         service: application and environment.
-        on_remark: told of what stands there and is no record.
+        on_remark: told of what stands there and is no record, and for what etcd is waited for.
     """
 
     def __init__(
@@ -109,6 +109,7 @@ class Releases:
         """
         backoff = Backoff()
         key = self._key(begun)
+        told = False
         while True:
             try:
                 kv = await self._etcd.get(key)
@@ -121,6 +122,9 @@ class Releases:
             except Unavailable as error:
                 if isinstance(error, LockLost):
                     raise
+                if not told:
+                    self._on_remark(f"how it ended is not on record yet: {error}: tried again")
+                told = True
             else:
                 return
             await asyncio.sleep(backoff.next_delay_seconds())

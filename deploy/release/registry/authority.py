@@ -74,14 +74,17 @@ class Authority:
         elif "basic" in schemes and ours.password:
             header = _basic(ours)
         else:
-            raise Rejected(self.refusal("it wants to know who asks"))
+            unheard = "it asks for what is not spoken here"
+            raise Rejected(self.refusal("no password is kept" if "basic" in schemes else unheard))
         self._held[scope] = header
         return header
 
     def refusal(self, why: str) -> str:
         """What to say where it does not want us."""
-        who = self._credentials.who if self._credentials else "nobody"
-        return f"registry {self._registry} refuses {who}: {why}: docker login {self._registry}"
+        login = f"docker login {self._registry}"
+        if not self._credentials:
+            return f"registry {self._registry} lets in nobody without a login: {why}: {login}"
+        return f"registry {self._registry} refuses {self._credentials.who}: {why}: {login}"
 
     async def _token(
         self, asked: Mapping[str, str], scope: str, ours: Credentials, *, plain: bool

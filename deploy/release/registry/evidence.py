@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from deploy.release.evidence import artifact
@@ -19,6 +19,10 @@ MAX_OF_CHECK: Final = 20
 MAX_CHECKS: Final = 100
 ATTEMPTS: Final = 5
 _AT_ONCE: Final = 8
+# Of a registry that keeps files, and writes them in place: another uploads the same just now (two
+# reports of the same bytes, or none), and what is there of it is told to be there.
+_MET: Final = "MANIFEST_BLOB_UNKNOWN"
+_AGAIN_SECONDS: Final = 0.3
 _NANOSECONDS: Final = 1_000
 _CHANCES: Final = 10_000
 
@@ -56,18 +60,30 @@ async def attach(
         layers=(_descriptor(layer_type if report else artifact.EMPTY_TYPE, layer),),
         subject=subject.descriptor,
     )
-    await client.put_blob(image, config)
-    await client.put_blob(image, layer)
     made = Manifest(manifests.OCI_MANIFEST, manifests.encode(contents))
-    for _ in range(ATTEMPTS):
+    for remaining in reversed(range(ATTEMPTS)):
         tag = await _free_tag(client, image, digest, evidence.check)
         if await client.digest_of(image, tag) is not None:
             continue
-        await client.put_manifest(image, tag, made)
+        try:
+            await _put(client, image, tag, made, (config, layer))
+        except Rejected as error:
+            if not remaining or _MET not in str(error):
+                raise
+            await asyncio.sleep(_AGAIN_SECONDS)
+            continue
         # Registries have no way to put a tag only where there is none.
         if await client.digest_of(image, tag) == made.digest:
             return tag
     raise Conflict(f"{image}: others report {evidence.check} at the same time; do it again")
+
+
+async def _put(
+    client: Client, image: str, tag: str, made: Manifest, blobs: Iterable[bytes]
+) -> None:
+    for blob in blobs:
+        await client.put_blob(image, blob)
+    await client.put_manifest(image, tag, made)
 
 
 async def evidence(

@@ -164,6 +164,11 @@ CASES = (
     Case("layer: tomcat, ", "", "3: build: has no layer; write layer"),
     Case("java: host", "java: jre", "3: build.java: is 'jre', not host or none"),
     Case("context: .", "context: /srv", "3: build.context: '/srv' is not a relative path"),
+    Case("context: .", "context: --network=host", "3: build.context: '--network=host' is not a"),
+    *(
+        Case("drain: 15s", f'variables: {{A: "a{odd}b"}}', "7: variables.A: has a character in it")
+        for odd in ("\\0", "\\ud800")
+    ),
     Case(
         "context: .",
         "dockerfile: ../Dockerfile",
@@ -288,7 +293,11 @@ CASES = (
     Case("app: shop", f"app: {'s' * 50}", "13: environments.production.engine: a stack of Rancher"),
     Case("drain: 15s", "command: run it", "7: command: is text, not a list; write each word"),
     Case("drain: 15s", "drain: 15s\ndrain: 5s", "8: drain: is there twice, first in line 7"),
-    Case("approve: true", "approve: on", "14: environments.production.approve: 'on' is not the"),
+    Case(
+        "approve: true",
+        "approve: on",
+        "14: environments.production.approve: 'on' is not the same in all versions",
+    ),
     # YAML 1.1 reads 8, 90, 10, 2 and 2 there, 1.2 other numbers or text.
     *(
         Case("healthy: 2", f"healthy: {odd}", f"5: health.healthy: '{odd}' is not the same in all")
@@ -336,6 +345,30 @@ def test_a_fixed_port_is_held_by_one(order: str, fault: str) -> None:
     swarm = "engine: swarm" if "engine" not in order else ""
     text = SMALL.replace("engine: swarm", ", ".join(filter(None, (swarm, order))))
     assert any(f" {fault}" in each for each in faults(text + "port: {fixed: 80}\n"))
+
+
+def test_what_is_asked_for_fits_and_a_wrong_name_hides_nothing_below_it() -> None:
+    told = faults(
+        """\
+app: shop
+image: registry.example/shop
+build: {layer: java}
+variables: {MY VAR: x, 1X: y}
+environments:
+  prod_eu: {engine: docker, replicas: 0}
+"""
+    )
+    named = "'prod_eu' is not an environment's name: letters, digits, '.' and '-'"
+    assert [each.partition(": ")[2] for each in told] == [
+        "variables.1X: '1X' is not a variable's name; begin with a letter; use letters and digits",
+        "variables.MY VAR: 'MY VAR' is not a variable's name; write it as MY_VAR",
+        f"environments.prod_eu: {named}; write it as prod-eu",
+        (
+            "environments.prod_eu.engine: is 'docker', not compose or swarm or rancher; "
+            "write one of these"
+        ),
+        "environments.prod_eu.replicas: 0 is out of bounds; write 1 to 1000",
+    ]
 
 
 def test_all_faults_are_told_at_once_in_the_order_of_the_file() -> None:

@@ -24,7 +24,7 @@ BEYOND = (
     *("Rancher has no service", "a stack of Rancher", "is written"),
     *("a Swarm", "is written by", "is there twice", "is read as a date", "is build.layer's"),
     "the port is fixed",
-    "not the same in all",
+    *("not the same in all", "has a character in it"),
 )
 
 

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from msgspec import structs
+
 from deploy.release.app.model import App, Environment, Order
 from deploy.release.engine import Replica, RolloutFailed, Target
 from deploy.release.engines.compose.files import (
@@ -97,7 +99,7 @@ class ComposeEngine:
         goes_on = begun is not None and begun.mark == mark
         if goes_on:
             progress.step(f"{target.release}: goes on where an earlier run was cut off")
-        former = _former(found, mark, begun)
+        former = _former(found, mark, begun, 0 if target.settled else target.replicas)
         files = self._kept.keep(mark, text)
         await self._compose.check(*files)
         self._kept.begin(Begun(mark=mark, former=former))
@@ -225,11 +227,19 @@ class ComposeEngine:
         return Instances(self._place.etcd, self._service, by=self._place.by, tell=tell)
 
 
-def _former(found: Sequence[Facts], mark: str, begun: Begun | None) -> Former | None:
+def _former(
+    found: Sequence[Facts], mark: str, begun: Begun | None, least: int = 0
+) -> Former | None:
     """What a rollout to `mark` goes back to: what ran before it, or before one that was cut off.
 
     None where nothing else ran, and on the way back from a rollout that was cut off as long as some
     of what ran before it is there: what was left half-way is nothing to go back to.
+
+    Args:
+        found: the containers.
+        mark: of the release that shall run.
+        begun: what was noted of a rollout that was cut off.
+        least: how many there are to be, where another machine may have taken some already.
     """
     running = [each for each in found if each.runs]
     marks = Counter(each.labels.get(MARK_LABEL, "") for each in running)
@@ -239,7 +249,12 @@ def _former(found: Sequence[Facts], mark: str, begun: Begun | None) -> Former | 
         if mark in marks:
             return None
     several = [(count, key) for key, count in marks.items() if key != mark]
-    return _as_former(running, max(several)[1]) if several else None
+    if not several:
+        return None
+    former = _as_former(running, max(several)[1])
+    # Half-way there are never more of both together than there were, and one batch.
+    count = max(former.replicas, min(least, len(running)))
+    return structs.replace(former, replicas=count)
 
 
 def _running(found: Iterable[Facts]) -> frozenset[str]:

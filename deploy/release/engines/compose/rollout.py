@@ -10,6 +10,7 @@ from deploy.release.engines.compose.files import MARK_LABEL
 from deploy.release.engines.compose.plan import Seen, State, Wish
 from deploy.release.engines.compose.site import NotRunning, Site
 from deploy.release.engines.facts import Facts
+from deploy.release.engines.instances import Came
 from deploy.release.engines.registered import Instance, by_container
 from wharfinger.errors import Unavailable
 from wharfinger.text import quantity
@@ -87,7 +88,7 @@ class Rollout:
             case plan.Start(count):
                 await self._start(count, found)
             case plan.Await(ids):
-                await self._await(ids)
+                await self._await(ids, found)
             case plan.Drain(ids):
                 await self._drain(ids, found)
             case plan.Remove(ids):
@@ -138,8 +139,9 @@ class Rollout:
                     await self.site.fail(each, "it could not be started")
             raise NotRunning(f"nothing could be started: {error}") from error
 
-    async def _await(self, ids: Sequence[str]) -> None:
-        await Arrivals(self.site, ids).until_up()
+    async def _await(self, ids: Sequence[str], found: Mapping[str, Facts]) -> None:
+        before = len((self.proven & found.keys()) - self.out - set(ids))
+        await Arrivals(self.site, ids, before=before, of=self.wish.replicas).until_up()
         self.proven.update(ids)
 
     async def _drain(self, ids: Iterable[str], found: Mapping[str, Facts]) -> None:
@@ -168,7 +170,9 @@ class Rollout:
                 names, timeout_seconds=leaving.ORDER_SECONDS
             )
             for each in outcomes:
-                self.site.progress.step(f"{each.key.address}: let in again ({each.came})")
+                done = each.came == Came.DONE
+                what = "let in again" if done else f"cannot be let in again: {each.why}"
+                self.site.progress.step(f"{each.key.address}: {what}")
 
     def _wanted(self, facts: Facts) -> bool:
         return facts.labels.get(MARK_LABEL, "") == self.mark
