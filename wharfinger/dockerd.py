@@ -15,6 +15,7 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -35,7 +36,7 @@ from wharfinger.container import (
 from wharfinger.dockeraddress import unreachable
 from wharfinger.dockerexec import Executed, Output
 from wharfinger.dockerstats import ONE_LOOK, parse_cpu_seconds
-from wharfinger.dockerwatch import Watch, WatchLimits
+from wharfinger.dockerwatch import ACTIONS, Watch, WatchLimits
 from wharfinger.errors import ConfigError, Finding, Rejected, Unavailable
 from wharfinger.roll import FIELDS, Roll
 from wharfinger.sections import DockerConfig
@@ -53,21 +54,6 @@ __all__ = [
     "WatchLimits",
 ]
 
-# Not exec_create, exec_start and exec_die: three of them come with each probe of a HEALTHCHECK.
-ACTIONS: Final = (
-    "create",
-    "start",
-    "kill",
-    "die",
-    "stop",
-    "pause",
-    "unpause",
-    "oom",
-    "rename",
-    "destroy",
-    "health_status",
-    "update",
-)
 NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", re.ASCII)  # moby, daemon/names
 WHY_CHARACTERS: Final = 300
 EXEC_ID: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -75,10 +61,6 @@ OUTPUT_BYTES: Final = 4_096
 # The stream of an exec ends a moment before the engine knows its exit code.
 EXIT_CODE_SECONDS: Final = 1.0
 EXIT_CODE_TICK_SECONDS: Final = 0.02
-HTTP_OK: Final = 200
-HTTP_BAD_REQUEST: Final = 400
-HTTP_NOT_FOUND: Final = 404
-HTTP_SERVER_ERROR: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +144,7 @@ class Docker:
             try:
                 told = await self._client.containers.container(container_id).show()
             except aiodocker.DockerError as error:
-                if error.status == HTTP_NOT_FOUND:
+                if error.status == HTTPStatus.NOT_FOUND:
                     return None
                 raise
         return parse_container(told)
@@ -176,7 +158,7 @@ class Docker:
             self._asking(what, self._limits.request_timeout_seconds),
             self._client.session.get(url, params=ONE_LOOK) as answer,
         ):
-            if answer.status == HTTP_NOT_FOUND:
+            if answer.status == HTTPStatus.NOT_FOUND:
                 return None
             await self._accept(answer, what)
             return parse_cpu_seconds(await answer.read())
@@ -334,7 +316,7 @@ class Docker:
             try:
                 told = await self._client.containers.exec(exec_id).inspect()
             except aiodocker.DockerError as error:
-                if error.status == HTTP_NOT_FOUND:
+                if error.status == HTTPStatus.NOT_FOUND:
                     return -1
                 raise
             if told["Running"]:
@@ -366,7 +348,7 @@ class Docker:
                 return known_id
 
     async def _accept(self, answer: aiohttp.ClientResponse, what: str) -> None:
-        if answer.status != HTTP_OK:
+        if answer.status != HTTPStatus.OK:
             raise aiodocker.DockerError(answer.status, f"{what}: {await answer.text()}")
 
     @contextlib.asynccontextmanager
@@ -380,7 +362,7 @@ class Docker:
             raise Unavailable(why) from error
         except aiodocker.DockerError as error:
             why = f"Docker at {self._url}: {error.message[:WHY_CHARACTERS]} ({what})"
-            if HTTP_BAD_REQUEST <= error.status < HTTP_SERVER_ERROR:
+            if HTTPStatus.BAD_REQUEST <= error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise Rejected(why) from error
             raise Unavailable(unreachable(self._url, error.__context__) or why) from error
         except (aiohttp.ClientError, OSError) as error:

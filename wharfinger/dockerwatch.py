@@ -7,12 +7,28 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from wharfinger.backoff import Backoff
 from wharfinger.container import DockerEvent, Listed, of_an_earlier_run, parse_event
 from wharfinger.errors import WharfingerError
 from wharfinger.roll import Roll
+
+# Not exec_create, exec_start and exec_die: three of them come with each probe of a HEALTHCHECK.
+ACTIONS: Final = (
+    "create",
+    "start",
+    "kill",
+    "die",
+    "stop",
+    "pause",
+    "unpause",
+    "oom",
+    "rename",
+    "destroy",
+    "health_status",
+    "update",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from deploy.release import warrant
 from wharfinger.errors import Unavailable
 from wharfinger.text import printable
 
-_LINES_KEPT: Final = 20
+LINES_KEPT: Final = 20
 _LIMIT_BYTES: Final = 1 << 20
 # util-linux's, of which busybox's namesake knows only a part.
 _SETPRIV: Final = "setpriv"
@@ -38,6 +38,7 @@ async def run(
     stdin: bytes = b"",
     timeout_seconds: float = 600.0,
     on_line: Callable[[str], None] = lambda _line: None,
+    lines_kept: int = LINES_KEPT,
 ) -> str:
     """Runs a program to its end; gives what it printed on stdout.
 
@@ -50,13 +51,14 @@ async def run(
         stdin: what it reads.
         timeout_seconds: after that it is ended.
         on_line: told each line of stderr and stdout, made printable.
+        lines_kept: how many of the last ones an error repeats.
 
     Raises:
         Unavailable: it is missing, failed, or took too long; with what it said last.
     """
     warrant.require()
     words = [os.fspath(part) for part in command]
-    what, heard = " ".join(words[:4]), _Heard(on_line)
+    what, heard = " ".join(words[:4]), _Heard(on_line, lines_kept)
     async with _started(what, words, environment or {}) as process:
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -73,15 +75,16 @@ class _Heard:
 
     Args:
         on_line: told each line, made printable.
+        lines_kept: how many of the last ones.
 
     Attributes:
         printed: on stdout, as it came.
         last: the last lines of both, for people.
     """
 
-    def __init__(self, on_line: Callable[[str], None]) -> None:
+    def __init__(self, on_line: Callable[[str], None], lines_kept: int) -> None:
         self.printed: list[str] = []
-        self.last: deque[str] = deque(maxlen=_LINES_KEPT)
+        self.last: deque[str] = deque(maxlen=lines_kept)
         self._on_line = on_line
 
     def line(self, line: str) -> None:

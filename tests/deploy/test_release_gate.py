@@ -36,6 +36,8 @@ def test_each_is_wanted_once_in_the_order_of_the_file() -> None:
 def test_what_was_never_reported_is_named_with_what_brings_it() -> None:
     (said,) = missing(["unit"], [], [passed("bandit")])
     assert said == "unit: nobody reported it for this digest; deploy report unit FILE"
+    (said,) = missing(["pre.smoke"], [], [])
+    assert said.endswith("; once pre runs it, deploy report pre.smoke FILE")
 
 
 def test_a_failure_is_named_with_what_failed() -> None:
@@ -80,7 +82,8 @@ def test_the_last_report_counts() -> None:
 def test_every_reason_is_told_at_once() -> None:
     said = missing(["checks", "pre.smoke", check_of("prod")], ["unit", "ruff"], [passed("ruff")])
     assert [each.partition(":")[0] for each in said] == ["unit", "pre.smoke", "approval.prod"]
-    assert "deploy promote FROM prod --approve WORDS" in said[2]
+    # `up` asks for the same as `promote`.
+    assert said[2].endswith("; the same command with --approve WORDS")
 
 
 def test_an_approval_is_somebodys_words() -> None:

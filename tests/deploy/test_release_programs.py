@@ -39,6 +39,12 @@ async def test_a_failure_has_what_was_said_last_without_its_colours() -> None:
     assert str(caught.value).endswith(r"exit code 1: it is broken \u001b]0;title\u0007")
 
 
+async def test_what_was_shown_is_not_said_again() -> None:
+    with pytest.raises(Unavailable) as caught:
+        await python("exit('Step 1/2\\nStep 2/2\\nno space left')", lines_kept=2)
+    assert str(caught.value).endswith("exit code 1: Step 2/2\nno space left")
+
+
 async def test_a_tab_is_the_blanks_that_it_stands_for() -> None:
     told: list[str] = []
     await python(r"print('Error\n\tat Shop.main')", on_line=told.append)

@@ -368,6 +368,9 @@ async def test_status_and_history_for_people_and_programs(site: CommandSite) -> 
     await site.deploy("up", "integration", "r2")
     lines = (await site.deploy("history")).out.splitlines()
     assert lines[-1] == "integration 2: shop-1 exited with code 3", "no column for sentences"
+    # The log of the pipeline is far away by then.
+    assert (await site.deploy("status", "integration")).out.endswith("code 3\nno port\nbye\n")
+    assert "no port" not in (await site.deploy("status")).out
     site.engine("integration").order(away=True)
     away = await site.deploy("status")
     assert (away.code, "integration: the engine does not answer" in away.out) == (69, True)
@@ -427,7 +430,10 @@ async def test_an_engine_that_is_away_is_told_and_on_record(site: CommandSite) -
     assert done.err.endswith(told), done.err
     status = await site.deploy("status", "integration", "--json")
     assert (status.code, status.result["environments"][0]["ok"]) == (69, False)
+    mend = "integration: `deploy up integration r1` brings back what should run"
+    assert mend not in (await site.deploy("status")).out
     site.engine("integration").order()
+    assert mend in (await site.deploy("status")).out
     assert await site.states("integration") == [("up", "r1", "succeeded"), ("up", "r2", "failed")]
     assert await site.running("integration") == [first] * 2
     assert (await site.deploy("up", "integration", "r2")).code == 0

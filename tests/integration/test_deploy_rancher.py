@@ -202,7 +202,7 @@ async def test_what_never_comes_up_is_taken_back(site: Site, rancher: FakeRanche
             "unregistered": [{"name": "r-shop-prod-shop-3", "reason": "does not listen"}],
         }
         await site.etcd.put("/wharfinger/hosts/h1/registrar", json.dumps(told).encode())
-        with pytest.raises(RolloutFailed, match="0 of 2 new ones") as failed:
+        with pytest.raises(RolloutFailed, match="0 of 2 new in etcd") as failed:
             await site.up("b")
     assert "r-shop-prod-shop-3 on h1: does not listen" in str(failed.value)
     assert failed.value.restored
@@ -216,7 +216,7 @@ async def test_a_first_one_that_never_comes_up_is_not_called_restored(site: Site
     async with site.cattle():
         # Nothing was there, and then what was left of that.
         for _ in range(2):
-            with pytest.raises(RolloutFailed, match="0 of 2 new ones") as failed:
+            with pytest.raises(RolloutFailed, match="0 of 2 new in etcd") as failed:
                 await site.up("b")
             assert not failed.value.restored
 

@@ -125,7 +125,9 @@ def one_of(choices: Mapping[str, T]) -> Kind[T]:
     def read(value: Value, _reading: Reading) -> T:
         if not isinstance(value.scalar, str) or value.scalar not in choices:
             said = f"{value.scalar!r}" if isinstance(value.scalar, str) else value.kind
-            raise Wrong(f"is {said}, not {' or '.join(choices)}", nearest(said, choices))
+            close = difflib.get_close_matches(said, choices, n=1)
+            fix = f"write {close[0]}" if close else "write one of these"
+            raise Wrong(f"is {said}, not {' or '.join(choices)}", fix)
         return choices[value.scalar]
 
     return Kind(read, {"enum": list(choices)})
@@ -227,8 +229,8 @@ def named(key: str, what: str, kind: Kind[T]) -> Kind[dict[str, T]]:
         found: dict[str, T] = {}
         for name, each in value.entries.items():
             if not grammar.fullmatch(name):
-                reading.fault(each, f"{name[:80]!r} is not {what}", f"write it as {key}")
-            elif taken := note(each, reading, kind):
+                reading.fault(each, f"{name[:80]!r} is not {what}", _renamed(name, grammar))
+            if taken := note(each, reading, kind):
                 found[name] = taken[0]
         return found
 
@@ -236,6 +238,13 @@ def named(key: str, what: str, kind: Kind[T]) -> Kind[dict[str, T]]:
     return Kind(
         read, {"type": "object", "propertyNames": names, "additionalProperties": kind.schema}
     )
+
+
+def _renamed(name: str, grammar: re.Pattern[str]) -> str:
+    """What to do about a name that is none: nearly always one character is another's."""
+    near = (re.sub(r"[^A-Za-z0-9]+", other, name) for other in "_-")
+    fits = next((each for each in near if grammar.fullmatch(each)), "")
+    return f"write it as {fits}" if fits else "begin with a letter; use letters and digits"
 
 
 def block(make: Callable[..., T], fields: Mapping[str, Field]) -> Kind[T]:

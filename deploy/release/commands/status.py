@@ -49,6 +49,14 @@ class Row:
         return not self.standing.remarks
 
     @property
+    def next_step(self) -> tuple[str, ...]:
+        """What mends it, where it can be mended from here; `up` alone takes the newest push."""
+        record, name = self.standing.serving, self.environment.name
+        if self.is_well or record is None or not self.is_answering:
+            return ()
+        return (f"`deploy up {name} {record.release}` brings back what should run, and that alone",)
+
+    @property
     def cells(self) -> tuple[Cell, ...]:
         """In the order of the titles."""
         now, record = self.standing, self.standing.serving
@@ -102,8 +110,11 @@ async def _status(parsed: argparse.Namespace) -> Exit:
     said = [
         printable(f"{row.environment.name}: {text}")
         for row in rows
-        for text in (*row.standing.remarks, *row.standing.news)
+        for text in (*row.standing.remarks, *row.next_step, *row.standing.news)
     ]
+    if asked:
+        # Of all they would bury the table.
+        said += [printable(line) for row in rows for line in row.standing.last_words]
     said += [
         printable(
             f"{environment}: is not in wharf.yaml, and requests are still sent to "

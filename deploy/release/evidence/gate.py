@@ -45,15 +45,17 @@ def _missing(check: str, found: Evidence | None) -> str:
     if check.startswith(PREFIX):
         return _not_approved(check, found)
     if found is None:
-        return f"{check}: nobody reported it for this digest; deploy report {check} FILE"
+        # Without --digest a report of ENVIRONMENT.CHECK is of what runs there.
+        where, dot, _ = check.rpartition(".")
+        first = f"once {where} runs it, " if dot else ""
+        return f"{check}: nobody reported it for this digest; {first}deploy report {check} FILE"
     return "" if found.holds else _not_passed(found)
 
 
 def _not_approved(check: str, found: Evidence | None) -> str:
     if found is not None and found.holds and found.tool == TOOL:
         return ""
-    environment = check.removeprefix(PREFIX)
-    return f"{check}: nobody approved it; deploy promote FROM {environment} --approve WORDS"
+    return f"{check}: nobody approved it; the same command with --approve WORDS"
 
 
 def _not_passed(found: Evidence) -> str:

@@ -18,6 +18,7 @@ OURS: Final = "wharfinger"
 RECIPE: Final = "wharfinger.recipe"
 PACKAGES: Final = "wharfinger.packages"
 _BUILD_SECONDS: Final = 3600.0
+_LINES_AGAIN: Final = 3
 _MISSING: Final = "No such image"
 
 T = TypeVar("T")
@@ -56,6 +57,8 @@ class Docker:
             environment=self._environment,
             timeout_seconds=_BUILD_SECONDS,
             on_line=self._progress.output if loud else lambda _line: None,
+            # What was shown is not all said again; which of its two streams ends last, none tells.
+            lines_kept=_LINES_AGAIN if loud else programs.LINES_KEPT,
         )
 
     async def layer(self, name: str, reference: str) -> Locked:

@@ -9,6 +9,7 @@ from deploy.release.records.record import Numbered, Record
 from wharfinger.text import quantity
 
 _DIGITS = 19
+_UNWISHED = ("rolled back", "failed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,7 @@ class Standing:
         running: the digests of all that there is, with how many of each.
         remarks: where that is not as it should be; nothing when all is well.
         news: what is as it may be, and worth a word: a rollout under way, one that was taken back.
+        last_words: what the last rollout said of its end, if that was none to be wished.
     """
 
     serving: Record | None
@@ -30,6 +32,7 @@ class Standing:
     running: tuple[tuple[str, int], ...]
     remarks: tuple[str, ...]
     news: tuple[str, ...] = ()
+    last_words: tuple[str, ...] = ()
 
 
 def standing(
@@ -73,6 +76,7 @@ def standing(
         running=running,
         remarks=tuple(remarks),
         news=tuple(news),
+        last_words=last.said if last is not None and last.state in _UNWISHED else (),
     )
 
 

@@ -347,6 +347,30 @@ def test_a_fixed_port_is_held_by_one(order: str, fault: str) -> None:
     assert any(f" {fault}" in each for each in faults(text + "port: {fixed: 80}\n"))
 
 
+def test_what_is_asked_for_fits_and_a_wrong_name_hides_nothing_below_it() -> None:
+    told = faults(
+        """\
+app: shop
+image: registry.example/shop
+build: {layer: java}
+variables: {MY VAR: x, 1X: y}
+environments:
+  prod_eu: {engine: docker, replicas: 0}
+"""
+    )
+    named = "'prod_eu' is not an environment's name: letters, digits, '.' and '-'"
+    assert [each.partition(": ")[2] for each in told] == [
+        "variables.1X: '1X' is not a variable's name; begin with a letter; use letters and digits",
+        "variables.MY VAR: 'MY VAR' is not a variable's name; write it as MY_VAR",
+        f"environments.prod_eu: {named}; write it as prod-eu",
+        (
+            "environments.prod_eu.engine: is 'docker', not compose or swarm or rancher; "
+            "write one of these"
+        ),
+        "environments.prod_eu.replicas: 0 is out of bounds; write 1 to 1000",
+    ]
+
+
 def test_all_faults_are_told_at_once_in_the_order_of_the_file() -> None:
     told = faults(
         """\

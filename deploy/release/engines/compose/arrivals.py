@@ -21,10 +21,14 @@ class Arrivals:
     Args:
         site: where they are.
         ids: of them.
+        before: how many of the release are up already.
+        of: how many there shall be in the end.
     """
 
-    def __init__(self, site: Site, ids: Sequence[str]) -> None:
+    def __init__(self, site: Site, ids: Sequence[str], *, before: int = 0, of: int = 0) -> None:
         self._site = site
+        self._before = before
+        self._of = max(of, before + len(ids))
         self._ids = tuple(ids)
         self._patience = Patience.of(site.app, site.environment)
         self._steady_since: dict[str, float] = {}
@@ -43,7 +47,8 @@ class Arrivals:
             for each in several:
                 await self._require_hope(each)
             done = sum(each.proven(self._patience) for each in several)
-            self._site.progress.waiting("new instances that are up", done, len(self._ids))
+            up = self._before + done
+            self._site.progress.waiting("instances of the release that are up", up, self._of)
             if done == len(self._ids):
                 break
             await asyncio.sleep(LOOK_SECONDS)

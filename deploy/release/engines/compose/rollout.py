@@ -88,7 +88,7 @@ class Rollout:
             case plan.Start(count):
                 await self._start(count, found)
             case plan.Await(ids):
-                await self._await(ids)
+                await self._await(ids, found)
             case plan.Drain(ids):
                 await self._drain(ids, found)
             case plan.Remove(ids):
@@ -139,8 +139,9 @@ class Rollout:
                     await self.site.fail(each, "it could not be started")
             raise NotRunning(f"nothing could be started: {error}") from error
 
-    async def _await(self, ids: Sequence[str]) -> None:
-        await Arrivals(self.site, ids).until_up()
+    async def _await(self, ids: Sequence[str], found: Mapping[str, Facts]) -> None:
+        before = len((self.proven & found.keys()) - self.out - set(ids))
+        await Arrivals(self.site, ids, before=before, of=self.wish.replicas).until_up()
         self.proven.update(ids)
 
     async def _drain(self, ids: Iterable[str], found: Mapping[str, Facts]) -> None:
