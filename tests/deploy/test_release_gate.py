@@ -36,7 +36,10 @@ def test_each_is_wanted_once_in_the_order_of_the_file() -> None:
 def test_what_was_never_reported_is_named_with_what_brings_it() -> None:
     (said,) = missing(["unit"], [], [passed("bandit")])
     assert said == "unit: nobody reported it for this digest; deploy report unit FILE"
-    (said,) = missing(["pre.smoke"], [], [])
+    # Of an older one a report by no name would be of another image.
+    (said,) = missing(["unit"], [], [], digest="sha256:12")
+    assert said.endswith("; deploy report unit FILE --digest sha256:12")
+    (said,) = missing(["pre.smoke"], [], [], digest="sha256:12")
     assert said.endswith("; once pre runs it, deploy report pre.smoke FILE")
 
 

@@ -131,6 +131,23 @@ def _how_many(app: App, environment: Environment, said: set[str]) -> Iterator[Pr
             yield Problem((*at, "autoscale"), "goes by nothing", "write cpu: 70% or requests: 50")
     if app.port.fixed is not None:
         yield from _fixed(at, app.port.fixed, environment)
+    elif app.port.pool is not None and environment.engine is EngineName.COMPOSE:
+        yield from _pool(app.port.pool, environment)
+
+
+def _pool(pool: tuple[int, int], environment: Environment) -> Iterator[Problem]:
+    """Whether all that may run on the one host at a time get a port; the first rollout would."""
+    scale, rollout = environment.autoscale, environment.rollout
+    most = scale.most if scale else environment.replicas
+    beside = min(rollout.batch, most) if rollout.order is Order.START_FIRST else 0
+    there = pool[1] - pool[0] + 1
+    if there < most + beside:
+        new = f" and {beside} new beside them in a rollout" if beside else ""
+        yield Problem(
+            ("port", "pool"),
+            f"{there} ports are too few for {most} instances{new} in {environment.name}",
+            f"write {pool[0]}-{pool[0] + most + beside - 1}, or more",
+        )
 
 
 def _fixed(at: tuple[str, ...], port: int, environment: Environment) -> Iterator[Problem]:

@@ -64,7 +64,7 @@ async def admit(
     async with site.registry() as registry:
         held = await registry.evidence(app.image, digest, on_remark=site.progress.step)
         evidence = approval.without_others(held, app.name)
-        lacking = [*faults, *gate.missing(needs, app.checks, evidence)]
+        lacking = [*faults, *gate.missing(needs, app.checks, evidence, digest=digest)]
         if lacking:
             what = f"{app.name} {digest[:19]} may not go to {environment.name}"
             raise Refused("\n".join([f"{what}:", *(f"  - {each}" for each in lacking)]))

@@ -27,7 +27,7 @@ def newest(evidence: Sequence[Evidence]) -> Mapping[str, Evidence]:
 
 
 def missing(
-    needs: Sequence[str], checks: Sequence[str], evidence: Sequence[Evidence]
+    needs: Sequence[str], checks: Sequence[str], evidence: Sequence[Evidence], *, digest: str = ""
 ) -> tuple[str, ...]:
     """What stands in the way of a promotion, each with what brings it; nothing: it may go.
 
@@ -35,20 +35,25 @@ def missing(
         needs: of the environment that it shall go to.
         checks: of the application.
         evidence: at the digest, oldest first.
+        digest: that a report has to name; empty where it is what was pushed last.
     """
     found = newest(evidence)
-    reasons = (_missing(check, found.get(check)) for check in wanted(needs, checks))
+    reasons = (_missing(check, found.get(check), digest) for check in wanted(needs, checks))
     return tuple(reason for reason in reasons if reason)
 
 
-def _missing(check: str, found: Evidence | None) -> str:
+def _missing(check: str, found: Evidence | None, digest: str) -> str:
     if check.startswith(PREFIX):
         return _not_approved(check, found)
     if found is None:
-        # Without --digest a report of ENVIRONMENT.CHECK is of what runs there.
+        how = f"deploy report {check} FILE"
+        # Unless it is named, a report of ENVIRONMENT.CHECK is of what runs there, any other of
+        # what was pushed last.
         where, dot, _ = check.rpartition(".")
-        first = f"once {where} runs it, " if dot else ""
-        return f"{check}: nobody reported it for this digest; {first}deploy report {check} FILE"
+        how = (
+            f"once {where} runs it, {how}" if dot else f"{how} --digest {digest}" if digest else how
+        )
+        return f"{check}: nobody reported it for this digest; {how}"
     return "" if found.holds else _not_passed(found)
 
 

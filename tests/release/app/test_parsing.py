@@ -347,6 +347,34 @@ def test_a_fixed_port_is_held_by_one(order: str, fault: str) -> None:
     assert any(f" {fault}" in each for each in faults(text + "port: {fixed: 80}\n"))
 
 
+@pytest.mark.parametrize(
+    ("pool", "more", "told"),
+    [
+        ("20000-20001", "replicas: 2", "2 ports are too few for 2 instances and 1 new beside them"),
+        ("20000-20002", "replicas: 2", ""),
+        ("20000-20001", "replicas: 2, rollout: {order: stop-first}", ""),
+        ("20000-20003", "replicas: 3, rollout: {batch: 2}", "4 ports are too few for 3 instances"),
+        ("20000-20002", "autoscale: {min: 1, max: 3, cpu: 70%}", "and 1 new beside them"),
+    ],
+)
+def test_a_pool_has_room_for_a_rollout(pool: str, more: str, told: str) -> None:
+    text = f"""\
+app: shop
+image: registry.example/shop
+build: {{layer: java}}
+port: {{pool: {pool}}}
+environments:
+  a: {{engine: compose, {more}}}
+  b: {{engine: swarm, replicas: 30}}
+"""
+    if not told:
+        assert parse(text).port.pool
+    else:
+        (fault,) = faults(text)
+        assert fault.startswith("wharf.yaml:4: port.pool: ")
+        assert told in fault
+
+
 def test_what_is_asked_for_fits_and_a_wrong_name_hides_nothing_below_it() -> None:
     told = faults(
         """\
