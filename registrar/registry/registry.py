@@ -189,7 +189,8 @@ class Registry:
         allowed = [each for each in doable if not self.denials.bars(records.name(each), now)]
         for batch in chunks(allowed, CHANGES_PER_TRANSACTION):
             await self._write(batch, lease, why)
-        pending = {service_of(records.name(change)) for change in doable}
+        # Of what is withheld as well: that nobody asks now is no permission.
+        pending = {service_of(records.name(change)) for change in wanting}
         for service in self.denials.keep(pending - self._written):
             self._events.emit("service allowed", service=service)
         self._held.met(wish, changes)

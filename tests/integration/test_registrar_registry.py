@@ -86,6 +86,18 @@ async def test_what_is_withheld_is_not_put_and_goes_all_the_same(keeper: Keeper)
     assert {kv.lease for kv in held.values()} == {keeper.lease}
 
 
+async def test_a_service_that_is_withheld_is_not_allowed_by_that(keeper: Keeper) -> None:
+    await keeper.etcd.delete(THIRD.address)
+    await keeper.registry.audit(INSTANCES, keeper.lease, RECORD)
+    keeper.registry.denials.note("shop_qa", "permission denied", keeper.now)
+    withheld = frozenset({INSTANCES[THIRD].metadata.id})
+    assert await keeper.registry.converge(INSTANCES, keeper.lease, withheld=withheld) == 1
+    assert keeper.registry.denials.reasons == {"shop_qa": "permission denied"}
+    keeper.now += 60
+    await keeper.keep()
+    assert not keeper.registry.denials.reasons
+
+
 @pytest.mark.parametrize("key", [FIRST.address, THIRD.metadata, RECORD])
 @pytest.mark.parametrize("damage", ["deleted", "overwritten", "taken off the lease"])
 async def test_what_was_damaged_by_hand_is_right_in_the_next_round(
