@@ -67,7 +67,8 @@ class HostLease:
         ttl_seconds: how long the keys shall outlive this host.
         path: file that the lease's id is kept in.
         owner: this host's name.
-        on_lost: called by `keep` when a lease is found lost, before there is another.
+        on_lost: called by `keep` once for each lease that was lost, when there is another to be had
+            and before anything can be put on it.
         on_change: called by `keep` with the new id after a lease was lost: its keys are gone,
             put everything again.
         on_alive: called at each refresh; feed a health check.
@@ -164,8 +165,7 @@ class HostLease:
         if not await self._refresh(stream) and not await self._still_lives(stream):
             lost = self.id
             self._on_trouble(f"lease {lost:x} was lost: its keys are gone, putting them again")
-            self._on_lost()
-            await self._grant()
+            await self._grant(self._on_lost)
             self._on_change(self.id)
         self._backoff.reset()
         if self._unsaved:
@@ -188,9 +188,11 @@ class HostLease:
             self._term = self._term.renewed(asked_at, ttl_seconds)
         return ttl_seconds > 0
 
-    async def _grant(self) -> None:
+    async def _grant(self, granted: Callable[[], None] = lambda: None) -> None:
         asked_at = self._clock()
         lease = await self._etcd.grant(self._ttl_seconds, secrets.randbits(62) + 1)
+        # Not before: an etcd that is full grants none, and is asked again each second.
+        granted()
         self._term = Term(lease.id).renewed(asked_at, lease.ttl_seconds)
         await self._save()
 

@@ -188,11 +188,12 @@ async def test_a_lost_lease_is_replaced_and_everybody_told(tmp_path: Path) -> No
 async def test_a_new_lease_that_is_not_to_be_had_at_once_is_told_of_once(tmp_path: Path) -> None:
     server = Server()
     host = Host(server, tmp_path)
-    await host.lease.ensure()
+    before = await host.lease.ensure()
     server.refreshes.extend([0, 0] * 3)
     server.grants.extend([Unavailable("away")] * 2)
     await host.keep(5)
     assert host.changes == [host.lease.id]
+    assert host.lost == [before]
     assert host.alive
 
 
