@@ -102,8 +102,10 @@ class Following:
             match self._decided(answer) if answer else None:
                 case Confirmed(number, behind):
                     waiting.discard(number)
-                    # Of one range each revision comes whole, and in order.
-                    self.is_behind |= behind and len(self._holdings) > 1
+                    # Of one range each revision comes whole, and in order; but half a past that
+                    # a stream before has brought waits for the other half.
+                    waits = len(self._holdings) > 1 or bool(self._gathering)
+                    self.is_behind |= behind and waits
                 case Deliver() if answer:
                     self._early.append(answer)
 

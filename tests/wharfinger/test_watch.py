@@ -407,9 +407,14 @@ async def test_a_stream_that_does_not_catch_up_is_not_waited_for_for_ever() -> N
     assert await running == []
 
 
-async def test_of_a_stream_that_broke_meanwhile_half_a_past_waits_for_the_other_half() -> None:
-    sleeper = Sleeper(("/a/", "/b/"), 60.0, *PAST[:1], Disconnected("broke"))
+@pytest.mark.parametrize("prefixes", [("/a/", "/b/"), ("/a/",)])
+async def test_of_a_stream_that_broke_meanwhile_half_a_past_waits_for_the_other_half(
+    prefixes: Sequence[str],
+) -> None:
+    sleeper = Sleeper(prefixes, 60.0, *PAST[:1], Disconnected("broke"))
     sleeper.server.stream(*PAST[1:])
+    # By then all of it has happened.
+    asyncio.get_running_loop().call_later(1, setattr, sleeper.server, "revision", 14)
     (first,) = PAST[0].events
     sleeper.server.items = {first.key: first.kv} if first.kv else {}
     assert await sleeper.heard() == [[11, 12, 14]]
