@@ -63,7 +63,7 @@ class Census:
         every = (*listed.containers, *(each.container for each in kept.values()))
         self.containers = {each.id: self._seen(each, every) for each in listed.containers} | kept
         self.unknown = listed.unknown
-        self.doubt = self.doubt.listed(listed.began, listed.unknown)
+        self.doubt = self.doubt.listed(listed.began, self.containers, listed.unknown)
         self.complete = True
         self._stops.clear()
         self.version += 1

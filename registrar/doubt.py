@@ -27,14 +27,20 @@ class Doubt:
         """All that is known of these may be over."""
         return Doubt(self.count + 1, now, frozenset(containers))
 
-    def listed(self, began: float, unknown: frozenset[str]) -> "Doubt":
-        """After a list; one that was asked for before the doubt settles none.
+    def listed(
+        self, began: float, containers: Iterable[str], unknown: frozenset[str] = frozenset()
+    ) -> "Doubt":
+        """After a list; one that was asked for before the doubt settles none, and brings more.
 
         Args:
             began: when it was asked for, in monotonic seconds.
+            containers: ids of all that are known by it.
             unknown: ids of those on it that Docker could not describe.
         """
-        return self if began < self.since else self.settled(self.of - unknown)
+        if began < self.since:
+            # Who is new on it may have ended, too, and the next list has been asked for.
+            return replace(self, of=self.of.union(containers))
+        return self.settled(self.of - unknown)
 
     def settled(self, containers: Iterable[str]) -> "Doubt":
         """These were looked at."""

@@ -93,13 +93,21 @@ def test_after_a_doubt_a_list_a_look_or_a_process_tells_who_runs(census: Census)
         census.doubted(5.0)
         assert census.doubt.of == {ID, other.id}
         assert census.version > version
-        # What was asked for before says nothing, and who comes meanwhile is new.
-        census.listed(Listed((container(), other, container(id="c" * 64)), began=4.9))
+        census.listed(Listed((container(), other), began=4.9))  # asked for before, it says nothing
         assert census.doubt.of == {ID, other.id}
         version = census.version
         settle()
         assert not census.doubt.of
         assert census.version > version
+
+
+def test_who_comes_with_a_list_that_was_asked_for_before_is_doubted(census: Census) -> None:
+    new = container(id="c" * 64)
+    census.doubted(5.0)
+    census.listed(Listed((container(), new), began=4.9))
+    assert census.doubt.of == {ID, new.id}
+    census.listed(Listed((container(), new), began=5.0))
+    assert not census.doubt.of
 
 
 def test_one_that_docker_cannot_describe_stays_in_doubt(census: Census) -> None:

@@ -11,17 +11,21 @@ NOBODY: frozenset[str] = frozenset()
 def test_without_reason_nobody_is_doubted() -> None:
     assert not Doubt().of
     assert not Doubt().overdue(1e9)
-    assert Doubt().listed(5.0, NOBODY) == Doubt().settled([A]) == Doubt()
+    assert Doubt().listed(5.0, [A]) == Doubt().settled([A]) == Doubt()
 
 
 def test_a_list_that_was_asked_for_before_settles_nothing() -> None:
     doubt = Doubt().raised(10.0, [A, B])
-    assert doubt.listed(9.9, NOBODY) is doubt
-    assert doubt.listed(10.0, NOBODY).of == NOBODY
+    assert doubt.listed(9.9, [A]) == doubt
+    assert doubt.listed(10.0, [A]).of == NOBODY
+
+
+def test_who_is_first_seen_on_such_a_list_may_have_ended_as_well() -> None:
+    assert Doubt().raised(10.0, []).listed(9.9, [A]).of == {A}
 
 
 def test_whom_docker_cannot_describe_stays_in_doubt() -> None:
-    assert Doubt().raised(10.0, [A, B]).listed(11.0, frozenset({A})).of == {A}
+    assert Doubt().raised(10.0, [A, B]).listed(11.0, [A, B], frozenset({A})).of == {A}
 
 
 def test_whoever_was_looked_at_is_known_and_no_stranger_matters() -> None:
@@ -31,9 +35,9 @@ def test_whoever_was_looked_at_is_known_and_no_stranger_matters() -> None:
 
 
 def test_another_doubt_is_one_more_and_forgets_what_was_settled() -> None:
-    doubt = Doubt().raised(10.0, [A]).listed(11.0, NOBODY).raised(20.0, [A])
+    doubt = Doubt().raised(10.0, [A]).listed(11.0, [A]).raised(20.0, [A])
     assert doubt == Doubt(2, 20.0, frozenset({A}))
-    assert doubt.listed(11.0, NOBODY).of == {A}
+    assert doubt.listed(11.0, [A]).of == {A}
 
 
 def test_docker_is_waited_for_so_long_and_not_for_nobody() -> None:
