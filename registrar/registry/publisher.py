@@ -18,6 +18,7 @@ from wharfinger.etcd.faults import LeaseNotFound
 from wharfinger.health import Check
 from wharfinger.keys import InstanceKey
 from wharfinger.lease import HostLease
+from wharfinger.text import quantity
 
 AUDIT_SECONDS: Final = 3.0
 CONFLICTS: Final = 5
@@ -174,8 +175,8 @@ class Publisher:
         )
         self._backoff.reset()
         if withheld:
-            why = "Docker has yet to say whether they still run"
-            self._check.fail(f"{withheld} instances wait: {why}")
+            why = "Docker has yet to say what still runs"
+            self._check.fail(f"{quantity(withheld, 'instance')} not put yet: {why}")
             return
         self._check.ok(self._registry.denials.describe())
         self.synced.set()

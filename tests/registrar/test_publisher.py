@@ -225,7 +225,7 @@ async def test_what_was_planned_before_a_doubt_waits_and_is_red_until_all_are_kn
     await eventually(lambda: press.registry.withheld[-1] == {"a" * 64})
     await eventually(lambda: not press.check.report().healthy)
     assert (
-        press.check.report().why == "1 instances wait: Docker has yet to say whether they still run"
+        press.check.report().why == "1 instance not put yet: Docker has yet to say what still runs"
     )
     # Planned after it, and still nobody has looked.
     press.publisher.want(Desired({KEY: INSTANCE}, doubt=doubt))
