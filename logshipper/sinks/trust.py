@@ -49,6 +49,9 @@ _REASONS: Final = (
     ("CERTIFICATE_REVOKED", "cert_file", "our certificate is revoked", "put a new pair there"),
     ("UNKNOWN_CA", "cert_file", "it does not know who signed ours", "name one of its CA"),
     ("BAD_CERTIFICATE", "cert_file", "it refuses our certificate", "name one of its CA"),
+    # Java's word for it, and so Elasticsearch's.
+    ("CERTIFICATE_UNKNOWN", "cert_file", "it refuses our certificate", "name one of its CA"),
+    ("UNSUPPORTED_CERTIFICATE", "cert_file", "ours is not made for clients", "name one that is"),
     ("WRONG_VERSION", "", "it does not speak TLS", "reach it without, or turn TLS on there"),
 )
 

@@ -14,6 +14,7 @@ import pytest
 from logshipper import cli, sinkcheck
 from logshipper.config import Config, LogshipperConfig
 from logshipper.sinkconfig import AnySink, BulkConfig, FileConfig, SyslogConfig
+from logshipper.sinks.trust import distrust
 from tests.stack.tls import Authority, KeyPair
 from wharfinger.errors import Finding
 
@@ -184,6 +185,23 @@ async def test_a_server_that_wants_a_certificate_is_heard(
             assert where == ".cert_file"
             assert ("ends the connection" in problem) == (not alerts and pair is not ended)
         assert await sinkcheck.findings(sink(port, authority, authority.issue("box"))) == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "key"),
+    [
+        ("SSLV3_ALERT_CERTIFICATE_UNKNOWN", "cert_file"),
+        ("SSLV3_ALERT_UNSUPPORTED_CERTIFICATE", "cert_file"),
+        ("TLSV1_ALERT_UNKNOWN_CA", "cert_file"),
+        ("WRONG_VERSION_NUMBER", ""),
+        ("TLSV1_ALERT_INTERNAL_ERROR", None),
+    ],
+)
+def test_an_alert_tells_whose_fault_it_is(reason: str, key: str | None) -> None:
+    error = ssl.SSLError(1, reason)
+    error.reason = reason
+    found = distrust(error)
+    assert (found and found.key) == key
 
 
 async def test_a_key_that_is_another_s_or_not_there_is_named(
