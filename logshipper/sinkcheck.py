@@ -48,5 +48,6 @@ def section(config: AnySink) -> str:
 def _certificate(config: AnySink, standings: AbstractSet[Standing]) -> list[Finding]:
     if not isinstance(config, TlsConfig):
         return []
-    fix = "put a new pair at its cert_file and key_file: no restart is needed"
+    # Syslog and Kafka hear of it by nothing else.
+    fix = "put a new pair at its cert_file and key_file, and reload: no restart is needed"
     return certificatecheck.findings(section(config), config.cert_file, standings, fix=fix)

@@ -16,7 +16,7 @@ from yarl import URL
 from logshipper.sinks.compression import compressed
 from logshipper.sinks.contract import Indigestible, Later, TooLarge
 from logshipper.sinks.credentials import secret_headers, tls
-from logshipper.sinks.reach import CONNECT_TIMEOUT_SECONDS, url_reachable
+from logshipper.sinks.reach import CONNECT_TIMEOUT_SECONDS, Untrusted, url_reachable
 from logshipper.sinks.reply import retry_after_seconds
 from logshipper.sinksection import HttpConfig, TlsConfig
 from wharfinger import __version__, certificate
@@ -105,7 +105,12 @@ class Connections:
         Raises:
             Unavailable: there is none.
         """
-        await url_reachable(url, self._tls)
+        try:
+            await url_reachable(url, self._tls)
+        except Untrusted:
+            # As in `post`: who sends nothing for hours would be red until then.
+            await asyncio.to_thread(self._renewed)
+            await url_reachable(url, self._tls)
 
     async def close(self) -> None:
         """Closes them."""

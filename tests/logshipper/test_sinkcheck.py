@@ -14,6 +14,8 @@ import pytest
 from logshipper import cli, sinkcheck
 from logshipper.config import Config, LogshipperConfig
 from logshipper.sinkconfig import AnySink, BulkConfig, FileConfig, SyslogConfig
+from logshipper.sinks.catalogue import make
+from logshipper.sinks.reach import Untrusted
 from logshipper.sinks.trust import distrust
 from tests.stack.tls import Authority, KeyPair
 from wharfinger.errors import Finding
@@ -185,6 +187,18 @@ async def test_a_server_that_wants_a_certificate_is_heard(
             assert where == ".cert_file"
             assert ("ends the connection" in problem) == (not alerts and pair is not ended)
         assert await sinkcheck.findings(sink(port, authority, authority.issue("box"))) == []
+
+
+async def test_a_renewed_certificate_is_taken_up_by_a_probe(authority: Authority) -> None:
+    server = authority.issue("server", "127.0.0.1")
+    pair = authority.issue("box", ends=datetime.now(UTC) - timedelta(hours=2))
+    async with listening(server, clients=authority, version=ssl.TLSVersion.TLSv1_3) as port:
+        idle = make(sink(port, authority, pair))
+        with pytest.raises(Untrusted):
+            await idle.reach()
+        assert authority.issue("box") == pair  # the same files
+        await idle.reach()
+        await idle.close()
 
 
 @pytest.mark.parametrize(
