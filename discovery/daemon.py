@@ -72,6 +72,7 @@ class Discovery:
                 config,
                 resources,
                 snapshot=self._observer.served,
+                caught_up=self._observer.caught_up,
                 publisher=self._publisher,
                 pushing=self._pushing,
                 history=history,

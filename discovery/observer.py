@@ -76,6 +76,7 @@ class Observer:
         self._whole: tuple[Service, ...] = ()
         self._reported: frozenset[Rejection] = frozenset()
         self._restart = asyncio.Event()
+        self._heard: Watch | None = None
         self._check = scope.health.check("etcd watch", stale_after_seconds=STALE_AFTER_SECONDS)
         self._rejected_total = Counter(
             "wharfinger_discovery_rejected_values",
@@ -166,9 +167,18 @@ class Observer:
             await self._hear(update)
 
     async def served(self) -> Snapshot:
-        """What templates see now; not while it is being judged what was lost."""
+        """What templates see now; not while it is being judged what was lost, nor from a past."""
+        await self.caught_up()
         async with self._hearing:
             return await self._served()
+
+    async def caught_up(self) -> None:
+        """Waits, not for long, while etcd has yet to tell of a time in which we stood still.
+
+        A change that waited for quiet then is due at once when we go on, and may be over.
+        """
+        if self._heard is not None:
+            await self._heard.caught_up()
 
     async def _served(self) -> Snapshot:
         snapshot = self._tree.snapshot()
@@ -221,6 +231,7 @@ class Observer:
             on_alive=self._check.beat,
             on_trouble=self._trouble,
         )
+        self._heard = watch
         async for update in watch:
             await self.take(update)
 

@@ -107,6 +107,11 @@ class Following:
                 case Deliver() if answer:
                     self._early.append(answer)
 
+    def catches_up(self) -> bool:
+        """Whether it is behind, or finds at this moment that it stood still."""
+        self._tick()
+        return self.is_behind
+
     async def next(self) -> Changed:
         """The next change; with several ranges, whole revisions in order.
 

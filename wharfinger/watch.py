@@ -13,12 +13,13 @@ from wharfinger.errors import WharfingerError
 from wharfinger.etcd import Etcd
 from wharfinger.etcd.faults import RevisionGone
 from wharfinger.etcd.streams import WatchStream
-from wharfinger.following import Following, HistoryLost, Patience
+from wharfinger.following import CATCH_UP_LIMIT_SECONDS, Following, HistoryLost, Patience
 from wharfinger.history import Gathering, Holding, agrees, questions, watch_id
 from wharfinger.kv import Event, KeyValue, Listed, Snapshot, Update, ranges_of
 
 # A stream that ends before that has proven nothing; the next attempt waits longer.
 STEADY_SECONDS: Final = 5.0
+LOOK_SECONDS: Final = 0.02
 
 
 class Watch:
@@ -67,6 +68,7 @@ class Watch:
         self._clock = clock
         self._holdings: list[Holding] = []
         self._gathering = Gathering()
+        self._following: Following | None = None
 
     def __aiter__(self) -> AsyncIterator[Update]:
         return self.updates()
@@ -75,18 +77,18 @@ class Watch:
         """The same as iterating, for who must close it early (`contextlib.aclosing`)."""
         opened_at = math.inf
         while True:
-            following: Following | None = None
             try:
                 if not self._holdings:
                     yield await self._list()
-                async with self._opened() as following:
+                async with self._opened() as self._following:
                     opened_at = self._clock()
                     while True:
-                        yield await following.next()
+                        yield await self._following.next()
             except WharfingerError as error:
                 trouble = error
             # Taken from the stream while it was good; a new one begins after them. Half a past
             # waits for the other half, which that one brings, if it comes about.
+            following, self._following = self._following, None
             is_half = following is not None and following.is_behind
             waits = is_half and not isinstance(trouble, HistoryLost)
             if not waits and (left := self._gathering.release()):
@@ -98,6 +100,16 @@ class Watch:
                 self._backoff.reset()
             opened_at = math.inf
             await asyncio.sleep(self._backoff.next_delay_seconds())
+
+    async def caught_up(self) -> None:
+        """Waits while it has yet to hear of a time in which this process stood still.
+
+        For some seconds at most, and not where no stream stands: etcd may be away for long.
+        """
+        following, limit = self._following, self._clock() + CATCH_UP_LIMIT_SECONDS
+        while following is not None and following.catches_up() and self._clock() < limit:
+            await asyncio.sleep(LOOK_SECONDS)
+            following = self._following
 
     async def _list(self) -> Listed:
         # One range after another at the same revision, so that each knows its own keys.

@@ -35,6 +35,10 @@ class _Running:
     task: asyncio.Task[None] | None = None
 
 
+async def _at_once() -> None:
+    """Where nothing is watched there is nothing to wait for."""
+
+
 class Lanes:
     """Keeps every resource at the latest snapshot, none of them waiting for another.
 
@@ -42,6 +46,7 @@ class Lanes:
         config: settle times.
         resources: what to keep.
         snapshot: gives the latest.
+        caught_up: returns when that is the latest, after a time in which this process stood still.
         publisher: owns the files.
         pushing: owns the peers that Nginx holds.
         history: of the files.
@@ -60,8 +65,10 @@ class Lanes:
         history: History,
         scope: Scope,
         fingerprints: Mapping[str, str] = {},
+        caught_up: Callable[[], Awaitable[None]] = _at_once,
     ) -> None:
         self._snapshot = snapshot
+        self._caught_up = caught_up
         self._taking = asyncio.Lock()
         self._arranging = asyncio.Lock()
         self._threads = Threads()
@@ -234,6 +241,7 @@ class Lanes:
     async def _latest(self) -> Snapshot:
         """One snapshot for all lanes: a hundred of them would make the same one each."""
         async with self._taking:
+            await self._caught_up()
             if self._taken_at != self._changes:
                 changes = self._changes
                 self._taken = await self._snapshot()

@@ -54,6 +54,29 @@ async def addresses(seen: Observer) -> list[str]:
     return [i.address for s in (await seen.served()).services for i in s.instances]
 
 
+async def test_nothing_is_served_from_a_past_that_etcd_has_yet_to_tell_of(tmp_path: Path) -> None:
+    """A watch tells how far it is; see tests/wharfinger/test_watch.py."""
+    etcd = SlowEtcd(LeaseLife(9, 15, ()))
+    etcd.answer.set()
+    seen = observer(etcd, tmp_path)
+    await seen.take(kv.Listed(kv.Snapshot(1, pair(9))))
+
+    class Watch:
+        told = asyncio.Event()
+
+        async def caught_up(self) -> None:
+            await self.told.wait()
+
+    seen._heard = Watch()  # type: ignore[assignment]
+    reading = asyncio.create_task(addresses(seen))
+    done, _ = await asyncio.wait({reading}, timeout=0.05)
+    assert not done
+    # What it tells is taken meanwhile.
+    await seen.take(kv.Changed(2, tuple(kv.Event(key, 2, None) for key in pair(9))))
+    Watch.told.set()
+    assert await reading == []
+
+
 @pytest.mark.parametrize(
     ("life", "served"),
     [
@@ -366,6 +389,9 @@ async def test_a_list_beside_the_watch_finds_what_the_watch_has_missed(
             listed.append(len(listed))
             yield kv.Listed(kv.Snapshot(len(listed), lists[min(len(listed), 2) - 1]))
             await asyncio.Event().wait()
+
+        async def caught_up(self) -> None:
+            pass
 
     monkeypatch.setattr("discovery.observer.Watch", DeafWatch)
     seen = observer(SlowEtcd(None), tmp_path)

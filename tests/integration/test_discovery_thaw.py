@@ -60,5 +60,40 @@ async def test_what_came_and_went_while_it_was_frozen_is_never_served(
     assert answers.keys() <= {stays, new}, answers
 
 
+async def test_what_waited_for_quiet_when_it_was_frozen_and_is_over_is_never_published(
+    discovery_stack: DiscoveryStack,
+) -> None:
+    stack = discovery_stack
+    template = (
+        "{% for s in services %}{% for i in s.instances %}{{ i.address }} {% endfor %}{% endfor %}"
+    )
+    slow = stack.write_resource("slow", template, keys=["/"], debounce="2s")
+    await stack.start()
+    stays, ended, new = (f"10.0.0.1:{port}" for port in (1, 2, 3))
+    await stack.until_applied(await stack.put("shop_prod", stays, **SHOP))
+    await stack.put("shop_prod", ended, **SHOP)
+
+    async def heard() -> bool:
+        return ended in stack.nginx.include.read_text()
+
+    await until(heard, timeout_seconds=20, what="another resource has it")
+    since = time.monotonic()
+    stack.process.freeze()
+    assert ended not in slow.read_text()
+    await stack.remove("shop_prod", ended)
+    revision = await stack.put("shop_prod", new, **SHOP)
+    await until(lambda: _passed(since), timeout_seconds=20, what="it stood still for long")
+    stack.process.thaw()
+    published: set[str] = set()
+
+    async def applied() -> bool:
+        published.add(slow.read_text())
+        return new in slow.read_text()
+
+    await until(applied, timeout_seconds=20, what="the new one is published")
+    await stack.until_applied(revision)
+    assert not any(ended in each for each in published), published
+
+
 async def _passed(since: float) -> bool:
     return time.monotonic() - since > STOOD_STILL_SECONDS + 1

@@ -149,7 +149,7 @@ async def test_any_query_is_counted(visit: Visit, store: Store) -> None:
         visit.page.get_by_role("img", name="2 lines by time: error 1, info 1")
     ).to_be_visible()
     await visit.search("/order 1[0-7]/")
-    await expect(visit.page.get_by_role("img", name="1 lines by time: error 1")).to_be_visible()
+    await expect(visit.page.get_by_role("img", name="1 line by time: error 1")).to_be_visible()
 
 
 async def test_all_time_is_counted_from_the_first_line_on(visit: Visit, store: Store) -> None:

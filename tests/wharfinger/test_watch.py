@@ -375,6 +375,38 @@ async def test_afterwards_each_revision_is_a_change_again() -> None:
     assert await sleeper.heard() == [[11, 12, 14], [15], [16]]
 
 
+async def test_who_asks_waits_until_all_of_that_was_told_and_not_where_no_stream_stands() -> None:
+    sleeper = Sleeper(("/a/", "/b/"), 60.0, *PAST)
+    watch, seen = sleeper.consumer.watch, list[int]()
+    await watch.caught_up()
+
+    async def ask() -> None:
+        await asyncio.sleep(0.9)
+        began = now()
+        await watch.caught_up()
+        assert now() == began
+        sleeper.consumer.slept = 60.0  # before the watch itself has noticed
+        await watch.caught_up()
+        seen.extend(each.revision for each in sleeper.consumer.changes)
+
+    asking = asyncio.create_task(ask())
+    assert await sleeper.heard() == [[11, 12, 14]]
+    await asking
+    assert seen == [14]
+
+
+async def test_a_stream_that_does_not_catch_up_is_not_waited_for_for_ever() -> None:
+    sleeper = Sleeper(("/a/", "/b/"), 60.0)
+    sleeper.stream.answers_progress = False
+    watch = sleeper.consumer.watch
+    running = asyncio.create_task(sleeper.heard())
+    await asyncio.sleep(1.1)
+    began = now()
+    await watch.caught_up()
+    assert now() - began < 5.1
+    assert await running == []
+
+
 async def test_of_a_stream_that_broke_meanwhile_half_a_past_waits_for_the_other_half() -> None:
     sleeper = Sleeper(("/a/", "/b/"), 60.0, *PAST[:1], Disconnected("broke"))
     sleeper.server.stream(*PAST[1:])

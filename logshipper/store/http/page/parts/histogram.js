@@ -5,6 +5,7 @@ import { wider } from "../pure/ranges.js";
 import { duration, fullTime } from "../pure/times.js";
 import { Component, createRef, html } from "../view.js";
 import { Icon } from "./icons.js";
+import { lineCount } from "./status.js";
 
 const HEIGHT = 96;
 const DAY = 86_400;
@@ -188,7 +189,7 @@ export class Histogram extends Component {
     const shown = LEVELS.filter((level) => sums[level] || chosen.includes(level) || levels[level]);
     const all = Object.values(sums).reduce((a, b) => a + b, 0);
     const parts = LEVELS.filter((level) => sums[level]).map((level) => `${level} ${number.format(sums[level])}`);
-    const label = histogram ? `${number.format(all)} lines by time: ${parts.join(", ")}` : "Lines by time";
+    const label = histogram ? `${lineCount(all)} by time: ${parts.join(", ")}` : "Lines by time";
     const width = this.bars ? (this.bars.end - this.bars.first) * 1000 : 0;
     const zoomOut = () => go({ range: "", live: false, ...wider(this.bars.first * 1000, this.bars.first * 1000 + width, Date.now()) });
     return html`<section class="histogram" aria-label="Lines over time" aria-busy=${busy} hidden=${hidden}>
