@@ -31,6 +31,8 @@ JOIN_FIRST_SECONDS: Final = 0.001
 # A range that is behind is brought up to date by a loop that etcd runs every 100 ms.
 CATCH_UP_SECONDS: Final = 0.5
 CATCH_UP_LIMIT_SECONDS: Final = 5.0
+# One that is stopped again and again must not be deaf for ever.
+CATCH_UP_ROUNDS: Final = 5
 # Whoever takes nothing from the stream for so long finds a past in it when it goes on.
 STOOD_STILL_SECONDS: Final = 2.0
 
@@ -88,6 +90,7 @@ class Following:
         self._progressed = False
         self._heard_at = clock()
         self._awake_at = clock()
+        self._stood_still = 0
         self._asked_at: float | None = None
 
     async def confirmed(self) -> None:
@@ -152,11 +155,21 @@ class Following:
         return told()
 
     async def _catch_up(self) -> None:
-        """Waits until every range is up to date; etcd brings them there one after another."""
+        """Waits until every range is up to date; etcd brings them there one after another.
+
+        A time in which this process stood still meanwhile looks like quiet, and is none.
+        """
+        for _ in range(CATCH_UP_ROUNDS):
+            stood_still = self._stood_still
+            await self._until_up_to_date()
+            if stood_still == self._stood_still:
+                break
+        self.is_behind = False
+
+    async def _until_up_to_date(self) -> None:
         limit = self._clock() + CATCH_UP_LIMIT_SECONDS
         await self._until_progress()
         await self._until_quiet(CATCH_UP_SECONDS, lambda: self._clock() > limit)
-        self.is_behind = False
 
     async def _until_progress(self) -> None:
         """Waits for a progress answer: what etcd sent before the question has come then."""
@@ -218,7 +231,9 @@ class Following:
 
     def _tick(self) -> None:
         now = self._clock()
-        self.is_behind |= now - self._awake_at >= STOOD_STILL_SECONDS
+        if now - self._awake_at >= STOOD_STILL_SECONDS:
+            self.is_behind = True
+            self._stood_still += 1
         self._awake_at = now
 
     async def _ask_if_silent(self) -> None:

@@ -106,10 +106,11 @@ class Watch:
 
         For some seconds at most, and not where no stream stands: etcd may be away for long.
         """
-        following, limit = self._following, self._clock() + CATCH_UP_LIMIT_SECONDS
-        while following is not None and following.catches_up() and self._clock() < limit:
+        # By looks and not by the clock: it may stand still again meanwhile.
+        for _ in range(round(CATCH_UP_LIMIT_SECONDS / LOOK_SECONDS)):
+            if self._following is None or not self._following.catches_up():
+                break
             await asyncio.sleep(LOOK_SECONDS)
-            following = self._following
 
     async def _list(self) -> Listed:
         # One range after another at the same revision, so that each knows its own keys.

@@ -395,6 +395,36 @@ async def test_who_asks_waits_until_all_of_that_was_told_and_not_where_no_stream
     assert seen == [14]
 
 
+@pytest.mark.parametrize("prefixes", [("/a/", "/b/"), ("/a/",)])
+async def test_standing_still_again_while_it_catches_up_is_not_taken_for_quiet(
+    prefixes: Sequence[str],
+) -> None:
+    sleeper, loop = Sleeper(prefixes, 60.0, *PAST[:1]), asyncio.get_running_loop()
+    seen = list[int]()
+
+    async def ask() -> None:
+        await sleeper.consumer.watch.caught_up()
+        seen.extend(each.revision for each in sleeper.consumer.changes)
+
+    loop.call_later(1.1, lambda: asking.append(asyncio.create_task(ask())))
+    loop.call_later(1.3, setattr, sleeper.consumer, "slept", 120.0)
+    asking = list[asyncio.Task[None]]()
+    # When it goes on, its timers are over before what waits in the socket has come through.
+    for message in PAST[1:]:
+        loop.call_later(1.55, sleeper.stream.queue.put_nowait, message)
+    assert await sleeper.heard() == [[11, 12, 14]]
+    await asyncio.gather(*asking)
+    assert seen == [14]
+
+
+async def test_one_that_is_stopped_again_and_again_is_not_deaf_for_ever() -> None:
+    sleeper, loop = Sleeper(("/a/", "/b/"), 60.0, *PAST[:1]), asyncio.get_running_loop()
+    for number in range(1, 80):
+        at = 1 + number / 10
+        loop.call_later(at, setattr, sleeper.consumer, "slept", 60.0 * (number + 1))
+    assert await sleeper.heard() == [[11]]
+
+
 async def test_a_stream_that_does_not_catch_up_is_not_waited_for_for_ever() -> None:
     sleeper = Sleeper(("/a/", "/b/"), 60.0)
     sleeper.stream.answers_progress = False
