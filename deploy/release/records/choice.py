@@ -72,9 +72,16 @@ def cut_off(history: Sequence[Numbered]) -> tuple[Numbered, ...]:
 
 
 def is_settled(history: Sequence[Numbered]) -> bool:
-    """Whether the last rollout is known to have ended well; a scale is none, however it ends."""
-    last = next((each.record for each in reversed(history) if each.record.verb != "scale"), None)
-    return last is not None and last.state in ("succeeded", "rolled back")
+    """Whether the last rollout is known to have ended well.
+
+    A scale that did not says nothing of the release; one that did found one release alone.
+    """
+    for record in (each.record for each in reversed(history)):
+        if record.state in ("succeeded", "rolled back"):
+            return True
+        if record.verb != "scale":
+            return False
+    return False
 
 
 def replicas(history: Sequence[Numbered], declared: int) -> int:
