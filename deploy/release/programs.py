@@ -42,6 +42,7 @@ async def run(
     timeout_seconds: float = 600.0,
     on_line: Callable[[str], None] = lambda _line: None,
     lines_kept: int = LINES_KEPT,
+    in_order: bool = False,
 ) -> str:
     """Runs a program to its end; gives what it printed on stdout.
 
@@ -55,6 +56,7 @@ async def run(
         timeout_seconds: after that it is ended.
         on_line: told each line of stderr and stdout, made printable.
         lines_kept: how many of the last ones an error repeats.
+        in_order: stdout and stderr come by one pipe, as they are written; both are given back.
 
     Raises:
         Unavailable: it is missing, failed, or took too long; with what it said last.
@@ -62,7 +64,7 @@ async def run(
     warrant.require()
     words = [os.fspath(part) for part in command]
     what, heard = " ".join(words[:4]), _Heard(on_line, lines_kept)
-    async with _started(what, words, environment or {}) as process:
+    async with _started(what, words, environment or {}, in_order=in_order) as process:
         try:
             async with asyncio.timeout(timeout_seconds):
                 code = await _ended(process, stdin, heard)
@@ -101,7 +103,7 @@ class _Heard:
 
 @contextlib.asynccontextmanager
 async def _started(
-    what: str, words: Sequence[str], environment: Mapping[str, str]
+    what: str, words: Sequence[str], environment: Mapping[str, str], *, in_order: bool
 ) -> AsyncIterator[Process]:
     """Starts a program, and ends it where it is left before its end.
 
@@ -114,7 +116,7 @@ async def _started(
             *words,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT if in_order else asyncio.subprocess.PIPE,
             env={**os.environ, **_signed_in(), **environment},
             limit=_LIMIT_BYTES,
         )

@@ -40,6 +40,13 @@ async def test_a_failure_has_what_was_said_last_without_its_colours() -> None:
     assert str(caught.value).endswith(r"exit code 1: it is broken \u001b]0;title\u0007")
 
 
+async def test_what_is_wanted_in_order_comes_as_it_was_written() -> None:
+    told: list[str] = []
+    text = "import os; [os.write(1 + n % 2, b'%d\\n' % n) for n in range(2000)]"
+    await python(text, on_line=told.append, in_order=True)
+    assert told == [str(n) for n in range(2000)]
+
+
 async def test_what_was_shown_is_not_said_again() -> None:
     with pytest.raises(Unavailable) as caught:
         await python("exit('Step 1/2\\nStep 2/2\\nno space left')", lines_kept=2)

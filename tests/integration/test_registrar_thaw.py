@@ -88,7 +88,7 @@ async def test_who_was_killed_meanwhile_never_comes_back(frozen: Frozen) -> None
         await stack.until_metadata(set(living))
         await frozen.until_healthy()
         assert put(watcher) == after.keys() - before.keys()
-    assert "this process stood still for" in stack.process.log_tail(200)
+    assert DOUBTED in stack.process.log_tail(200)
 
 
 async def test_nobody_is_put_before_docker_has_told_who_runs(restorable: Frozen) -> None:

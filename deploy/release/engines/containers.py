@@ -68,6 +68,8 @@ class Containers:
                 environment=self.environment,
                 timeout_seconds=TIMEOUT_SECONDS,
                 on_line=said.append,
+                # Its last word on stderr would be behind, or lost among, hundreds on stdout.
+                in_order=True,
             )
         except Unavailable as error:
             return (f"(its log cannot be had: {printable(str(error))})",)
