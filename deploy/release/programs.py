@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import re
 import shutil
+import subprocess
 from asyncio.subprocess import Process
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -18,8 +20,9 @@ from wharfinger.text import printable
 
 LINES_KEPT: Final = 20
 _LIMIT_BYTES: Final = 1 << 20
-# util-linux's, of which busybox's namesake knows only a part.
+# util-linux's, from 2.33 on.
 _SETPRIV: Final = "setpriv"
+_WITH_US: Final = ("--pdeathsig", "KILL")
 _TAB_BLANKS: Final = 4
 # docker's classic builder paints red what a step says on stderr, terminal or not (ECMA-48, SGR).
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
@@ -153,8 +156,17 @@ def _ending_with_us(program: str) -> tuple[str, ...]:
     # One that is missing is told of by its own name.
     if setpriv is None or shutil.which(program) is None:
         return ()
-    is_whole = Path(setpriv).resolve().name == _SETPRIV
-    return (setpriv, "--pdeathsig", "KILL") if is_whole else ()
+    words = (setpriv, *_WITH_US)
+    return words if _is_known(words) else ()
+
+
+@functools.cache
+def _is_known(words: tuple[str, ...]) -> bool:
+    """Whether it understands that, asked once: busybox's namesake does not, nor what is older."""
+    ended = subprocess.run(
+        (*words, "true"), check=False, stdin=subprocess.DEVNULL, capture_output=True
+    )
+    return not ended.returncode
 
 
 def _signed_in() -> dict[str, str]:

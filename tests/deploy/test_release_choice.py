@@ -81,6 +81,26 @@ def test_a_named_one_must_have_succeeded_here_and_not_run_already() -> None:
     assert choice.target(known, sha("r1", "r3"), "r3").release == "r3", "half of it does not count"
 
 
+def test_a_named_one_that_failed_when_all_of_it_ran_is_gone_on_with() -> None:
+    known = history(record("r1"), record("r2"), record("r1", "failed", "rollback"))
+    assert choice.target(known, sha("r1"), "r1").release == "r1", "the same command again"
+    known = history(record("r1"), record("r2"), record("r3", "failed"))
+    assert choice.target(known, sha("r2"), "r2").release == "r2", "perhaps not all of it"
+
+
+@pytest.mark.parametrize(
+    ("last", "settled"),
+    [("succeeded", True), ("rolled back", True), ("failed", False), ("running", False)],
+)
+def test_a_scale_that_failed_tells_nothing_of_the_rollout_before(
+    last: State, settled: bool
+) -> None:
+    for scaled in STATES:
+        known = history(record("r1"), record("r2", last), record("r2", scaled, "scale"))
+        assert choice.is_settled(known) is (settled or scaled in ("succeeded", "rolled back"))
+    assert not choice.is_settled([])
+
+
 def test_one_that_was_rolled_away_from_may_be_named() -> None:
     known = history(record("r1"), record("r2"), record("r1", verb="rollback"))
     assert choice.target(known, sha("r1"), "r2").release == "r2"

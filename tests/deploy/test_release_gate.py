@@ -59,6 +59,14 @@ def test_what_did_not_run_is_no_pass(tests: int, skipped: int, why: str) -> None
     """Though it says of itself that it is one."""
     (said,) = missing(["unit"], [], [passed("unit", tests=tests, skipped=skipped)])
     assert why in said
+    (said,) = missing(["unit"], [], [passed("unit", tests=0)], digest="sha256:12")
+    assert said.endswith("deploy report unit FILE --digest sha256:12")
+
+
+def test_what_was_reported_in_vain_is_reported_again_of_the_same_digest() -> None:
+    bad = passed("unit", passed=False, errors=1, tool="", note="cannot be read")
+    (said,) = missing(["unit"], [], [bad], digest="sha256:12")
+    assert said.endswith("cannot be read; deploy report unit FILE --digest sha256:12 again")
 
 
 def test_some_that_were_skipped_beside_others_do_no_harm() -> None:

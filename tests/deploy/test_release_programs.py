@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable
 from pathlib import Path
@@ -82,6 +83,16 @@ asyncio.run(programs.run("sh", "-c", "echo $$ >{pid}.new; mv {pid}.new {pid}; ex
     process.kill()
     await process.wait()
     await eventually(lambda: not running.exists(), "it has ended")
+
+
+async def test_a_setpriv_that_does_not_know_how_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = tmp_path / "setpriv"
+    older.write_text("#!/bin/sh\necho \"setpriv: unrecognized option '$1'\" >&2\nexit 1\n")
+    older.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert await programs.run("echo", "done") == "done\n"
 
 
 async def test_one_that_is_missing_is_said() -> None:

@@ -315,6 +315,28 @@ async def test_the_same_update_is_followed_and_another_waited_for() -> None:
     assert swarm.told[2:] == ["deploy r3"]
 
 
+async def test_what_was_followed_is_not_what_ran_before() -> None:
+    swarm = Swarm()
+    await swarm.deploy(f"{NEW} r2 2", None)
+    settled, looks, deploy = swarm.service, 0, swarm.deploy
+
+    async def service() -> Service | None:
+        nonlocal looks
+        looks += 1
+        found = await settled()
+        return replace(found, update="updating") if found and looks < 5 else found
+
+    async def differs(text: str, _on_line: object) -> None:
+        swarm.bad, swarm.ends = {NEW}, "paused"  # wharf.yaml says something else by now
+        await deploy(text, _on_line)
+
+    swarm.service, swarm.deploy = service, differs  # type: ignore[method-assign]
+    with pytest.raises(RolloutFailed, match="r2") as failed:
+        await engine(swarm).up(target(), Told())
+    assert swarm.told == ["deploy r2", "deploy r2", "roll back"]
+    assert not failed.value.restored, "r1 serves no more"
+
+
 async def test_what_lies_uneven_is_moved_and_nothing_else() -> None:
     swarm, telling = Swarm(), Told()
     await engine(swarm).up(target(replicas=6), telling)

@@ -114,7 +114,7 @@ async def test_a_release_that_is_half_there_is_gone_back_from(site: CommandSite)
     await site.deploy("up", "integration", "r1")
     site.engine("integration").order(**{"break": [bad]})
     done = await site.deploy("up", "integration", "r2")
-    told = "up of r2 in integration failed, and r1 is not back (`deploy rollback integration`): "
+    told = "up of r2 in integration failed, and r1 is not back (`deploy rollback integration r1`): "
     assert (done.code, told in done.err) == (69, True), done.err
     assert set(await site.running("integration")) == {good, bad}
     status = await site.deploy("status", "integration")
@@ -415,6 +415,20 @@ async def test_what_an_environment_has_left_that_is_not_in_the_file_any_more_is_
     assert (await site.deploy("status")).code == 0
 
 
+async def test_what_a_rollout_that_began_nothing_says_of_the_way_back_takes_nothing_away(
+    site: CommandSite,
+) -> None:
+    digests = [await site.pushed(number) for number in (1, 2, 3)]
+    await site.deploy("up", "integration", "r1")
+    await site.deploy("up", "integration", "r2")
+    site.engine("integration").order(away=True)
+    told = await site.deploy("up", "integration", "r3")
+    assert "`deploy rollback integration rN` goes back to what ran" in told.err
+    site.engine("integration").order()
+    assert (await site.deploy("rollback", "integration", "r2")).code == 0
+    assert await site.running("integration") == [digests[1]] * 2
+
+
 async def test_an_engine_that_is_away_is_told_and_on_record(site: CommandSite) -> None:
     first = await site.pushed(1)
     await site.pushed(2)
@@ -425,7 +439,7 @@ async def test_an_engine_that_is_away_is_told_and_on_record(site: CommandSite) -
     told = (
         "deploy: up of r2 in integration failed: the engine does not answer\n"
         "  `deploy status integration` tells what runs; the same command again goes on, "
-        "`deploy rollback integration` goes back\n"
+        "`deploy rollback integration rN` goes back to what ran\n"
     )
     assert done.err.endswith(told), done.err
     status = await site.deploy("status", "integration", "--json")

@@ -27,7 +27,7 @@ async def test_an_interrupt_is_on_record_and_the_lock_is_free(site: CommandSite,
     done = await ended(process)
     next_step = (
         "`deploy status integration` tells what runs; the same command again goes on, "
-        "`deploy rollback integration` goes back"
+        "`deploy rollback integration rN` goes back to what ran"
     )
     assert (done.code, f"{name}: interrupted; {next_step}\n" in done.err) == (75, True), done.err
     assert await site.states("integration") == [

@@ -20,6 +20,7 @@ from tests.stack.rancher import FakeRancher, serving
 from tests.stack.told import Told
 from wharfinger.errors import ConfigError, Exit, Unavailable
 from wharfinger.etcd import Etcd
+from wharfinger.kv import Delete
 from wharfinger.operator.parts.etcd import EtcdServer
 from wharfinger.operator.parts.process import until
 
@@ -209,6 +210,35 @@ async def test_what_never_comes_up_is_taken_back(site: Site, rancher: FakeRanche
     assert changes(rancher)[-1] == "rollback shop"
     (service,) = rancher.services.values()
     assert service["launchConfig"]["imageUuid"] == f"docker:{IMAGES['a']}"
+
+
+async def test_what_is_left_of_a_bad_one_is_not_what_ran_before(
+    site: Site, rancher: FakeRancher
+) -> None:
+    async with site.cattle():
+        await site.up("a")
+
+    async def half() -> None:
+        """One of two of b comes up, and stays in etcd; a takes long to come again."""
+        while True:
+            (service,) = rancher.services.values()
+            if service["launchConfig"]["imageUuid"].endswith(IMAGES["b"]):
+                for folder in ("", "/wharfinger/instances"):
+                    address = f"{folder}/shop_prod/10.0.0.1"
+                    await site.etcd.transact((), (Delete(f"{address}-1002"),))
+                told = {"id": "b", "name": "shop-1", "host": "h1", "image": IMAGES["b"]}
+                key = "/wharfinger/instances/shop_prod/10.0.0.1-1001"
+                await site.etcd.put(key, json.dumps(told).encode())
+            await asyncio.sleep(0.05)
+
+    task = asyncio.create_task(half())
+    try:
+        with pytest.raises(RolloutFailed, match="1 of 2 new in etcd") as failed:
+            await site.up("b")
+    finally:
+        task.cancel()
+    assert changes(rancher)[-1] == "rollback shop"
+    assert not failed.value.restored, "nothing of a serves"
 
 
 async def test_a_first_one_that_never_comes_up_is_not_called_restored(site: Site) -> None:

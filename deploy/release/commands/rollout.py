@@ -22,7 +22,8 @@ LAST_WORDS_SECONDS: Final = 5.0
 CUT_OFF: Final = "cut off"
 # What whoever reads that it broke off types next.
 AGAIN: Final = "`deploy status {environment}` tells what runs; the same command again goes on"
-OR_BACK: Final = f"{AGAIN}, `deploy rollback {{environment}}` goes back"
+# Where nothing of it runs yet, a rollback without a name would take away what serves.
+OR_BACK: Final = f"{AGAIN}, `deploy rollback {{environment}} rN` goes back to what ran"
 
 History = Sequence[Numbered]
 
@@ -162,7 +163,7 @@ class Rollout:
             image=wanted.image,
             release=wanted.release,
             replicas=count if wanted.replicas is None else wanted.replicas,
-            settled=bool(history) and history[-1].record.state in ("succeeded", "rolled back"),
+            settled=choice.is_settled(history),
         )
 
     def _record(self, wanted: Wanted, target: Target) -> Record:
@@ -196,9 +197,9 @@ class Rollout:
             return "was rolled back" + (f", {before.release} runs as before" if before else "")
         if before is None:
             return "failed, and nothing had succeeded there before"
-        # Without a name a rollback goes on to where it went.
-        named = f" {before.release}" if self.verb == "rollback" else ""
-        way = f"`deploy rollback {self.environment.name}{named}`"
+        # Without a name a rollback goes on to where it went, and where nothing else is left than a
+        # part of what ran, to the one before that.
+        way = f"`deploy rollback {self.environment.name} {before.release}`"
         return f"failed, and {before.release} is not back ({way})"
 
     async def _last_words(

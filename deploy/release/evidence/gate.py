@@ -45,16 +45,14 @@ def missing(
 def _missing(check: str, found: Evidence | None, digest: str) -> str:
     if check.startswith(PREFIX):
         return _not_approved(check, found)
+    # Unless it is named, a report of ENVIRONMENT.CHECK is of what runs there, any other of
+    # what was pushed last.
+    where, dot, _ = check.rpartition(".")
+    report = f"report {check} FILE" + (f" --digest {digest}" if digest and not dot else "")
     if found is None:
-        how = f"deploy report {check} FILE"
-        # Unless it is named, a report of ENVIRONMENT.CHECK is of what runs there, any other of
-        # what was pushed last.
-        where, dot, _ = check.rpartition(".")
-        how = (
-            f"once {where} runs it, {how}" if dot else f"{how} --digest {digest}" if digest else how
-        )
+        how = f"once {where} runs it, deploy {report}" if dot else f"deploy {report}"
         return f"{check}: nobody reported it for this digest; {how}"
-    return "" if found.holds else _not_passed(found)
+    return "" if found.holds else _not_passed(found, report)
 
 
 def _not_approved(check: str, found: Evidence | None) -> str:
@@ -63,15 +61,15 @@ def _not_approved(check: str, found: Evidence | None) -> str:
     return f"{check}: nobody approved it; the same command with --approve WORDS"
 
 
-def _not_passed(found: Evidence) -> str:
+def _not_passed(found: Evidence, report: str) -> str:
     check = found.check
     again = f"mend it and deploy build, push, report {check} FILE"
     if found.errors and not found.tool:
-        return f"{check}: what was reported last {found.note}; report {check} FILE again"
+        return f"{check}: what was reported last {found.note}; deploy {report} again"
     if found.failures or found.errors:
         note = f" ({found.note})" if found.note else ""
         return f"{check}: {found.figures} in {found.tool}, {found.at}{note}; {again}"
     if found.tests <= found.skipped:
         ran = f"{quantity(found.tests, 'test')}, all skipped," if found.tests else "no test ran"
-        return f"{check}: {ran} in {found.tool}, which is no pass; run it and report {check} FILE"
+        return f"{check}: {ran} in {found.tool}, which is no pass; run it and deploy {report}"
     return f"{check}: is reported as failed by {found.by}; {again}"

@@ -71,6 +71,19 @@ def cut_off(history: Sequence[Numbered]) -> tuple[Numbered, ...]:
     return tuple(each for each in history if each.record.state == "running")
 
 
+def is_settled(history: Sequence[Numbered]) -> bool:
+    """Whether the last rollout is known to have ended well.
+
+    A scale that did not says nothing of the release; one that did found one release alone.
+    """
+    for record in (each.record for each in reversed(history)):
+        if record.state in ("succeeded", "rolled back"):
+            return True
+        if record.verb != "scale":
+            return False
+    return False
+
+
 def replicas(history: Sequence[Numbered], declared: int) -> int:
     """How many instances there shall be: what somebody scaled to, until wharf.yaml changes.
 
@@ -91,7 +104,8 @@ def _named(history: Sequence[Numbered], running: Collection[str], named: str) ->
         names = ", ".join(dict.fromkeys(each.release for each in reversed(good)))
         what = f"what has: {names}" if names else "nothing has"
         raise Rejected(f"{named} has not succeeded here; {what}")
-    if set(running) == {found.digest}:
+    # Of one that failed nobody knows whether all of it is there: it is gone on with, or back to.
+    if set(running) == {found.digest} and history[-1].record.state != "failed":
         raise Rejected(f"{named} is what runs here already")
     return found
 

@@ -62,7 +62,9 @@ class Rollout:
                 await self.run(*words)
             await self.until_there(rancher)
         except Unavailable as error:
-            restored = await self._taken_back(rancher, before)
+            # What an earlier run had begun is not what is gone back to.
+            same = bool(before.come) and not goes_on
+            restored = await self._taken_back(rancher, before, same=same)
             raise RolloutFailed(str(error), restored=restored) from error
         await self.run("up", "-d", "--confirm-upgrade")
         self.progress.step("the upgrade is confirmed")
@@ -130,24 +132,31 @@ class Rollout:
         ]
         return "\n".join([look.described, *reasons])
 
-    async def _taken_back(self, rancher: Rancher, before: Arrival) -> bool:
-        """Has Rancher roll back; whether there was something before, and it serves again."""
+    async def _taken_back(self, rancher: Rancher, before: Arrival, *, same: bool) -> bool:
+        """Has Rancher roll back; whether there was something before, and it serves again.
+
+        Args:
+            rancher: is told to.
+            before: what there was.
+            same: whether that was of the same image.
+        """
         self.progress.step("it does not run: Rancher takes it back")
         try:
             if await rancher.service() is None:
                 return False
             await self.run("up", "-d", "--rollback")
-            return before.service is not None and await self._is_back(rancher)
+            return before.service is not None and await self._is_back(rancher, same=same)
         except Unavailable as error:
             self.progress.step(f"the way back: {error}")
             return False
 
-    async def _is_back(self, rancher: Rancher) -> bool:
+    async def _is_back(self, rancher: Rancher, *, same: bool) -> bool:
         """Waits until Rancher has rolled back, and what it has started again is in etcd."""
         deadline = time.monotonic() + self._patience_seconds()
         while True:
             look = await self.look(rancher)
-            serves = look.instances is None or bool(look.instances)
+            # What came of the other and is on its way out tells nothing.
+            serves = look.instances is None or bool(look.instances if same else look.left)
             if look.service is not None and look.service.state == ACTIVE and serves:
                 return True
             if time.monotonic() > deadline:

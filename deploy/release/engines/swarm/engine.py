@@ -77,7 +77,7 @@ class SwarmEngine:
             RolloutFailed: it does not run; what ran before was put back, or could not be.
             Unavailable: no manager answers.
         """
-        service = await self._manager.service()
+        service, goes_on = await self._manager.service(), False
         if service is not None:
             service = await self._calmed(service, target, progress)
         if service is not None and _is_rolling(service, target):
@@ -86,10 +86,15 @@ class SwarmEngine:
             await self._followed(target, Former.previous(service), before, progress)
             # wharf.yaml may say something else since; where it does not, nothing is replaced.
             service, _ = await self._watching.seen()
+            goes_on = True
         former, known = Former.of(service), await self._known(service)
         progress.step(f"docker stack deploy {self._manager.stack}: {target.release}")
         await self._manager.deploy(self._render(target), progress.output)
-        await self._followed(target, former, known, progress)
+        try:
+            await self._followed(target, former, known, progress)
+        except RolloutFailed as error:
+            # What Swarm goes back to now is what was followed, and not what ran before that.
+            raise RolloutFailed(str(error), restored=error.restored and not goes_on) from error
         await self._gone(progress)
         await self._spread(target, progress)
         await self._tell_others(progress)
