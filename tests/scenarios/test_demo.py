@@ -66,7 +66,7 @@ def test_it_holds_without_a_terminal_and_leaves_nothing(nothing_left: None) -> N
     assert "\x1b" not in done.stdout
     assert done.stdout.count("held  ") == 15
     assert len(re.findall(r"\d+ requests answered, 0 failed", done.stdout)) == 4
-    assert "- unit: nobody reported it for this digest" in done.stdout
+    assert "unit: nobody reported it for this digest" in done.stdout
     assert re.search(
         r"r3 in production was rolled back, r2 runs as before: .* exit code 3", done.stdout
     )

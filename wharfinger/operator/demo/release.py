@@ -14,6 +14,7 @@ from wharfinger.operator.parts.command import ran
 
 _SITE: Final = "kiosk.example"
 _REQUESTS: Final = 100
+_DIGEST_SHOWN: Final = len("sha256:") + 12
 _TIMEOUT_SECONDS: Final = 120.0
 _WHARF: Final = """\
 app: kiosk
@@ -63,14 +64,15 @@ class Release:
         async with self._show.step(what) as step:
             await self._stage.registry.start()
             pushed = await self._pushed()
-            step.tell(f"{pushed['release']} = {pushed['reference']}")
+            step.tell(f"{pushed['release']} = {pushed['image']}@{pushed['digest'][:_DIGEST_SHOWN]}")
 
     async def _promote_what_is_proved(self) -> None:
         what = "deploy up, report, promote: what passed its test is what runs"
         async with self._show.step(what) as step:
             await self._done("up", "integration")
             refused = await self._refused("promote", "integration", "production")
-            step.tell(f"without its test's report: {refused.splitlines()[-1].strip()}")
+            missing = refused.splitlines()[-1].strip(" -").partition(";")[0]
+            step.tell(f"without its test's report: {missing}")
             await self._report()
             done = await self._done("promote", "integration", "production")
             step.tell(f"with it: production runs {done['release']}, {done['replicas']} of it")
