@@ -14,6 +14,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Final, cast
 
+import psutil
+
 from deploy.release import warrant
 from wharfinger.errors import Unavailable
 from wharfinger.text import printable
@@ -126,9 +128,17 @@ async def _started(
         yield process
     finally:
         if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            _kill(process.pid)
             await process.wait()
+
+
+def _kill(pid: int) -> None:
+    """Ends it and what it has started: a plugin of docker's would go on, and hold our pipes open."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for each in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
 
 
 async def _ended(process: Process, stdin: bytes, heard: _Heard) -> int:

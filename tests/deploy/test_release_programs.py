@@ -7,6 +7,7 @@ import sys
 from collections.abc import Awaitable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deploy.release import programs
@@ -67,6 +68,17 @@ async def test_a_line_without_end_does_not_stop_it() -> None:
 async def test_one_that_takes_too_long_is_ended() -> None:
     with pytest.raises(Unavailable, match=r"not done after 0\.5 s"):
         await python("import time; time.sleep(60)", timeout_seconds=0.5)
+
+
+async def test_what_it_has_started_is_ended_with_it(tmp_path: Path) -> None:
+    """As `docker compose` is a child of docker's; it holds our pipes."""
+    child = f"{sys.executable} -c 'import time; time.sleep(60)'"
+    script = f"{child} & echo $! > {tmp_path}/pid; wait"
+    async with asyncio.timeout(20):
+        with pytest.raises(Unavailable, match="not done after 1 s"):
+            await programs.run("sh", "-c", script, timeout_seconds=1)
+    pid = int((tmp_path / "pid").read_text())
+    await eventually(lambda: not psutil.pid_exists(pid), "it has ended")
 
 
 async def test_one_ends_with_whoever_runs_it_and_takes_no_step_after(tmp_path: Path) -> None:
