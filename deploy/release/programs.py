@@ -133,7 +133,7 @@ async def _started(
 
 
 def _kill(pid: int) -> None:
-    """Ends it and what it has started: a plugin of docker's would go on, and hold our pipes open."""
+    """Ends it and what it has started: a plugin of docker's would hold our pipes open."""
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
         for each in (process, *process.children(recursive=True)):

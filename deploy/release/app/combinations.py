@@ -11,6 +11,7 @@ from deploy.release.app.model import App, EngineName, Environment, Order
 from deploy.release.app.places import Problem
 from deploy.release.evidence.approval import PREFIX
 from deploy.release.evidence.model import MAX_CHECK_LENGTH
+from wharfinger.text import quantity
 
 CHECKS: Final = "checks"
 _KEYS: Final = {field.name: key for key, field in ENVIRONMENT.items()}
@@ -34,7 +35,7 @@ def problems(written: Written, app: App) -> Iterator[Problem]:
         if grammar.RESERVED_TAG.fullmatch(name):
             yield Problem(
                 ("environments", name),
-                "is the form of a release's tag, and a promotion makes a tag of its name",
+                "is a tag that pushes and reports make, and a promotion makes one of its name",
                 "call it otherwise",
             )
 
@@ -142,11 +143,13 @@ def _pool(pool: tuple[int, int], environment: Environment) -> Iterator[Problem]:
     beside = min(rollout.batch, most) if rollout.order is Order.START_FIRST else 0
     there = pool[1] - pool[0] + 1
     if there < most + beside:
+        of = quantity(most, "instance")
         new = f" and {beside} new beside them in a rollout" if beside else ""
+        few = f"{quantity(there, 'port is', 'ports are')} too few"
         yield Problem(
             ("port", "pool"),
-            f"{there} ports are too few for {most} instances{new} in {environment.name}",
-            f"write {pool[0]}-{pool[0] + most + beside - 1}, or more",
+            f"{few} for {of}{new} in {environment.name}",
+            f"write a range of {most + beside} ports, or more, within the registrars'",
         )
 
 

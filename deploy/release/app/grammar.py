@@ -17,7 +17,7 @@ APP: Final = text(
 )
 ENVIRONMENT_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9.-]{0,127}"
 # Tags of the registry that mean something else already; `deploy promote` makes one of each.
-RESERVED_TAG: Final = re.compile(r"r[0-9]+|sha256-.*", re.ASCII)
+RESERVED_TAG: Final = re.compile(r"r[0-9]+|sha256-.*|build", re.ASCII)
 _CHECK: Final = r"[a-z0-9][a-z0-9_-]{0,31}"
 RESERVED_CHECKS: Final = ("checks", "approval")
 VARIABLE: Final = r"[A-Za-z_][A-Za-z0-9_.-]{0,127}"

@@ -82,11 +82,12 @@ async def _point(wanted: Rollout, done: Numbered) -> None:
     try:
         async with site.registry() as registry:
             while serving is not None and serving.digest != pointed:
+                await registry.put_tag(wanted.app.image, serving.digest, tag)
                 pointed = serving.digest
-                await registry.put_tag(wanted.app.image, pointed, tag)
                 serving = choice.serving(await releases.history())
     except WharfingerError as error:
-        site.progress.step(f"the tag {tag} was not moved, which does no harm: {error}")
+        what = "may not be the last" if pointed else "was not moved"
+        site.progress.step(f"the tag {tag} {what}, which does no harm: {error}")
 
 
 async def _tell(wanted: Rollout, release: str, image: str, *, why: str = "") -> None:

@@ -189,7 +189,8 @@ CASES = (
     Case("512m", "4m", "9: resources.memory: 4m is less than an engine takes; write 6m"),
     Case("cpus: 0.5", "cpus: .nan", "9: resources.cpus: nan is out of bounds"),
     Case("integration:", "in_tegration:", "11: environments.in_tegration: 'in_tegration' is not"),
-    Case("integration:", "r12:", "11: environments.r12: is the form of a release's tag"),
+    Case("integration:", "r12:", "11: environments.r12: is a tag that pushes and reports make"),
+    Case("integration:", "build:", "11: environments.build: is a tag that pushes and reports make"),
     Case("engine: compose", "engine: compsoe", "11: environments.integration.engine: is 'compsoe'"),
     Case("engine: compose, ", "", "11: environments.integration: has no engine; write engine"),
     Case(

@@ -16,7 +16,7 @@ VALIDATOR = jsonschema.Draft7Validator(schema())
 BEYOND = (
     *("is out of bounds", "holds no ports", "has a tag", "names no registry", "is no repository"),
     *("leads out", "the path '/a/../b'", "is not a host's name", "means something else"),
-    *("is less than", "is the form of a release's tag", "compose runs on one host"),
+    *("is less than", "is a tag that pushes", "compose runs on one host"),
     *("carries the port", "is a variable, too", "is where secrets are", "is mounted twice"),
     *("the registrar tells", "is more than max", "is not from 1 to 2", "goes by nothing"),
     *("is itself", "there is no", "itself mirrors", "comes from production"),
