@@ -7,6 +7,7 @@ import re
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -20,12 +21,6 @@ from wharfinger.sections import DockerConfig
 CONTAINER_ID: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 BUFFER_BYTES: Final = 32 * 2**10
 WHY_CHARACTERS: Final = 200
-HTTP_OK: Final = 200
-HTTP_BAD_REQUEST: Final = 400
-HTTP_NOT_FOUND: Final = 404
-HTTP_CONFLICT: Final = 409
-HTTP_SERVER_ERROR: Final = 500
-HTTP_NOT_IMPLEMENTED: Final = 501
 
 Pieces = AsyncIterable[tuple[bytes, bool]]
 
@@ -112,21 +107,23 @@ class DockerLogs:
                     read_bufsize=BUFFER_BYTES,
                 )
         async with answer:
-            if answer.status == HTTP_NOT_FOUND:
+            if answer.status == HTTPStatus.NOT_FOUND:
                 yield None
                 return
             await self._accept(answer)
             yield self._chunks(answer) if terminal else self._any(answer)
 
     async def _accept(self, answer: aiohttp.ClientResponse) -> None:
-        if answer.status == HTTP_OK:
+        if answer.status == HTTPStatus.OK:
             return
         with self._asking():
             async with asyncio.timeout(self._limits.begin_seconds):
                 said = (await answer.text()).strip()[:WHY_CHARACTERS]
         why = f"Docker at {self._url}: {said}"
-        refused = HTTP_BAD_REQUEST <= answer.status < HTTP_SERVER_ERROR
-        if answer.status == HTTP_NOT_IMPLEMENTED or (refused and answer.status != HTTP_CONFLICT):
+        refused = HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR
+        if answer.status == HTTPStatus.NOT_IMPLEMENTED or (
+            refused and answer.status != HTTPStatus.CONFLICT
+        ):
             raise Rejected(why)
         raise Unavailable(why)
 
