@@ -1,12 +1,12 @@
 """What cannot be together in a wharf.yaml, though each of it may be there."""
 
-import difflib
 from collections.abc import Iterator
 from typing import Final
 
 from deploy.release.app import grammar, places
 from deploy.release.app.environments import OWN
 from deploy.release.app.fields import ENVIRONMENT, Written
+from deploy.release.app.kinds import spelled
 from deploy.release.app.model import App, EngineName, Environment, Order
 from deploy.release.app.places import Problem
 from deploy.release.evidence.approval import PREFIX
@@ -171,5 +171,4 @@ def _fixed(at: tuple[str, ...], port: int, environment: Environment) -> Iterator
 
 
 def _nearest(word: str, words: list[str]) -> str:
-    close = difflib.get_close_matches(word, words, n=1)
-    return f"write {close[0]}" if close else f"there are {', '.join(words) or 'none'}"
+    return spelled(word, words) or f"there are {', '.join(words) or 'none'}"

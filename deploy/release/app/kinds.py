@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
@@ -83,8 +83,13 @@ def note(value: Value, reading: Reading, kind: Kind[T]) -> tuple[T] | None:
 def nearest(word: str, words: Iterable[str]) -> str:
     """What to do about a word that is not known."""
     known = list(words)
+    return spelled(word, known) or f"take it out; there are {', '.join(known)}"
+
+
+def spelled(word: str, known: Collection[str]) -> str:
+    """How to write what is nearly one of these; empty where it is near none."""
     close = difflib.get_close_matches(word, known, n=1)
-    return f"write {close[0]}" if close else f"take it out; there are {', '.join(known)}"
+    return f"write {close[0]}" if close else ""
 
 
 def matching(
@@ -125,8 +130,7 @@ def one_of(choices: Mapping[str, T]) -> Kind[T]:
     def read(value: Value, _reading: Reading) -> T:
         if not isinstance(value.scalar, str) or value.scalar not in choices:
             said = f"{value.scalar!r}" if isinstance(value.scalar, str) else value.kind
-            close = difflib.get_close_matches(said, choices, n=1)
-            fix = f"write {close[0]}" if close else "write one of these"
+            fix = spelled(said, choices) or "write one of these"
             raise Wrong(f"is {said}, not {' or '.join(choices)}", fix)
         return choices[value.scalar]
 
