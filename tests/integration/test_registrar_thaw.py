@@ -50,6 +50,19 @@ class Frozen:
         await self.stack.etcd.revoke(lease)
         await self.stack.until_keys(0)
 
+    async def miss(self) -> tuple[set[str], set[str]]:
+        """Freezes it, and ends two of four; gives the ids of those that live, and their keys.
+
+        What its dockerd's stream of events holds is read after a thaw; another's is not in it.
+        """
+        dead, before = await self.both(2)
+        living, after = await self.both(4)
+        await self.freeze()
+        await self.stack.docker.kill()
+        await self.stack.docker.start()
+        await self.stack.docker.run("kill", *dead)
+        return set(living), after.keys() - before.keys()
+
     async def until_healthy(self) -> None:
         await until(self.stack.is_healthy, timeout_seconds=30, what="health is green again")
 
@@ -93,13 +106,7 @@ async def test_who_was_killed_meanwhile_never_comes_back(frozen: Frozen) -> None
 
 async def test_nobody_is_put_before_docker_has_told_who_runs(restorable: Frozen) -> None:
     stack = restorable.stack
-    dead, before = await restorable.both(2)
-    living, after = await restorable.both(4)
-    await restorable.freeze()
-    # What its stream of events holds is read after a thaw; another dockerd's is not in it.
-    await stack.docker.kill()
-    await stack.docker.start()
-    await stack.docker.run("kill", *dead)
+    living, keys = await restorable.miss()
     async with Watcher(stack.etcd, ["/shop_prod/"]) as watcher:
         stack.docker.process.freeze()
         stack.process.thaw()
@@ -109,28 +116,23 @@ async def test_nobody_is_put_before_docker_has_told_who_runs(restorable: Frozen)
 
         await until(waiting, timeout_seconds=20, what="all wait for Docker")
         stack.docker.process.thaw()
-        await stack.until_metadata(set(living))
+        await stack.until_metadata(living)
         await restorable.until_healthy()
-        assert put(watcher) == after.keys() - before.keys()
+        assert put(watcher) == keys
 
 
 @pytest.mark.scenario
 async def test_with_docker_dead_the_processes_tell_who_runs(restorable: Frozen) -> None:
     stack = restorable.stack
-    dead, before = await restorable.both(2)
-    living, after = await restorable.both(4)
-    await restorable.freeze()
-    await stack.docker.kill()
-    await stack.docker.start()
-    await stack.docker.run("kill", *dead)
+    living, keys = await restorable.miss()
     await stack.docker.kill()
     async with Watcher(stack.etcd, ["/shop_prod/"]) as watcher:
         stack.process.thaw()
-        await stack.until_metadata(set(living))
+        await stack.until_metadata(living)
         assert await stack.is_unhealthy()
         await stack.docker.start()
         await restorable.until_healthy()
-        assert put(watcher) == after.keys() - before.keys()
+        assert put(watcher) == keys
     assert 'event="containers believed"' in stack.process.log_tail(200)
 
 
