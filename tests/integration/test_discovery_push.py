@@ -14,23 +14,11 @@ import psutil
 import pytest
 
 from tests.stack.discovery import DiscoveryStack
+from tests.stack.nginx import workers
 from tests.stack.tls import Authority
 from wharfinger.operator.parts.process import free_port
 
 pytestmark = pytest.mark.real
-
-
-async def workers(stack: DiscoveryStack) -> set[int]:
-    """The pids of Nginx's workers, once those of before a reload are gone."""
-
-    def running() -> set[int]:
-        return {child.pid for child in psutil.Process(stack.nginx.process.pid).children()}
-
-    async def settled() -> bool:
-        return len(running()) == 2
-
-    await stack.until(settled, "no older workers are left")
-    return running()
 
 
 async def shop(stack: DiscoveryStack, *, instances: int = 1, **metadata: object) -> list[str]:
@@ -65,7 +53,7 @@ async def test_a_push_replaces_no_worker_and_is_never_stale(push_stack: Discover
     stack = push_stack
     [first] = await shop(stack)
     assert await mode(stack) == "push"
-    before, current = await workers(stack), first
+    before, current = await workers(stack.nginx), first
     for _ in range(20):
         new = await stack.backends.start()
         await stack.put("shop_prod", new, http_host="shop.test")
@@ -74,7 +62,7 @@ async def test_a_push_replaces_no_worker_and_is_never_stale(push_stack: Discover
         # From the acknowledgement on, no worker answers with the old one.
         assert set(await answers(stack, 8)) == {new}
         current = new
-    assert await workers(stack) == before
+    assert await workers(stack.nginx) == before
 
     async def seeded() -> bool:
         return current in stack.nginx.include.read_text()
@@ -129,7 +117,7 @@ async def test_a_restarted_nginx_serves_the_latest_peers_at_once(
     for kill in (False, True):
         await _written(stack, second)
         if kill:
-            for worker in await workers(stack):
+            for worker in await workers(stack.nginx):
                 psutil.Process(worker).kill()
             await stack.nginx.process.kill()
         await stack.nginx.stop()
@@ -137,12 +125,12 @@ async def test_a_restarted_nginx_serves_the_latest_peers_at_once(
         # From the file; nobody has pushed anything yet.
         assert set(await answers(stack, 8)) == {second}
         await stack.until(lambda: carries(stack), "peers go by push again")
-        before = await workers(stack)
+        before = await workers(stack.nginx)
         third = await stack.backends.start()
         await stack.put("shop_prod", third, http_host="shop.test")
         await stack.until_applied(await stack.remove("shop_prod", second))
         assert set(await answers(stack, 8)) == {third}
-        assert await workers(stack) == before
+        assert await workers(stack.nginx) == before
         second = third
     assert await stack.healthy()
 
@@ -162,7 +150,7 @@ async def test_a_reload_by_hand_changes_nothing(push_stack: DiscoveryStack) -> N
         await stack.put("shop_prod", new, http_host="shop.test")
         await stack.until_applied(await stack.remove("shop_prod", first))
         await stack.nginx.reload()
-        await workers(stack)
+        await workers(stack.nginx)
         assert set(await answers(stack, 8)) == {new}
         first = new
     newer = await stack.backends.start()
@@ -247,12 +235,12 @@ async def test_a_push_that_fails_falls_back_to_reload_and_is_tried_again(
     away = path.with_name("away.sock")
     path.rename(away)
     server = await _hanging(str(path)) if hangs else None
-    before = await workers(stack)
+    before = await workers(stack.nginx)
     second = await stack.backends.start()
     await stack.put("shop_prod", second, http_host="shop.test")
     await stack.until_applied(await stack.remove("shop_prod", first))
     assert set(await answers(stack, 8)) == {second}
-    assert (await workers(stack)).isdisjoint(before)
+    assert (await workers(stack.nginx)).isdisjoint(before)
     status = await stack.ask_json("/status")
     assert str(path) in status["push"]["fallback"]
     assert await stack.healthy()  # what is served is right, though it took a reload
@@ -268,7 +256,7 @@ async def test_a_push_that_fails_falls_back_to_reload_and_is_tried_again(
         path.unlink(missing_ok=True)
     away.rename(path)
     await stack.until(lambda: carries(stack), "push works again")
-    before = await workers(stack)
+    before = await workers(stack.nginx)
 
     async def pushed() -> bool:
         return bool(await stack.events("push works again"))
@@ -314,7 +302,7 @@ async def test_without_lua_auto_means_reload_and_says_so(discovery_stack: Discov
 async def test_a_restart_of_discovery_reloads_nothing(push_stack: DiscoveryStack) -> None:
     stack = push_stack
     [first] = await shop(stack)
-    before = await workers(stack)
+    before = await workers(stack.nginx)
     await stack.process.kill()
     second = await stack.backends.start()
     await stack.put("shop_prod", second, http_host="shop.test")
@@ -322,7 +310,7 @@ async def test_a_restart_of_discovery_reloads_nothing(push_stack: DiscoveryStack
     await stack.start()
     await stack.until_applied(revision)
     assert set(await answers(stack, 8)) == {second}
-    assert await workers(stack) == before
+    assert await workers(stack.nginx) == before
 
 
 async def test_new_and_vanished_services_and_a_users_own_server(
@@ -340,7 +328,7 @@ async def test_new_and_vanished_services_and_a_users_own_server(
     other = await stack.backends.start()
     await stack.until_applied(await stack.put("blog_prod", other, http_host="blog.test"))
     assert set(await answers(stack, 4, "blog.test")) == {other}
-    before = await workers(stack)
+    before = await workers(stack.nginx)
     # Empty, it answers 503 without a reload; and back again.
     await stack.until_applied(await stack.remove("blog_prod", other))
     assert (await stack.get("blog.test")).status == 503
@@ -348,7 +336,7 @@ async def test_new_and_vanished_services_and_a_users_own_server(
     assert (await stack.get("own.test")).status == 503
     await stack.until_applied(await stack.put("shop_prod", first, http_host="shop.test"))
     assert set(await answers(stack, 4, "own.test")) == {first}
-    assert await workers(stack) == before
+    assert await workers(stack.nginx) == before
 
 
 async def test_too_few_instances_keep_the_last_peers(push_stack: DiscoveryStack) -> None:
@@ -367,7 +355,7 @@ async def test_too_few_instances_keep_the_last_peers(push_stack: DiscoveryStack)
 async def test_posts_survive_a_rolling_replacement(push_stack: DiscoveryStack) -> None:
     stack = push_stack
     addresses = await shop(stack, instances=3)
-    before, statuses, stop = await workers(stack), Counter[int](), asyncio.Event()
+    before, statuses, stop = await workers(stack.nginx), Counter[int](), asyncio.Event()
 
     async def load() -> None:
         url = f"http://127.0.0.1:{stack.nginx.port}/"
@@ -390,7 +378,7 @@ async def test_posts_survive_a_rolling_replacement(push_stack: DiscoveryStack) -
     await asyncio.gather(*loads)
     assert set(statuses) == {200}
     assert statuses[200] > 100
-    assert await workers(stack) == before
+    assert await workers(stack.nginx) == before
 
 
 @pytest.mark.scenario
@@ -447,7 +435,7 @@ async def test_certificates_that_change_are_served_and_broken_ones_told(
 async def test_one_pass_without_a_daemon_pushes_too(push_stack: DiscoveryStack) -> None:
     stack = push_stack
     [first] = await shop(stack)
-    before = await workers(stack)
+    before = await workers(stack.nginx)
     await stack.process.terminate()
     assert await _told(stack, "--dry-run") == ""
     second = await stack.backends.start()
@@ -463,7 +451,7 @@ async def test_one_pass_without_a_daemon_pushes_too(push_stack: DiscoveryStack) 
     assert set(await answers(stack, 4)) == {first}  # a look changes nothing
     await _told(stack, "--once")
     assert set(await answers(stack, 8)) == {second}
-    assert await workers(stack) == before
+    assert await workers(stack.nginx) == before
 
 
 async def _told(stack: DiscoveryStack, flag: str) -> str:

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_discovery_push import answers, shop, workers
+from tests.integration.test_discovery_push import answers, shop
 from tests.stack.discovery import DiscoveryStack
+from tests.stack.nginx import workers
 
 pytestmark = pytest.mark.real
 
@@ -37,11 +38,11 @@ async def test_the_count_outlives_a_reload_and_not_its_service(push_stack: Disco
     await shop(stack)
     await answers(stack, 5)
     counted = (await used(stack))["requests"]
-    old = await workers(stack)
+    old = await workers(stack.nginx)
     await stack.nginx.reload()
 
     async def replaced() -> bool:
-        return not await workers(stack) & old
+        return not await workers(stack.nginx) & old
 
     await stack.until(replaced, "the workers are new")
     assert (await used(stack))["requests"] == counted

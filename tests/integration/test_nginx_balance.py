@@ -2,19 +2,21 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any, Self
 
 import msgspec
-import psutil
 import pytest
 
 from discovery.builtin.config import NginxConfig
 from discovery.model import Instance
 from tests.stack.discovery import Backends
+from tests.stack.nginx import workers
 from tests.stack.pushed import PushedNginx, service
-from wharfinger.operator.parts.process import free_port, until
+from wharfinger.operator.parts.process import free_port, freeze, until
 
 pytestmark = pytest.mark.real
 
@@ -78,18 +80,15 @@ async def ask(
     return int(headers.split()[1]), body, (set_cookie or [""])[0]
 
 
-@contextlib.contextmanager
-def one_worker(pushed: PushedNginx, number: int) -> Iterator[None]:
+@contextlib.asynccontextmanager
+async def one_worker(pushed: PushedNginx, number: int) -> AsyncIterator[None]:
     """Has one of the two workers take all requests; else nobody knows which of them does."""
-    children = psutil.Process(pushed.nginx.process.pid).children()
-    both = [each for each in children if "shutting down" not in " ".join(each.cmdline())]
-    assert len(both) == 2
-    other = both[1 - number]
-    other.suspend()
+    other = sorted(await workers(pushed.nginx))[number]
+    freeze(other)
     try:
         yield
     finally:
-        other.resume()
+        os.kill(other, signal.SIGCONT)
 
 
 async def counted(pushed: PushedNginx, number: int) -> Counter[str]:
@@ -168,7 +167,7 @@ async def test_failures_are_forgotten_on_request(
         shop = service("shop_prod", at(good, tags=tags), at(late, tags=tags))
         await pushed_nginx.serve(shop, push=push)
         for number in range(2):
-            with one_worker(pushed_nginx, number):
+            async with one_worker(pushed_nginx, number):
                 assert await counted(pushed_nginx, 4) == {good: 4}
         assert hasty.taken == 2
     await backends.start(late)

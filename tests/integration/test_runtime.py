@@ -24,7 +24,7 @@ from tests.stack.registrar import IP, SHOP_LABELS, WAIT_SECONDS, RegistrarStack
 from wharfinger.errors import Exit, Unavailable
 from wharfinger.operator.demo.traffic import posting
 from wharfinger.operator.parts.dockerd import DockerDaemon
-from wharfinger.operator.parts.process import free_port, until
+from wharfinger.operator.parts.process import free_port, freeze, until
 
 pytestmark = pytest.mark.real
 
@@ -226,7 +226,7 @@ async def test_a_frozen_process_holds_up_no_start_and_the_interpreter_gives_the_
     stack = runtime_stack
     stack.set("log", log := stack.docker.folder / "log")
     process = asked_first(stack)
-    process.suspend()
+    freeze(process.pid)
     try:
         with complaints(log) as told:
             ids = [await stack.run(command="sleep 600") for _ in range(4)]

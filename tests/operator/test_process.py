@@ -68,7 +68,7 @@ async def test_frozen_thawed_and_killed_while_frozen(tmp_path: Path) -> None:
     await process.start()
     for _ in range(2):
         process.freeze()
-        await until(lambda: is_in(psutil.STATUS_STOPPED), timeout_seconds=5, what="it is frozen")
+        assert await is_in(psutil.STATUS_STOPPED)
         process.thaw()
         await until(lambda: is_in(psutil.STATUS_SLEEPING), timeout_seconds=5, what="it goes on")
     process.freeze()

@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from registrar.porttable import HIGHEST, Assignments, PortRange, Table, decode, 
 from registrar.runtime import create
 from tests.stack.runtime import FIRST, ID, LABELS, OTHER, WITHIN, RuntimeHost
 from wharfinger.errors import Rejected
+from wharfinger.operator.parts.process import freeze
 
 PORTS = st.integers(1, HIGHEST)
 
@@ -252,7 +252,7 @@ def test_a_lock_that_nobody_lets_go_of_holds_up_no_start(host: RuntimeHost, stop
         assert holder.stdout is not None
         holder.stdout.readline()
         if stopped:
-            holder.send_signal(signal.SIGSTOP)
+            freeze(holder.pid)
         assert host.create() == 0
         assert host.assignments.ports == {}
         holder.kill()

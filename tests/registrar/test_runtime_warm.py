@@ -22,6 +22,7 @@ from registrar.porttable import Assignments, PortRange, Table, encode
 from registrar.runtime import warm
 from tests.stack.complaints import complaints
 from tests.stack.runtime import FIRST, ID, OTHER, WITHIN, RuntimeHost
+from wharfinger.operator.parts.process import freeze
 
 # Half a second of waiting, one second of the cold way, and a machine that is busy with others.
 LIMIT_SECONDS = 10.0
@@ -117,8 +118,7 @@ def test_without_it_the_interpreter_is_started(host: RuntimeHost, how: str) -> N
 def test_one_that_is_stopped_is_not_asked(
     host: RuntimeHost, asked: subprocess.Popen[bytes]
 ) -> None:
-    asked.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, asked.pid, os.WSTOPPED | os.WNOWAIT)
+    freeze(asked.pid)
     assert host.create() == FIRST
     assert host.owner.read_text() != ""  # it was not waited for
 
@@ -160,7 +160,7 @@ def test_one_that_was_waited_for_in_vain_is_asked_again(
 def test_a_damaged_note_of_who_it_is_is_no_hindrance(
     host: RuntimeHost, asked: subprocess.Popen[bytes], owner: str
 ) -> None:
-    asked.send_signal(signal.SIGSTOP)  # it would mend it
+    freeze(asked.pid)  # it would mend it
     host.owner.write_text(owner)
     assert host.create() == FIRST
     assert host.owner.read_text() == owner
@@ -510,8 +510,7 @@ def test_what_was_done_is_told_though_one_start_follows_the_other(
 def test_who_has_asked_is_answered_though_the_registrar_ends(
     host: RuntimeHost, asked: subprocess.Popen[bytes]
 ) -> None:
-    asked.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, asked.pid, os.WSTOPPED | os.WNOWAIT)
+    freeze(asked.pid)
     with sleeper() as (process, stat):
         (host.folder / "create.fifo").write_text(f"0 {stat}\n")
         assert asked.stdin is not None

@@ -19,7 +19,7 @@ from registrar.ports.warmth import Warmth
 from tests.stack.rights import with_only
 from tests.stack.runtime import FIRST, RuntimeHost
 from wharfinger.events import Events
-from wharfinger.operator.parts.process import until
+from wharfinger.operator.parts.process import freeze, until
 
 WAIT_SECONDS = 30.0
 
@@ -120,7 +120,7 @@ async def test_a_frozen_one_keeps_no_registrar_from_its_stop(tmp_path: Path) -> 
     kept = Kept(tmp_path)
     task = asyncio.create_task(kept.warmth.run())
     pid = await kept.until_another()
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(task, WAIT_SECONDS)

@@ -19,7 +19,7 @@ from wharfinger.operator.demo import reserved
 from wharfinger.operator.demo.traffic import posting
 from wharfinger.operator.parts.dockerd import DockerDaemon
 from wharfinger.operator.parts.etcd import EtcdServer
-from wharfinger.operator.parts.process import free_port, until
+from wharfinger.operator.parts.process import free_port, freeze, until
 from wharfinger.sections import EtcdConfig
 
 pytestmark = [pytest.mark.real, pytest.mark.scenario, pytest.mark.timeout(900)]
@@ -243,7 +243,7 @@ async def test_docker_says_that_an_agent_is_ill_and_why(host: Host) -> None:
     assert state["Running"]
     # A process that hangs is noticed as well.
     pid = (await host.agents.state("logstore"))["Pid"]
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     try:
         said = await host.agents.until_health("logstore", "unhealthy")
         assert "does not answer within 5 s" in said

@@ -7,6 +7,7 @@ import pytest
 
 from tests.stack.commandsite import CommandSite
 from tests.stack.deploycommand import ended
+from wharfinger.operator.parts.process import freeze
 
 pytestmark = [pytest.mark.real, pytest.mark.scenario]
 
@@ -61,7 +62,7 @@ async def test_a_deployer_that_stood_still_does_nothing_more_when_it_wakes(
 ) -> None:
     process = await site.half_way()
     site.engine("integration").order(seconds=2)
-    process.send_signal(signal.SIGSTOP)
+    freeze(process.pid)
     other = await site.deploy("rollback", "integration", "--by", "bob", "--wait", "40")
     assert other.code == 0
     process.send_signal(signal.SIGCONT)

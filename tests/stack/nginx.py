@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from wharfinger.operator.parts.nginx import NginxServer
+from wharfinger.operator.parts.process import until
 
 
 @pytest.fixture
@@ -24,3 +26,16 @@ async def nginx_lua_server(tmp_path: Path) -> AsyncIterator[NginxServer]:
     await server.start()
     yield server
     await server.stop()
+
+
+async def workers(nginx: NginxServer) -> set[int]:
+    """The pids of its two workers, once those of before a reload are gone."""
+
+    def running() -> set[int]:
+        return {child.pid for child in psutil.Process(nginx.process.pid).children()}
+
+    async def settled() -> bool:
+        return len(running()) == 2
+
+    await until(settled, timeout_seconds=30, what="no older workers are left")
+    return running()

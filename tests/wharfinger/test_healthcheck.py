@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import signal
 import socket
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from wharfinger.endpoints import serving
 from wharfinger.errors import Exit
 from wharfinger.healthcheck import Answer
 from wharfinger.healthcheck import asked as asked_of
-from wharfinger.operator.parts.process import free_port
+from wharfinger.operator.parts.process import free_port, freeze
 from wharfinger.servertls import TlsFiles
 
 ROOT = Path(__file__).parents[2]
@@ -95,7 +94,7 @@ def test_one_whose_loop_hangs_is_neither(listen: str, capsys: pytest.CaptureFixt
     flags = ("--set", f"registrar.listen={listen}")
     with running(*flags) as process:
         until(Exit.OK, *flags)
-        process.send_signal(signal.SIGSTOP)
+        freeze(process.pid)
         capsys.readouterr()
         assert run("--alive", "--timeout", "0.2", *flags) == Exit.UNHEALTHY
         told = capsys.readouterr().out

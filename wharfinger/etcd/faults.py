@@ -75,11 +75,11 @@ _CONNECTION_WORDS: Final = (
     ("Network is unreachable", "its network is unreachable"),
     ("before receiving SETTINGS", "it takes connections but does not answer"),
     (
-        "failed to connect.*Socket closed",
+        # Which of them, the kernel's timing decides: etcd closes with our preface unread.
+        "failed to connect.*(Socket closed|Connection reset|Broken pipe)",
         "it closed the connection: it wants TLS (set etcd.ca_file), or refuses etcd.cert_file",
     ),
-    ("Socket closed", "it closed the connection"),
-    ("RPC already finished", "it closed the connection"),
+    ("Socket closed|Connection reset|Broken pipe|RPC already", "it closed the connection"),
     ("ping timeout", "it has stopped answering"),
     ("keepalive", "it has stopped answering"),
 )

@@ -55,6 +55,27 @@ async def until(condition: Condition, *, timeout_seconds: float, what: str) -> N
         await asyncio.sleep(POLL_SECONDS)
 
 
+def freeze(pid: int) -> None:
+    """SIGSTOP, and waits until every thread of that process stands still; or all have ended.
+
+    The signal alone is no more than on its way: who is still to get it is woken for what comes
+    meanwhile, in the place of somebody who would see to it, and stops with it in hand.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)
+    while not _states(pid) <= set("tTXZ"):
+        time.sleep(0.001)
+
+
+def _states(pid: int) -> set[str]:
+    """The letters of proc(5) for what its threads do; none when it is gone."""
+    states = set()
+    for path in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):  # that thread has ended meanwhile
+            states.add(path.read_text(errors="replace").rpartition(") ")[2][0])
+    return states
+
+
 class Process:
     """A program in a process group of its own, so that Ctrl-C in a terminal stays with us.
 
@@ -149,8 +170,9 @@ class Process:
         return self.exit_code
 
     def freeze(self) -> None:
-        """SIGSTOP: it keeps its sockets open and answers nothing."""
-        self.signal(signal.SIGSTOP)
+        """Has it stand still: it keeps its sockets open and answers nothing."""
+        if self.running:
+            freeze(self.pid)
 
     def thaw(self) -> None:
         """SIGCONT: it goes on where it was frozen."""
