@@ -11,6 +11,7 @@ from deploy.release.commands import (
     autoscale,
     build,
     diff,
+    down,
     history,
     init,
     notify,
@@ -50,7 +51,7 @@ def command_line() -> Parser:
     verbs = Verbs(parser)
     for module in (init, schema, build, push, report, render, diff):
         module.add_to(verbs)
-    for module in (up, promote, rollback, scale, autoscale, status, history, unlock, notify):
+    for module in (up, promote, rollback, scale, autoscale, down, status, history, unlock, notify):
         module.add_to(verbs)
     return parser
 

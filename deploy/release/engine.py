@@ -88,5 +88,16 @@ class Engine(Protocol):
             Unavailable: the engine does not answer.
         """
 
+    async def down(self, target: Target, progress: Progress) -> None:
+        """Takes away all that runs of the application in the environment, and nothing else.
+
+        Nobody is sent to an instance any more before it is stopped; done again after a break it
+        goes on where it was.
+
+        Raises:
+            Unavailable: the engine does not answer, or something of it is left; the message names
+                it.
+        """
+
 
 Files = Mapping[str, str]

@@ -110,7 +110,7 @@ RECORDS = st.builds(
     record,
     st.sampled_from(["r1", "r2", "r3", "r4"]),
     st.sampled_from(STATES),
-    st.sampled_from(["up", "promote", "rollback", "scale"]),
+    st.sampled_from(["up", "promote", "rollback", "scale", "down"]),
 )
 
 
@@ -125,15 +125,23 @@ def test_never_goes_to_what_did_not_succeed_or_is_all_that_runs(
         found = choice.target(known, sha(*running))
     except Rejected:
         return
-    assert any(each.digest == found.digest and each.state == "succeeded" for each in records)
+    good = [each for each in records if each.state == "succeeded" and each.verb != "down"]
+    assert any(each.digest == found.digest for each in good)
     unended = known[-1].record.verb == "rollback" and known[-1].record.state == "failed"
+    if choice.taken_down(known) is not None:
+        assert unended or found.digest == good[-1].digest, "what was taken away"
+        return
     assert unended or sha(*running) != {found.digest}
 
 
 @given(st.lists(RECORDS, max_size=12))
 def test_what_serves_is_the_latest_that_succeeded(records: list[Record]) -> None:
-    good = [each for each in records if each.state == "succeeded"]
-    latest = choice.serving(history(*records))
+    known = history(*records)
+    good = [each for each in records if each.state == "succeeded" and each.verb != "down"]
+    latest = choice.serving(known)
+    if choice.taken_down(known) is not None:
+        assert latest is None
+        return
     assert (latest.digest if latest else None) == (good[-1].digest if good else None)
 
 
@@ -155,6 +163,49 @@ def test_going_back_again_and_again_ends(records: list[Record]) -> None:
         assert serves.digest == found.digest
     else:
         pytest.fail(f"it goes on for ever: {visited}")
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_since_a_take_down_nothing_should_run_and_a_rollback_undoes_it(state: State) -> None:
+    known = history(record("r1"), record("r2"), record("r2", state, "down"))
+    assert choice.serving(known) is None, "half of it, too"
+    assert choice.taken_down(known) == known[-1].record
+    for running in (set(), sha("r2"), sha("x")):
+        assert choice.target(known, running).release == "r2"
+    assert choice.target(known, set(), "r1").release == "r1"
+
+
+@pytest.mark.parametrize("state", ["running", "failed", "rolled back"])
+@pytest.mark.parametrize("verb", ["up", "promote", "rollback", "scale"])
+def test_what_failed_since_a_take_down_brings_nothing_back(state: State, verb: Verb) -> None:
+    down = record("r2", verb="down")
+    known = history(record("r1"), record("r2"), down, record("r3", state, verb))
+    assert choice.taken_down(known) is down
+    assert choice.serving(known) is None
+    assert choice.target(known, sha("r3")).release == "r2"
+    known = history(*(each.record for each in known), record("r3"))
+    assert (choice.taken_down(known), choice.serving(known)) == (None, known[-1].record)
+
+
+def test_a_take_down_is_no_release_to_go_back_to() -> None:
+    known = history(record("r1", "failed"), record("r1", verb="down"))
+    assert choice.succeeded(known) == ()
+    for named in ("", "r1"):
+        with pytest.raises(Rejected, match="succeeded here"):
+            choice.target(known, set(), named)
+    assert choice.to_take_down(known) is not None, "what was tried"
+    assert choice.to_take_down([]) is None
+    known = history(record("r1"), record("r2"), record("r3", "failed"))
+    assert choice.to_take_down(known) is known[1].record
+
+
+def test_a_take_down_keeps_how_many_there_were() -> None:
+    known = history(
+        record("r1", replicas=2, declared=2),
+        record("r1", verb="scale", replicas=5, declared=2),
+        record("r1", verb="down", replicas=0, declared=2),
+    )
+    assert choice.replicas(known, 2) == 5
 
 
 def test_a_scale_holds_until_the_file_asks_for_another_number() -> None:

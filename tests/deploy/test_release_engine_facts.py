@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from deploy.release.engines import facts, registered
-from deploy.release.engines.compose.engine import _as_former, _former
 from deploy.release.engines.compose.files import MARK_LABEL, Begun, Former, Kept, marked, marking
+from deploy.release.engines.compose.former import as_former, former_of
 from deploy.release.engines.compose.judging import Patience, Waited
 from deploy.release.engines.facts import Facts
 from deploy.release.engines.rancher.arrival import Arrival
@@ -199,19 +199,19 @@ def running(mark: str, name: str, **more: Any) -> Facts:
 
 def test_the_way_back_leads_to_what_ran_before_the_first_break() -> None:
     found = [running("1", "a"), running("1", "b"), running("2", "c"), running("3", "d")]
-    assert _former(found, "3", None) == former("1", 2)
+    assert former_of(found, "3", None) == former("1", 2)
     # Cut off on another machine, which alone knows how many there were; never more than there are.
-    assert _former(found, "2", None, 3) == former("1", 3)
-    assert _former(found[:2], "2", None, 3) == former("1", 2)
+    assert former_of(found, "2", None, 3) == former("1", 3)
+    assert former_of(found[:2], "2", None, 3) == former("1", 2)
     begun = Begun(mark="2", former=former("1", 3))
-    assert _former(found[2:], "3", begun) == former("1", 3)
+    assert former_of(found[2:], "3", begun) == former("1", 3)
     # Back by hand to what ran before a rollout that was cut off: nobody wants the middle again,
     # as long as something else is there.
-    assert _former(found, "1", begun) is None
-    assert _former([running("2", "c")], "1", begun) == former("2", 1)
-    assert _former([], "1", None) is None
-    assert _former([running("2", "c", status="exited")], "1", None) is None
-    assert _as_former(found, "1") == former("1", 2)
+    assert former_of(found, "1", begun) is None
+    assert former_of([running("2", "c")], "1", begun) == former("2", 1)
+    assert former_of([], "1", None) is None
+    assert former_of([running("2", "c", status="exited")], "1", None) is None
+    assert as_former(found, "1") == former("1", 2)
 
 
 def test_what_is_kept_is_private_and_bears_damage(tmp_path: Path) -> None:

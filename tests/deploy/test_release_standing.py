@@ -3,15 +3,18 @@
 import pytest
 
 from deploy.release.engine import Replica
-from deploy.release.records.record import Numbered, Record, State
+from deploy.release.records.record import Numbered, Record, State, Verb
 from deploy.release.records.standing import standing
 
 GOOD = "sha256:" + "1" * 64
 OTHER = "sha256:" + "2" * 64
 
 
-def record(release: str, digest: str, state: State = "succeeded", why: str = "") -> Record:
+def record(
+    release: str, digest: str, state: State = "succeeded", why: str = "", verb: Verb = "up"
+) -> Record:
     return Record(
+        verb=verb,
         release=release,
         digest=digest,
         state=state,
@@ -20,6 +23,7 @@ def record(release: str, digest: str, state: State = "succeeded", why: str = "")
         why=why,
         replicas=2,
         declared=2,
+        ended="2026-01-01T00:01:00Z",
     )
 
 
@@ -98,3 +102,31 @@ def test_half_way_all_is_as_it_should_be() -> None:
     found = standing(known, replicas(GOOD, OTHER, OTHER), declared=2, is_locked=True)
     assert found.remarks == ()
     assert len(found.news) == 3
+
+
+def test_down_is_as_it_should_be_and_says_since_when_and_by_whom() -> None:
+    known = history(record("r1", GOOD), record("r1", GOOD, verb="down"))
+    for declared in (2, 0):
+        found = standing(known, [], declared=declared, is_locked=False)
+        assert (found.serving, found.wanted, found.up, found.remarks) == (None, 0, 0, ())
+        assert found.news == ("down since 2026-01-01T00:01:00Z by ann: r1 was taken away",)
+        assert found.down == known[-1].record
+
+
+def test_what_runs_though_it_was_taken_down_is_named() -> None:
+    known = history(record("r1", GOOD), record("r1", GOOD, verb="down"))
+    found = standing(known, replicas(GOOD), declared=2, is_locked=False)
+    since = "and nothing should run here since it was taken down"
+    assert found.remarks == (f"1 of what runs here is of {GOOD[:19]}, {since}",)
+
+
+@pytest.mark.parametrize(
+    ("state", "said"), [("running", "was cut off"), ("failed", "failed: etcd is away")]
+)
+def test_half_way_down_is_not_down(state: State, said: str) -> None:
+    half = record("r1", GOOD, state, "etcd is away", verb="down")
+    found = standing(history(record("r1", GOOD), half), replicas(GOOD), declared=2, is_locked=False)
+    assert found.remarks[0] == f"the down of r1 by ann at 2026-01-01T00:00:00Z {said}"
+    assert found.news == ()
+    found = standing(history(record("r1", GOOD), half), [], declared=2, is_locked=False)
+    assert found.remarks == (f"the down of r1 by ann at 2026-01-01T00:00:00Z {said}",)

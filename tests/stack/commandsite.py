@@ -120,14 +120,18 @@ class CommandSite:
         return digest
 
     async def start(
-        self, *arguments: str, module: str = "tests.stack.virtualengine"
+        self,
+        *arguments: str,
+        module: str = "tests.stack.virtualengine",
+        terminal: int | None = None,
     ) -> asyncio.subprocess.Process:
-        """Starts the command, as one of the modules that are it."""
+        """Starts the command, as one of the modules that are it; at a terminal, if there is one."""
         return await asyncio.create_subprocess_exec(
             sys.executable, "-m", module, *arguments,
             "--file", self.folder, "--config", self.folder / "wharfinger.toml",
             env=os.environ,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            stdin=terminal or asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+            stderr=terminal or asyncio.subprocess.PIPE,
         )  # fmt: skip
 
     async def deploy(self, *arguments: str) -> Ended:

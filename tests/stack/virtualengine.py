@@ -68,6 +68,11 @@ class VirtualEngine:
         while len(self._read()) > target.replicas:
             await self._stop()
 
+    async def down(self, target: Target, progress: Progress) -> None:
+        while await self.running():
+            await self._stop()
+            progress.step(f"{len(self._read())} left")
+
     async def _start(self, image: str) -> None:
         await self._moment("start")
         there = self._read()

@@ -106,6 +106,9 @@ def _by_record(environment: Environment, last: Record | None) -> list[str]:
     match last:
         case None:
             return [f"nothing was ever released to {environment.name}; {again}"]
+        case Record(verb="down", state="succeeded"):
+            by = f"by {last.by or 'somebody'} since {last.ended}"
+            return [f"{environment.name} is down, {by}: it runs nothing; {again}"]
         case Record(state="succeeded"):
             return []
         case Record(state="running"):

@@ -16,7 +16,6 @@ from deploy.release.commands.opening import opened
 from deploy.release.commands.rollout import Rollout
 from deploy.release.commands.site import Site, environment_of, service_of
 from deploy.release.engines.instances import Instances
-from deploy.release.records import choice
 from deploy.release.records.lock import LockHeld, holder_of
 from deploy.release.records.record import Record
 from deploy.release.records.releases import Releases
@@ -170,11 +169,7 @@ class Scaling:
     async def _record(self) -> Record:
         service = service_of(self.app, self.environment)
         history = await Releases(self.site.etcd, service, on_remark=self._once).history()
-        found = choice.serving(history)
-        if found is None:
-            name = self.environment.name
-            raise Unavailable(f"nothing has succeeded in {name} yet; deploy up {name}")
-        return found
+        return scale.to_scale(history, self.environment)
 
     async def _look(self) -> tuple[list[str], Look]:
         service = service_of(self.app, self.environment)

@@ -48,8 +48,9 @@ async def change(wanted: Rollout, choose: Callable[[History], Awaitable[Wanted]]
         for each in chosen:
             await _tell(wanted, each.release, each.image, why=str(error))
         raise
-    if wanted.verb != "scale":
+    if wanted.verb not in ("scale", "down"):
         await _point(wanted, done)
+    if wanted.verb != "scale":
         await _tell(wanted, done.record.release, done.record.image)
     return done
 

@@ -10,11 +10,12 @@ from deploy.release import showing
 from deploy.release.columns import GONE, Cell, Grid, digest, moment, plain
 from deploy.release.commands import flags
 from deploy.release.commands.opening import opened
-from deploy.release.commands.site import environment_of, service_of
+from deploy.release.commands.site import environment_of
 from deploy.release.records import choice
 from deploy.release.records.record import Numbered, Record
 from deploy.release.records.releases import Releases
 from wharfinger.errors import Exit
+from wharfinger.keys import Service
 from wharfinger.operator import terminal
 from wharfinger.operator.verbs import Verbs
 from wharfinger.text import printable
@@ -40,17 +41,20 @@ def add_to(verbs: Verbs) -> None:
 
 async def _history(parsed: argparse.Namespace) -> Exit:
     async with opened(parsed) as (site, app):
-        asked = [environment_of(app, parsed.environment)] if parsed.environment else []
+        asked = [parsed.environment] if parsed.environment else list(app.environments)
         limit = parsed.limit or site.config.deploy.history
         rows, told, said = [], [], []
-        for environment in asked or app.environments.values():
-            service = service_of(app, environment)
+        for name in asked:
+            service = Service(app.name, name)
             releases = Releases(site.etcd, service, on_remark=site.progress.step)
-            for each in choice.newest_first(await releases.history(), limit):
-                rows.append(_cells(environment.name, each))
+            history = await releases.history()
+            if not history:
+                environment_of(app, name)  # of one that was taken out of it, the records are left
+            for each in choice.newest_first(history, limit):
+                rows.append(_cells(name, each))
                 if why := _why(each.record):
-                    said.append(printable(f"{environment.name} {each.number}: {why}"))
-                more = {"environment": environment.name, "number": each.number}
+                    said.append(printable(f"{name} {each.number}: {why}"))
+                more = {"environment": name, "number": each.number}
                 told.append({**more, **msgspec.to_builtins(each.record)})
     whole = {"app": app.name, "releases": told}
     showing.fitted(Grid(TITLES, rows, STEPS), whole, as_json=parsed.json)
@@ -68,7 +72,7 @@ def _cells(environment: str, done: Numbered) -> tuple[Cell, ...]:
         plain(record.release),
         (f"{record.verb} from {record.source}", record.verb) if record.source else (record.verb,),
         plain(record.state),
-        plain(str(record.replicas or "each host")),
+        plain("none" if record.verb == "down" else str(record.replicas or "each host")),
         moment(record.at),
         plain(_took(record)),
         plain(record.by),

@@ -75,7 +75,7 @@ async def _of_environment(site: Site, app: App, check: str) -> str:
     history = await Releases(site.etcd, service_of(app, environment)).history()
     if (record := choice.serving(history)) is None:
         raise Rejected(
-            f"nothing was released to {environment.name} yet: deploy up {environment.name}, "
+            f"nothing should run in {environment.name}: deploy up {environment.name}, "
             "or name what was checked by --digest"
         )
     site.progress.step(f"{check} is of what {environment.name} runs: {record.release}")

@@ -119,11 +119,11 @@ class Rollout:
         target = self._target(history, wanted)
         begun = await releases.begin(held, self._record(wanted, target))
         what = f"{self.verb} of {target.release} in {self.environment.name}"
-        self.site.progress.step(f"{what}: {_instances(self.environment, target)} of {target.image}")
+        self.site.progress.step(f"{what}: {self._shown(target)}")
         try:
             engine = self.site.engine_of(self.app, self.environment)
-            change = engine.scale if self.verb == "scale" else engine.up
-            await change(target, self.site.progress)
+            changes = {"scale": engine.scale, "down": engine.down}
+            await changes.get(self.verb, engine.up)(target, self.site.progress)
         except asyncio.CancelledError as stop:
             why = str(stop.args[0]) if stop.args else CUT_OFF
             await self._last_words(releases, held, begun, "failed", why)
@@ -137,7 +137,7 @@ class Rollout:
             await self._end(releases, held, begun, "failed", str(error))
             if not isinstance(error, Unavailable):
                 raise
-            further = AGAIN if self.verb in ("scale", "rollback") else OR_BACK
+            further = OR_BACK if self.verb in ("up", "promote") else AGAIN
             next_step = further.format(environment=self.environment.name)
             raise Unavailable(f"{what} failed: {error}\n  {next_step}") from error
         except Exception as error:
@@ -190,6 +190,11 @@ class Rollout:
         ended = begun.record.over(state, self.site.now(), why)
         await releases.end(held, begun, ended)
         return Numbered(begun.number, ended)
+
+    def _shown(self, target: Target) -> str:
+        if self.verb == "down":
+            return "each instance is drained, stopped and taken away"
+        return f"{_instances(self.environment, target)} of {target.image}"
 
     def _outcome(self, before: Record | None, error: RolloutFailed) -> str:
         """What whoever is woken by it wants to know first: whether anything serves."""

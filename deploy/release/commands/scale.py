@@ -10,6 +10,7 @@ from deploy.release.commands.opening import opened
 from deploy.release.commands.rollout import AGAIN, History, Wanted
 from deploy.release.commands.site import Site, environment_of
 from deploy.release.records import choice
+from deploy.release.records.record import Record
 from deploy.release.records.standing import digest_of
 from wharfinger.errors import Exit, Rejected, Unavailable
 from wharfinger.operator.verbs import Verbs
@@ -52,10 +53,7 @@ def choosing(
     """
 
     async def choose(history: History) -> Wanted:
-        found = choice.serving(history)
-        if found is None:
-            fix = f"deploy up {environment.name}"
-            raise Unavailable(f"nothing has succeeded in {environment.name} yet; {fix}")
+        found = to_scale(history, environment)
         running = await site.engine_of(app, environment).running()
         if {digest_of(each) for each in running} - {found.digest}:
             fix = "end that with `deploy up`, or go back with `deploy rollback`"
@@ -63,6 +61,23 @@ def choosing(
         return Wanted(release=found.release, image=found.runnable, replicas=replicas, reason=reason)
 
     return choose
+
+
+def to_scale(history: History, environment: Environment) -> Record:
+    """What is run more or less often: the release that should run.
+
+    Raises:
+        Unavailable: none should: nothing has succeeded yet, or it was taken down.
+    """
+    if (down := choice.taken_down(history)) is not None:
+        ended = "was taken down" if down.state == "succeeded" else "is half-way taken down"
+        since = f"by {down.by or 'somebody'} at {down.at}"
+        back = f"`deploy rollback {environment.name}` brings it back"
+        raise Unavailable(f"{environment.name} {ended} {since}: nothing is scaled there; {back}")
+    if (found := choice.serving(history)) is None:
+        fix = f"deploy up {environment.name}"
+        raise Unavailable(f"nothing has succeeded in {environment.name} yet; {fix}")
+    return found
 
 
 def _require_within(environment: Environment, replicas: int) -> None:

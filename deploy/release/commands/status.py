@@ -52,6 +52,9 @@ class Row:
     def next_step(self) -> tuple[str, ...]:
         """What mends it, where it can be mended from here; `up` alone takes the newest push."""
         record, name = self.standing.serving, self.environment.name
+        if (down := self.standing.down) is not None:
+            again = () if self.is_well else (f"`deploy down {name}` takes away what is left",)
+            return (*again, f"`deploy rollback {name}` brings {down.release} back")
         if self.is_well or record is None or not self.is_answering:
             return ()
         return (f"`deploy up {name} {record.release}` brings back what should run, and that alone",)
@@ -59,12 +62,13 @@ class Row:
     @property
     def cells(self) -> tuple[Cell, ...]:
         """In the order of the titles."""
-        now, record = self.standing, self.standing.serving
+        now, serving = self.standing, self.standing.serving
+        record = serving or now.down
         return (
             plain(self.environment.name),
             plain(self.environment.engine.value),
-            plain(record.release if record else ""),
-            digest(record.digest if record else ""),
+            plain("down" if now.down else serving.release if serving else ""),
+            digest(serving.digest if serving else ""),
             plain(f"{now.up}/{now.wanted}" if self.is_answering else "?"),
             moment((record.ended or record.at) if record else ""),
             plain(record.by if record else ""),
@@ -79,6 +83,7 @@ class Row:
             "environment": self.environment.name,
             "engine": self.environment.engine.value,
             "ok": self.is_well,
+            "down": msgspec.to_builtins(now.down) if now.down else None,
             "serving": msgspec.to_builtins(now.serving) if now.serving else None,
             "up": now.up,
             "wanted": now.wanted,
@@ -118,7 +123,7 @@ async def _status(parsed: argparse.Namespace) -> Exit:
     said += [
         printable(
             f"{environment}: is not in wharf.yaml, and requests are still sent to "
-            f"{', '.join(names)}; write it back, or stop and remove them"
+            f"{', '.join(names)}; write it back, or `deploy down {environment}` takes it away"
         )
         for environment, names in left.items()
     ]
@@ -163,6 +168,11 @@ async def _row(site: Site, app: App, environment: Environment) -> Row:
     )
     if away:
         found = Standing(
-            serving=found.serving, wanted=found.wanted, up=0, running=(), remarks=(away,)
+            serving=found.serving,
+            wanted=found.wanted,
+            up=0,
+            running=(),
+            remarks=(away,),
+            down=found.down,
         )
     return Row(environment, found, replicas, holder, not away)

@@ -91,6 +91,12 @@ class Instances:
         snapshot = await self._patiently(lambda: self._etcd.list_ranges(ranges))
         return registered.instances(self._service, snapshot.items)
 
+    async def addresses(self) -> dict[str, str]:
+        """What requests are sent to, and what is known of it, by address."""
+        ranges = ranges_of(registered.prefixes(self._service))
+        snapshot = await self._patiently(lambda: self._etcd.list_ranges(ranges))
+        return registered.addresses(self._service, snapshot.items)
+
     async def hosts(self) -> Hosts:
         """What daemons there are, and what the registrars say."""
         snapshot = await self._patiently(lambda: self._etcd.list(HOSTS))

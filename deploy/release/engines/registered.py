@@ -133,6 +133,21 @@ def elsewhere(
     return {environment: tuple(names) for environment, names in found.items()}
 
 
+def addresses(service: Service, items: Mapping[str, KeyValue]) -> dict[str, str]:
+    """All addresses of a service that requests are sent to, whoever has put them there.
+
+    Returns:
+        By address what is known of it: a container and its host, or that nobody tells.
+    """
+    known = {each.key: f"{each.name} on {each.host}" for each in instances(service, items)}
+    found = {}
+    for at in items:
+        key = None if at.startswith(INSTANCES) else _key(at)
+        if key is not None and key.service == service:
+            found[key.endpoint.value] = known.get(key, "whose, no registrar tells")
+    return found
+
+
 def by_container(found: Iterable[Instance]) -> dict[str, tuple[Instance, ...]]:
     """The same by container; one may listen on several ports."""
     held: dict[str, tuple[Instance, ...]] = {}

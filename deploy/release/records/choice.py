@@ -7,16 +7,17 @@ from wharfinger.errors import Rejected
 
 
 def succeeded(history: Sequence[Numbered]) -> tuple[Record, ...]:
-    """The releases that a rollback may go to, in order; the last is the one that serves.
+    """The releases that a rollback may go to, in order; the last is the one that served last.
 
     A rollback takes away all that came after the one that it went to: who rolls back twice goes
-    back by two, and never to what was rolled away from. A scale changes no release.
+    back by two, and never to what was rolled away from. A scale changes no release, and a
+    take-down leaves none: what served before it is still what a rollback may go to.
 
     Args:
         history: oldest first.
     """
     standing: list[Record] = []
-    for record in (each.record for each in history if each.record.state == "succeeded"):
+    for record in _good(history):
         digests = [each.digest for each in standing]
         if record.verb == "rollback" and record.digest in digests:
             last = len(digests) - 1 - digests[::-1].index(record.digest)
@@ -29,8 +30,33 @@ def succeeded(history: Sequence[Numbered]) -> tuple[Record, ...]:
 
 
 def serving(history: Sequence[Numbered]) -> Record | None:
-    """The release that should run, by what is known; None before the first that succeeded."""
-    return next(iter(reversed(succeeded(history))), None)
+    """The release that should run, by what is known.
+
+    None before the first that succeeded, and since the environment was taken down, or half of it.
+    """
+    return None if taken_down(history) is not None else _served_last(history)
+
+
+def taken_down(history: Sequence[Numbered]) -> Record | None:
+    """The take-down after which nothing has succeeded, whether it has ended well or is half-way.
+
+    What was tried since and failed brings nothing back.
+
+    Args:
+        history: oldest first.
+    """
+    for record in (each.record for each in reversed(history)):
+        if record.verb == "down":
+            return record
+        if record.state == "succeeded":
+            return None
+    return None
+
+
+def to_take_down(history: Sequence[Numbered]) -> Record | None:
+    """The release that a take-down takes away; of one that never succeeded, what was tried last."""
+    tried = (each.record for each in reversed(history))
+    return _served_last(history) or next(tried, None)
 
 
 def target(history: Sequence[Numbered], running: Collection[str], named: str = "") -> Record:
@@ -38,7 +64,8 @@ def target(history: Sequence[Numbered], running: Collection[str], named: str = "
 
     Without a name it is the one before that which serves; where something else runs than what
     should, since a rollout broke off half-way, it is the one that should. A rollback that broke
-    off goes on to where it went: whoever repeats it wants away from what should run.
+    off goes on to where it went: whoever repeats it wants away from what should run. After a
+    take-down, be it half-way, it is the one that was taken away.
 
     Args:
         history: oldest first.
@@ -58,7 +85,7 @@ def target(history: Sequence[Numbered], running: Collection[str], named: str = "
         unended = next((each for each in standing if each.digest == last.digest), None)
         if unended is not None:
             return unended
-    if set(running) - {standing[-1].digest}:
+    if taken_down(history) is not None or set(running) - {standing[-1].digest}:
         return standing[-1]
     if len(standing) == 1:
         only = standing[-1].release
@@ -85,20 +112,20 @@ def is_settled(history: Sequence[Numbered]) -> bool:
 
 
 def replicas(history: Sequence[Numbered], declared: int) -> int:
-    """How many instances there shall be: what somebody scaled to, until wharf.yaml changes.
+    """How many instances a release has: what somebody scaled to, until wharf.yaml changes.
 
     Args:
         history: oldest first.
         declared: what wharf.yaml asks for now.
     """
-    latest = serving(history)
+    latest = _served_last(history)
     if latest is None or latest.declared != declared:
         return declared
     return latest.replicas
 
 
 def _named(history: Sequence[Numbered], running: Collection[str], named: str) -> Record:
-    good = [each.record for each in history if each.record.state == "succeeded"]
+    good = _good(history)
     found = next((each for each in reversed(good) if each.release == named), None)
     if found is None:
         names = ", ".join(dict.fromkeys(each.release for each in reversed(good)))
@@ -108,6 +135,16 @@ def _named(history: Sequence[Numbered], running: Collection[str], named: str) ->
     if set(running) == {found.digest} and history[-1].record.state != "failed":
         raise Rejected(f"{named} is what runs here already")
     return found
+
+
+def _good(history: Sequence[Numbered]) -> list[Record]:
+    """What has brought a release that ran; who takes one away brings none."""
+    records = (each.record for each in history)
+    return [each for each in records if each.state == "succeeded" and each.verb != "down"]
+
+
+def _served_last(history: Sequence[Numbered]) -> Record | None:
+    return next(iter(reversed(succeeded(history))), None)
 
 
 def newest_first(history: Sequence[Numbered], limit: int) -> Iterator[Numbered]:

@@ -19,7 +19,7 @@ _FULL_BYTES: Final = MAX_BYTES - 100
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,11}", re.ASCII)
 
 State = Literal["running", "succeeded", "failed", "rolled back"]
-Verb = Literal["up", "promote", "rollback", "scale"]
+Verb = Literal["up", "promote", "rollback", "scale", "down"]
 
 _Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT_LENGTH)]
 
@@ -28,7 +28,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One rollout; written as it begins, and once more as it ends.
 
     Attributes:
-        release: `r12`.
+        release: `r12`; of a take-down, what was to run before it.
         image: with its repository and digest.
         digest: `sha256:...`.
         state: `rolled back`: it did not come up, and what ran before it runs again.

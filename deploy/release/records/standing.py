@@ -17,13 +17,14 @@ class Standing:
     """One environment.
 
     Attributes:
-        serving: the release that should run; None before the first.
+        serving: the release that should run; None before the first, and where none should.
         wanted: how many instances there should be.
         up: how many there are.
         running: the digests of all that there is, with how many of each.
         remarks: where that is not as it should be; nothing when all is well.
         news: what is as it may be, and worth a word: a rollout under way, one that was taken back.
         last_words: what the last rollout said of its end, if that was none to be wished.
+        down: the take-down since which nothing should run, be it half-way; None where none was.
     """
 
     serving: Record | None
@@ -33,6 +34,7 @@ class Standing:
     remarks: tuple[str, ...]
     news: tuple[str, ...] = ()
     last_words: tuple[str, ...] = ()
+    down: Record | None = None
 
 
 def standing(
@@ -50,22 +52,24 @@ def standing(
         declared: how many wharf.yaml asks for; 0 for one on each host.
         is_locked: whether somebody changes it now.
     """
-    serving = choice.serving(history)
+    serving, down = choice.serving(history), choice.taken_down(history)
     digests = [digest_of(each) for each in replicas]
     running = tuple((each, digests.count(each)) for each in dict.fromkeys(digests))
     up = sum(each.state == "up" for each in replicas)
     wanted = choice.replicas(history, declared) if declared else len(replicas)
+    if down is not None:
+        wanted = 0
     last = history[-1].record if history else None
     remarks = [
         *_of_the_last(last, is_locked=is_locked),
-        *_of_images(serving, running),
+        *_of_images(_should(serving, down), serving, running),
         *(f"{_named(each)} is {each.state}" for each in replicas if _ails(each)),
     ]
     if up != wanted and serving is not None:
         remarks.append(f"{up} of {quantity(wanted, 'instance is', 'instances are')} up")
     if not declared and not replicas and serving is not None:
         remarks.append("nothing runs here, on no host")
-    news = _news(last, is_locked=is_locked)
+    news = [*_news(last, is_locked=is_locked), *_of_the_end(down)]
     if is_locked:
         # Half-way all of it is as it should be.
         news, remarks = [*news, *remarks], []
@@ -77,6 +81,7 @@ def standing(
         remarks=tuple(remarks),
         news=tuple(news),
         last_words=last.said if last is not None and last.state in _UNWISHED else (),
+        down=down,
     )
 
 
@@ -104,6 +109,11 @@ def _news(last: Record | None, *, is_locked: bool) -> list[str]:
     return []
 
 
+def _of_the_end(down: Record | None) -> Iterator[str]:
+    if down is not None and down.state == "succeeded":
+        yield f"down since {down.ended} by {down.by or 'somebody'}: {down.release} was taken away"
+
+
 def _what(last: Record) -> str:
     return f"{last.verb} of {last.release} by {last.by or 'somebody'} at {last.at}"
 
@@ -112,10 +122,18 @@ def _named(replica: Replica) -> str:
     return f"{replica.name} on {replica.host}" if replica.host else replica.name
 
 
-def _of_images(serving: Record | None, running: Sequence[tuple[str, int]]) -> Iterator[str]:
+def _should(serving: Record | None, down: Record | None) -> str:
+    if down is not None:
+        return ", and nothing should run here since it was taken down"
+    if serving is not None:
+        return f", which should run {serving.release}"
+    return ", and nothing is known to have been released here"
+
+
+def _of_images(
+    should: str, serving: Record | None, running: Sequence[tuple[str, int]]
+) -> Iterator[str]:
     for digest, count in running:
         if serving is None or digest != serving.digest:
-            known = f", which should run {serving.release}" if serving else ""
-            should = known or ", and nothing is known to have been released here"
             shown = digest[:_DIGITS] or "an image by no digest"
             yield f"{count} of what runs here is of {shown}{should}"

@@ -11,13 +11,14 @@ RELEASE: Final = "wharfinger.release"
 RANCHER_DRAIN_SECONDS: Final = 8
 
 
+def whose(app: App, environment: Environment) -> Mapping[str, str]:
+    """What tells of which application it is, and in which environment."""
+    return {"wharfinger.app": app.name, "wharfinger.env": environment.name}
+
+
 def service(app: App, environment: Environment, release: str) -> Mapping[str, str]:
     """What tells whose it is, for what an engine calls a service."""
-    return {
-        "wharfinger.app": app.name,
-        "wharfinger.env": environment.name,
-        RELEASE: release,
-    }
+    return {**whose(app, environment), RELEASE: release}
 
 
 def container(

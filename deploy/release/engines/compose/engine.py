@@ -1,33 +1,32 @@
 """The engine of one environment on Compose: forwards, back where that fails, more and fewer."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
-
-from msgspec import structs
 
 from deploy.release.app.model import App, Environment, Order
 from deploy.release.engine import Replica, RolloutFailed, Target
 from deploy.release.engines.compose.files import (
     MARK_LABEL,
-    RELEASE_LABEL,
     Begun,
     Former,
     Kept,
     marked,
 )
+from deploy.release.engines.compose.former import as_former, former_of, running_ids
 from deploy.release.engines.compose.plan import Wish
 from deploy.release.engines.compose.program import Compose
 from deploy.release.engines.compose.rollout import Rollout
 from deploy.release.engines.compose.site import NotRunning, Site
 from deploy.release.engines.containers import Containers
+from deploy.release.engines.departure import until_gone
 from deploy.release.engines.facts import PAUSED, UNHEALTHY, Facts
 from deploy.release.engines.instances import Instances
 from deploy.release.engines.place import Place
 from deploy.release.engines.registered import by_container
 from deploy.release.progress import Progress
+from deploy.release.render.labels import whose
 from wharfinger.errors import Unavailable, WharfingerError
 from wharfinger.keys import Service
 
@@ -99,13 +98,13 @@ class ComposeEngine:
         goes_on = begun is not None and begun.mark == mark
         if goes_on:
             progress.step(f"{target.release}: goes on where an earlier run was cut off")
-        former = _former(found, mark, begun, 0 if target.settled else target.replicas)
+        former = former_of(found, mark, begun, 0 if target.settled else target.replicas)
         files = self._kept.keep(mark, text)
         await self._compose.check(*files)
         self._kept.begin(Begun(mark=mark, former=former))
         rollout = self._rollout(site, mark, target.replicas, files)
         # What an earlier run has left half-way may go, but nothing that requests are sent to.
-        rollout.kept = await self._serving(site, found) if goes_on else _running(found)
+        rollout.kept = await self._serving(site, found) if goes_on else running_ids(found)
         await self._rolled(rollout, former)
         self._kept.end(mark)
 
@@ -122,11 +121,36 @@ class ComposeEngine:
         if len(marks) != 1:
             many = "a rollout was cut off and two releases run" if marks else "nothing runs"
             raise Unavailable(f"{many} in {self._environment.name}: `deploy up` first")
-        now = _as_former(found, marks.pop())
+        now = as_former(found, marks.pop())
         progress.step(await self._compose.found())
         rollout = self._rollout(site, now.mark, target.replicas, self._files(now))
-        rollout.kept = _running(found)
+        rollout.kept = running_ids(found)
         await self._rolled(rollout, now)
+
+    async def down(self, target: Target, progress: Progress) -> None:
+        """Takes away its containers: those of its project whose labels say that they are its.
+
+        Raises:
+            Unavailable: engine or etcd do not answer, or something of it is left.
+        """
+        site = await self._site(progress)
+        own = {**self._compose.labels, **whose(target.app, target.environment)}
+        found = await site.found()
+        site = replace(site, labels=own)
+        others = {each.id: each.name for each in found}
+        for each in await site.found():
+            others.pop(each.id, None)
+        if others:
+            names = ", ".join(others.values())
+            progress.step(f"{names}: by its labels of something else, and let be")
+        # What an `up` was cut off from is not gone on with after this.
+        self._kept.forget()
+        try:
+            await self._rollout(site, _NOTHING, 0, ()).run()
+        except NotRunning as error:
+            raise Unavailable(str(error)) from error
+        await until_gone(site.instances, progress)
+        self._kept.end(_NOTHING)
 
     async def _rolled(self, rollout: Rollout, former: Former | None) -> None:
         """Rolls, and back where that fails.
@@ -166,7 +190,7 @@ class ComposeEngine:
         alone = {each.labels.get(MARK_LABEL, "") for each in left} == {failed.mark}
         if alone:
             self._kept.end(failed.mark)
-        return alone and failed.kept <= _running(left)
+        return alone and failed.kept <= running_ids(left)
 
     async def _serving(self, site: Site, found: Sequence[Facts]) -> frozenset[str]:
         """Those that requests are sent to; where nobody tells, all that run and are sound."""
@@ -225,51 +249,6 @@ class ComposeEngine:
 
     def _instances(self, tell: Callable[[str], None]) -> Instances:
         return Instances(self._place.etcd, self._service, by=self._place.by, tell=tell)
-
-
-def _former(
-    found: Sequence[Facts], mark: str, begun: Begun | None, least: int = 0
-) -> Former | None:
-    """What a rollout to `mark` goes back to: what ran before it, or before one that was cut off.
-
-    None where nothing else ran, and on the way back from a rollout that was cut off as long as some
-    of what ran before it is there: what was left half-way is nothing to go back to.
-
-    Args:
-        found: the containers.
-        mark: of the release that shall run.
-        begun: what was noted of a rollout that was cut off.
-        least: how many there are to be, where another machine may have taken some already.
-    """
-    running = [each for each in found if each.runs]
-    marks = Counter(each.labels.get(MARK_LABEL, "") for each in running)
-    if begun is not None and begun.former is not None:
-        if begun.former.mark != mark:
-            return begun.former
-        if mark in marks:
-            return None
-    several = [(count, key) for key, count in marks.items() if key != mark]
-    if not several:
-        return None
-    former = _as_former(running, max(several)[1])
-    # Half-way there are never more of both together than there were, and one batch.
-    count = max(former.replicas, min(least, len(running)))
-    return structs.replace(former, replicas=count)
-
-
-def _running(found: Iterable[Facts]) -> frozenset[str]:
-    return frozenset(each.id for each in found if each.runs)
-
-
-def _as_former(found: Iterable[Facts], mark: str) -> Former:
-    own = [each for each in found if each.labels.get(MARK_LABEL, "") == mark]
-    newest = own[-1]
-    return Former(
-        mark=mark,
-        image=newest.image,
-        release=newest.labels.get(RELEASE_LABEL, ""),
-        replicas=len(own),
-    )
 
 
 def _state(facts: Facts, *, registered: bool) -> str:

@@ -105,10 +105,17 @@ class Kept:
         except OSError as error:
             raise Unavailable(f"{self._folder}: {error}") from error
 
-    def end(self, mark: str) -> None:
-        """Forgets the rollout, and the files of all other releases."""
+    def forget(self) -> None:
+        """Forgets the rollout alone."""
         try:
             (self._folder / _ROLLOUT).unlink(missing_ok=True)
+        except OSError as error:
+            raise Unavailable(f"{self._folder}: {error}") from error
+
+    def end(self, mark: str) -> None:
+        """Forgets the rollout, and the files of all other releases."""
+        self.forget()
+        try:
             for file in self._folder.glob("*.yml"):
                 if file.name.partition(".")[0] != mark:
                     file.unlink(missing_ok=True)

@@ -12,9 +12,11 @@ from typing import Final
 from deploy.release import programs
 from deploy.release.app.model import App, Environment
 from deploy.release.engine import Replica, RolloutFailed, Target
+from deploy.release.engines.departure import shown
 from deploy.release.engines.instances import Instances
 from deploy.release.engines.place import Place
 from deploy.release.engines.rancher.api import Access, Rancher
+from deploy.release.engines.rancher.arrival import Service as Said
 from deploy.release.engines.rancher.rollout import Rollout
 from deploy.release.progress import Progress
 from wharfinger.errors import Exit, Unavailable, WharfingerError
@@ -119,6 +121,26 @@ class RancherEngine:
             except Unavailable as error:
                 raise RolloutFailed(str(error), restored=False) from error
 
+    async def down(self, target: Target, progress: Progress) -> None:
+        """Says which commands take it away; done again afterwards, sees that it is gone.
+
+        Raises:
+            ByHand: it is there.
+            Unavailable: Rancher or etcd do not answer.
+        """
+        service = await self._asked()
+        left = await self._instances(progress.step).addresses()
+        if service is not None or left:
+            raise ByHand(self._taken_by_hand(target.environment, shown(left)))
+        if self._access is None:
+            progress.step("RANCHER_URL is not set: etcd alone was asked, and has none of it")
+
+    async def _asked(self) -> Said | None:
+        if self._access is None:
+            return None
+        async with Rancher(self._access, self._stack, self._app.name) as rancher:
+            return await rancher.service()
+
     @contextlib.asynccontextmanager
     async def _prepared(self, files: Mapping[str, str]) -> AsyncIterator[Rancher | None]:
         """Writes the files; gives Rancher's API where its address is known."""
@@ -166,6 +188,15 @@ class RancherEngine:
             confirm = shlex.join((PROGRAM, "--project-name", self._stack, "up", "-d"))
             said += f"and when it is there: {confirm} --confirm-upgrade (or --rollback).\n"
         return said + "Then say the same again, and it is recorded"
+
+    def _taken_by_hand(self, environment: Environment, left: str) -> str:
+        words = (("stop", self._app.name), ("rm", "--force", self._app.name))
+        lines = [shlex.join((PROGRAM, "--project-name", self._stack, *each)) for each in words]
+        there = f" ({left})" if left else ""
+        render = f"`deploy render {environment.name} --out DIR` writes"
+        where = f"take it away yourself{there}, in {self._folder} or where {render} its files:"
+        said = "\n  ".join((where, *lines))
+        return f"{said}\nThen say the same again, and it is recorded"
 
     def _write(self, files: Mapping[str, str]) -> None:
         try:

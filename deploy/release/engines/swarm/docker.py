@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from deploy.release import programs
@@ -102,6 +102,34 @@ class Manager:
         """
         await self._tell("stack", "rm", self.stack)
 
+    async def remove_service(self, service_id: str) -> None:
+        """Takes one service away, by its id: no other can be meant, whatever it is called.
+
+        Raises:
+            Unavailable: no manager answers.
+        """
+        try:
+            await self._tell("service", "rm", service_id)
+        except Unavailable as error:
+            # The attempt before, of which no answer came.
+            if not _GONE.search(str(error)):
+                raise
+
+    async def remembered(self, ids: Collection[str]) -> tuple[Task, ...]:
+        """Of these tasks those that Swarm still knows, be their service gone.
+
+        Raises:
+            Unavailable: no manager answers.
+        """
+        found: list[Task] = []
+        for each in ids:
+            try:
+                found += answers.tasks(await self._ask("inspect", "--type", "task", each))
+            except Unavailable as error:
+                if not _GONE.search(str(error)):
+                    raise
+        return tuple(found)
+
     async def roll_back(self) -> None:
         """Has Swarm go back to what was specified before.
 
@@ -110,13 +138,17 @@ class Manager:
         """
         await self._tell("service", "update", "--rollback", "--detach", "--quiet", self.name)
 
-    async def scale(self, replicas: int) -> None:
+    async def scale(self, replicas: int, *, service_id: str = "") -> None:
         """Changes how many tasks there shall be.
+
+        Args:
+            replicas: so many.
+            service_id: of this service and no other; empty for the one of our name.
 
         Raises:
             Unavailable: no manager answers, or the service runs on each node.
         """
-        await self._tell("service", "scale", "--detach", f"{self.name}={replicas}")
+        await self._tell("service", "scale", "--detach", f"{service_id or self.name}={replicas}")
 
     async def log(self, task: Task) -> tuple[str, ...]:
         """The last lines of a task's container; none where its node does not tell."""

@@ -10,8 +10,10 @@ from deploy.release.engines.swarm.failure import Former, explained
 from deploy.release.engines.swarm.judging import UPDATING, Phase
 from deploy.release.engines.swarm.model import COMING, RUNNING, Service, Task
 from deploy.release.engines.swarm.registration import Registration
+from deploy.release.engines.swarm.removal import Removal
 from deploy.release.engines.swarm.watching import Stuck, Watching
 from deploy.release.progress import Progress
+from deploy.release.render.labels import whose
 from wharfinger.errors import Rejected, Unavailable
 from wharfinger.text import quantity
 
@@ -125,6 +127,22 @@ class SwarmEngine:
             count = quantity(target.replicas, "instance does", "instances do")
             raise RolloutFailed(f"{count} not run: {said}", restored=restored)
         await self._gone(progress)
+
+    async def down(self, target: Target, progress: Progress) -> None:
+        """Ends the tasks, and takes the service away; the stack is nothing else.
+
+        Raises:
+            Unavailable: no manager answers, the service is somebody else's, or something is left.
+        """
+        removal = Removal(
+            self._manager,
+            labels=whose(target.app, target.environment),
+            drain_seconds=target.app.drain_seconds,
+            progress=progress,
+        )
+        await removal.run()
+        if self._registration is not None:
+            await self._registration.until_gone(progress)
 
     async def _followed(
         self, target: Target, former: Former, known: Collection[str], progress: Progress

@@ -40,7 +40,12 @@ class Service:
     @property
     def release(self) -> str:
         """The release that it says of its containers; empty where it says none."""
-        return str((self.container.get("Labels") or {}).get("wharfinger.release", ""))
+        return str(self.labels.get("wharfinger.release", ""))
+
+    @property
+    def labels(self) -> Mapping[str, Any]:
+        """Those of its containers."""
+        return self.container.get("Labels") or {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from deploy.release.app.model import App
-from deploy.release.engines import registered
+from deploy.release.engines import departure, registered
 from deploy.release.engines.instances import Instances
 from deploy.release.engines.swarm.model import Task
 from deploy.release.progress import Progress
@@ -71,6 +71,14 @@ class Registration:
             # It runs, and others serve it: to go back would not make these edges any better.
             progress.step(f"not served yet by the edges on {', '.join(behind)}")
         return ""
+
+    async def until_gone(self, progress: Progress) -> None:
+        """Waits until requests are sent to nothing of it.
+
+        Raises:
+            Unavailable: something is left, which is not this Swarm's; or etcd does not answer.
+        """
+        await departure.until_gone(self._instances, progress)
 
     async def others(self, tasks: Sequence[Task]) -> dict[str, int]:
         """How many instances by host stand in etcd that none of these tasks is.

@@ -1,0 +1,292 @@
+"""`deploy down` by the command: asked for, on record, gone on with, and undone."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+import pytest
+
+from deploy.release.commands import down
+from deploy.release.records.record import Record, folder, lock_key
+from tests.stack.commandsite import CommandSite
+from tests.stack.deploycommand import ended
+from wharfinger import metadata
+from wharfinger.keys import INSTANCES, Service
+
+pytestmark = pytest.mark.real
+
+SHOP = Service("shop", "integration")
+
+
+@contextmanager
+def answering(monkeypatch: pytest.MonkeyPatch, text: str) -> Iterator[None]:
+    """A person at the terminal who types that."""
+    ours, theirs = os.pipe()
+    os.write(theirs, text.encode())
+    os.close(theirs)
+    monkeypatch.setattr(down, "at_terminal", lambda: True)
+    with os.fdopen(ours) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        yield
+
+
+async def instance(site: CommandSite, service: Service, at: str, container: str) -> None:
+    """An instance as a registrar tells of it."""
+    told = metadata.Metadata(id=container, name=f"c-{container}", host="box9")
+    await site.etcd.put(f"{service.prefix}{at.replace(':', '-')}", at.encode())
+    key = f"{INSTANCES}{service.name}/{at.replace(':', '-')}"
+    await site.etcd.put(key, msgspec.json.encode(told))
+
+
+async def test_it_is_on_record_shown_and_brought_back_as_it_was(site: CommandSite) -> None:
+    await site.pushed(1)
+    second = await site.pushed(2)
+    await site.deploy("up", "integration", "r1")
+    await site.deploy("up", "integration", "r2")
+    await site.deploy("scale", "integration", "3")
+    done = await site.deploy("down", "integration", "--yes", "--by", "bob")
+    told = "integration is down: 3 instances were taken away, r2 of shop; `deploy rollback"
+    assert (done.code, told in done.out) == (0, True), done.err
+    assert await site.running("integration") == []
+    record = (await site.records("integration"))[-1]
+    assert (record.verb, record.release, record.state, record.by, record.replicas) == (
+        "down", "r2", "succeeded", "bob", 0,
+    )  # fmt: skip
+    assert await site.tag("integration") == second, "nothing is taken from the registry"
+
+    status = await site.deploy("status", "integration")
+    assert status.code == 0, status.out
+    assert f"integration: down since {record.ended} by bob: r2 was taken away" in status.out
+    assert "`deploy rollback integration` brings r2 back" in status.out
+    (row,) = (await site.deploy("status", "integration", "--json")).result["environments"]
+    assert (row["ok"], row["serving"], row["down"]["by"]) == (True, None, "bob")
+    history = await site.deploy("history", "integration")
+    assert "down" in history.out
+
+    again = await site.deploy("down", "integration", "--yes")
+    assert (again.code, "is down already, since" in again.out) == (0, True)
+    assert len(await site.records("integration")) == 4, "nothing was done"
+
+    await site.registry.process.kill()
+    assert (await site.deploy("rollback", "integration")).code == 0
+    assert await site.running("integration") == [second] * 3
+    assert (await site.deploy("status", "integration")).code == 0
+
+
+async def test_up_brings_it_back(site: CommandSite) -> None:
+    digest = await site.pushed(1)
+    await site.deploy("up", "integration")
+    await site.deploy("down", "integration", "--yes")
+    assert (await site.deploy("up", "integration", "r1")).code == 0
+    assert await site.running("integration") == [digest] * 2
+
+
+async def test_nothing_is_promoted_from_it_or_scaled_there(site: CommandSite) -> None:
+    digest = await site.pushed(1)
+    await site.reported(digest)
+    await site.deploy("up", "integration")
+    await site.deploy("down", "integration", "--yes")
+    refused = await site.deploy("promote", "integration", "production", "--approve", "well")
+    assert refused.code == 69
+    assert "integration is down, by ann since" in refused.err
+    assert await site.running("production") == []
+    refused = await site.deploy("scale", "integration", "4")
+    assert refused.code == 69
+    assert "integration was taken down by ann" in refused.err
+    assert await site.running("integration") == []
+    assert len(await site.records("integration")) == 2
+
+
+async def test_who_types_something_else_has_changed_nothing(
+    site: CommandSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = await site.pushed(1)
+    await site.deploy("up", "integration")
+    for typed in ("y\n", "\n", "", "production\n", "Integration\n"):
+        with answering(monkeypatch, typed):
+            refused = await site.deploy("down", "integration")
+        assert (refused.code, "nothing was changed" in refused.err) == (64, True), typed
+        assert "shop in integration, on compose: 2 instances of r1" in refused.err
+    assert await site.running("integration") == [digest] * 2
+    assert len(await site.records("integration")) == 1
+    with answering(monkeypatch, "integration\n"):
+        assert (await site.deploy("down", "integration")).code == 0
+    assert await site.running("integration") == []
+
+
+async def test_where_nobody_is_there_it_is_refused_without_yes(site: CommandSite) -> None:
+    digest = await site.pushed(1)
+    await site.deploy("up", "integration")
+    process = await site.start("down", "integration")
+    done = await ended(process)
+    assert (done.code, "--yes takes integration down" in done.err) == (64, True), done.err
+    assert await site.running("integration") == [digest] * 2
+
+
+async def test_ctrl_c_at_the_question_ends_it_at_once(site: CommandSite) -> None:
+    digest = await site.pushed(1)
+    await site.deploy("up", "integration")
+    master, slave = os.openpty()
+    process = await site.start("down", "integration", terminal=slave)
+    os.close(slave)
+    said = b""
+    while b"to take it down" not in said:
+        said += os.read(master, 4096)
+    process.send_signal(signal.SIGINT)
+    await process.wait()
+    os.close(master)
+    assert process.returncode == 75
+    assert await site.running("integration") == [digest] * 2
+    assert len(await site.records("integration")) == 1
+
+
+async def test_a_dry_run_says_what_there_is(site: CommandSite) -> None:
+    digest = await site.pushed(1)
+    await site.deploy("up", "integration")
+    done = await site.deploy("down", "integration", "--dry-run")
+    assert (done.code, "2 instances of r1, by ann" in done.out) == (0, True), done.err
+    told = (await site.deploy("down", "integration", "--dry-run", "--json")).result
+    assert [each["name"] for each in told["instances"]] == ["shop-1", "shop-2"]
+    assert await site.running("integration") == [digest] * 2
+    assert len(await site.records("integration")) == 1
+
+
+async def test_another_release_than_was_agreed_to_is_not_taken_away(
+    site: CommandSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await site.pushed(1)
+    second = await site.pushed(2)
+    await site.deploy("up", "integration", "r1")
+
+    async def slowly(_leaving: object) -> None:
+        assert (await site.deploy("up", "integration", "r2")).code == 0
+
+    monkeypatch.setattr(down, "at_terminal", lambda: True)
+    monkeypatch.setattr(down, "_require_yes", slowly)
+    refused = await site.deploy("down", "integration")
+    assert (refused.code, "from r1 to r2: nothing was changed" in refused.err) == (75, True)
+    assert await site.running("integration") == [second] * 2
+
+
+async def test_a_wrong_environment_is_refused(site: CommandSite) -> None:
+    digest = await site.pushed(1)
+    await site.deploy("up", "integration")
+    for words in (("integratio",), ("integration", "--app", "sho"), ("in/tegration",), ("",)):
+        refused = await site.deploy("down", *words, "--yes")
+        assert refused.code in (64, 69), (words, refused.err)
+    never = await site.deploy("down", "production", "--yes")
+    assert (never.code, "nothing of shop was ever released to prod" in never.err) == (69, True)
+    assert await site.running("integration") == [digest] * 2
+    assert await site.records("production") == []
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
+async def test_cut_off_it_is_half_way_and_the_same_again_ends_it(
+    site: CommandSite, name: str
+) -> None:
+    digest = await site.pushed(1)
+    await site.deploy("up", "integration")
+    site.engine("integration").order(seconds=0.3)
+    process = await site.start("down", "integration", "--yes")
+    while len(await site.running("integration")) == 2:
+        assert process.returncode is None
+    process.send_signal(getattr(signal, name))
+    await process.wait()
+    site.engine("integration").order()
+    assert await site.running("integration") == [digest]
+    await site.etcd.delete(lock_key(SHOP))  # as the end of its lease does
+    status = await site.deploy("status", "integration")
+    assert status.code == 69
+    assert ("was cut off" if name == "SIGKILL" else "cut off by SIGTERM") in status.out
+    assert "`deploy down integration` takes away what is left" in status.out
+    assert "down since" not in status.out
+    refused = await site.deploy("scale", "integration", "4")
+    assert (refused.code, "is half-way taken down" in refused.err) == (69, True)
+    done = await site.deploy("down", "integration", "--yes")
+    assert done.code == 0, done.err
+    assert await site.running("integration") == []
+    assert [(each[0], each[2]) for each in await site.states("integration")] == [
+        ("up", "succeeded"), ("down", "failed"), ("down", "succeeded"),
+    ]  # fmt: skip
+
+
+async def test_half_way_it_may_be_brought_back(site: CommandSite) -> None:
+    await site.pushed(1)
+    digest = await site.pushed(2)
+    await site.deploy("up", "integration", "r1")
+    await site.deploy("up", "integration", "r2")
+    site.engine("integration").order(seconds=0.3)
+    process = await site.start("down", "integration", "--yes")
+    while len(await site.running("integration")) == 2:
+        assert process.returncode is None
+    process.terminate()
+    await process.wait()
+    site.engine("integration").order()
+    assert (await site.deploy("rollback", "integration")).code == 0
+    assert await site.running("integration") == [digest] * 2, "not the release before"
+    assert (await site.deploy("status", "integration")).code == 0
+
+
+async def test_an_engine_that_is_away_leaves_no_record(site: CommandSite) -> None:
+    await site.pushed(1)
+    await site.deploy("up", "integration")
+    site.engine("integration").order(away=True)
+    refused = await site.deploy("down", "integration", "--yes")
+    assert (refused.code, "the engine does not answer" in refused.err) == (69, True)
+    assert len(await site.records("integration")) == 1
+
+
+async def test_what_runs_on_another_engine_alone_is_not_called_down(site: CommandSite) -> None:
+    await site.pushed(1)
+    await site.deploy("up", "integration")
+    (site.folder / "shop_integration.json").unlink()
+    await instance(site, SHOP, "10.0.0.9:80", "9")
+    refused = await site.deploy("down", "integration", "--yes")
+    told = "requests are sent to 10.0.0.9:80 (c-9 on box9): say it there"
+    assert (refused.code, told in refused.err) == (69, True), refused.err
+    assert len(await site.records("integration")) == 1
+
+
+async def test_an_environment_that_the_file_has_no_more_is_taken_away(site: CommandSite) -> None:
+    digest = await site.pushed(1)
+    for environment in ("integration", "production"):
+        waived = ("--without-evidence", "a test") if environment == "production" else ()
+        await site.deploy("up", environment, *waived)
+    wharf = site.folder / "wharf.yaml"
+    before = wharf.read_text()
+    wharf.write_text(before.replace("  integration:", "  renamed:"))
+    await instance(site, SHOP, "10.0.0.1:80", "1")
+    status = await site.deploy("status")
+    assert status.code == 69
+    assert "write it back, or `deploy down integration` takes it away" in status.out
+    await site.etcd.delete(f"{SHOP.prefix}10.0.0.1-80")
+    await site.etcd.delete(f"{INSTANCES}{SHOP.name}/10.0.0.1-80")
+    done = await site.deploy("down", "integration", "--yes")
+    assert (done.code, "rollback" in done.out) == (0, False), done.err
+    assert await site.running("integration") == []
+    assert await site.running("production") == [digest] * 3, "nothing else"
+    assert "down" in (await site.deploy("history", "integration")).out
+    assert (await site.deploy("history", "nothing")).code == 64
+
+
+async def test_what_a_renamed_application_left_is_taken_away(site: CommandSite) -> None:
+    digest = await site.pushed(1)
+    await site.deploy("up", "integration")
+    wharf = site.folder / "wharf.yaml"
+    wharf.write_text(wharf.read_text().replace("app: shop", "app: store"))
+    await site.deploy("up", "integration", "--digest", digest)
+    assert (site.folder / "store_integration.json").read_text().count("shop-") == 2
+    done = await site.deploy("down", "integration", "--app", "shop", "--yes")
+    assert (done.code, "r1 of shop" in done.out) == (0, True), done.err
+    assert await site.running("integration") == []
+    assert (site.folder / "store_integration.json").read_text().count("shop-") == 2
+
+
+async def test_a_record_that_names_no_engine_starts_none(site: CommandSite) -> None:
+    hostile = Record(release="r1", state="succeeded", engine="sh -c reboot")
+    await site.etcd.put(f"{folder(Service('shop', 'old'))}1", msgspec.json.encode(hostile))
+    refused = await site.deploy("down", "old", "--yes")
+    assert (refused.code, "names no engine" in refused.err) == (64, True)
