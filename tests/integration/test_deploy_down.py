@@ -10,10 +10,14 @@ import msgspec
 import pytest
 
 from deploy.release.commands import down
+from deploy.release.engines import departure
+from deploy.release.engines.instances import Instances
 from deploy.release.records.record import Record, folder, lock_key
 from tests.stack.commandsite import CommandSite
 from tests.stack.deploycommand import ended
+from tests.stack.told import Told
 from wharfinger import metadata
+from wharfinger.errors import Unavailable
 from wharfinger.keys import INSTANCES, Service
 
 pytestmark = pytest.mark.real
@@ -290,3 +294,18 @@ async def test_a_record_that_names_no_engine_starts_none(site: CommandSite) -> N
     await site.etcd.put(f"{folder(Service('shop', 'old'))}1", msgspec.json.encode(hostile))
     refused = await site.deploy("down", "old", "--yes")
     assert (refused.code, "names no engine" in refused.err) == (64, True)
+
+
+async def test_what_etcd_still_holds_is_waited_for_and_then_named(site: CommandSite) -> None:
+    """An address that no registrar describes is sent requests, too; the user's own keys are not."""
+    instances = Instances(site.etcd, SHOP, by="ann", tell=lambda _text: None)
+    told = Told()
+    await site.etcd.put(f"{SHOP.prefix}database/url", b"x")
+    await site.etcd.put("/shop_integration2/10.0.0.9-80", b"10.0.0.9:80")
+    await departure.until_gone(instances, told, patience_seconds=0.0)
+    await instance(site, SHOP, "10.0.0.9:80", "9")
+    await site.etcd.put(f"{SHOP.prefix}10.0.0.8-80", b"10.0.0.8:80")
+    left = r"10\.0\.0\.8:80 \(whose, no registrar tells\), 10\.0\.0\.9:80 \(c-9 on box9\)"
+    with pytest.raises(Unavailable, match=left):
+        await departure.until_gone(instances, told, patience_seconds=0.5)
+    assert told.waits[0] == ("addresses that etcd has no more", 0, 2)

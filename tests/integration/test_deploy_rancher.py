@@ -107,6 +107,17 @@ class Site:
         )
         await self.engine(Access(self.rancher.url)).scale(target, self.told)
 
+    async def down(self, *, access: bool = True) -> None:
+        self.told = Told()
+        target = Target(
+            app=self.app,
+            environment=self.app.environments["prod"],
+            image=IMAGES["a"],
+            release="r1",
+            replicas=0,
+        )
+        await self.engine(Access(self.rancher.url) if access else None).down(target, self.told)
+
     async def register(self, image: str) -> None:
         """As registrars do when Rancher has replaced all containers."""
         scales = [each["scale"] for each in self.rancher.services.values()] or [2]
@@ -302,6 +313,28 @@ async def test_without_the_program_it_says_what_to_run_and_then_believes_it(
     await site.register(IMAGES["a"])
     await site.up("a", access=False)
     assert site.told.steps[-1] == "it is there, handed to Rancher by somebody else"
+
+
+async def test_it_says_what_takes_it_away_and_then_believes_it(
+    site: Site, rancher: FakeRancher
+) -> None:
+    async with site.cattle():
+        await site.up("a")
+    changed = changes(rancher)
+    for access in (True, False):
+        with pytest.raises(ByHand, match="take it away yourself") as told:
+            await site.down(access=access)
+        assert "rancher-compose --project-name shop-prod rm --force shop" in str(told.value)
+        assert "10.0.0.1:1001 (shop-1001 on h1)" in str(told.value)
+    assert changes(rancher) == changed, "nothing is done from here"
+    for port in (1001, 1002):
+        await site.etcd.delete(f"/shop_prod/10.0.0.1-{port}")
+    with pytest.raises(ByHand):
+        await site.down()
+    rancher.services.clear()
+    await site.down()
+    await site.down(access=False)
+    assert site.told.steps == ["RANCHER_URL is not set: etcd alone was asked, and has none of it"]
 
 
 async def test_a_server_that_is_away_changes_nothing(site: Site, rancher: FakeRancher) -> None:

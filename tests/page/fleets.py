@@ -124,7 +124,7 @@ def troubled() -> State:
         ],
         "mail_prod": [
             release("r4", "mail", "rolled back", 5_000, why="2 of 3 checks failed after 60 s"),
-            release("r3", "mail", "succeeded", 400_000),
+            release("r3", "mail", "succeeded", 400_000, verb="down"),
         ],
     }  # fmt: skip
     fleet["orders"] = {

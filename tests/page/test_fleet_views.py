@@ -182,6 +182,8 @@ async def test_releases_of_each_service(tab: FleetVisit, fleet: Fleet) -> None:
     await expect(tab.row("mail")).to_contain_text("2 of 3 checks failed after 60 s")
     await tab.button("Releases of mail_prod").click()
     await expect(tab.row("mail").get_by_role("listitem")).to_have_count(2)
+    taken = tab.row("mail").get_by_role("listitem").last
+    await expect(taken).to_contain_text(re.compile("succeeded.*down of r3"))
     await tab.words("r11")
     await expect(tab.rows).to_have_count(1)
 

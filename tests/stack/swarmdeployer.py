@@ -1,6 +1,6 @@
 """One action of the Swarm engine, as a process of its own: it may be killed half-way.
 
-`python -m tests.stack.swarmdeployer up|scale|running WISH`; WISH is JSON, a `Wish`.
+`python -m tests.stack.swarmdeployer up|scale|down|running WISH`; WISH is JSON, a `Wish`.
 """
 
 import asyncio
@@ -143,6 +143,8 @@ async def act(verb: str, wish: Wish) -> int:
                     await engine.up(target, telling)
                 case "scale":
                     await engine.scale(target, telling)
+                case "down":
+                    await engine.down(target, telling)
                 case _:
                     for each in await engine.running():
                         _print(json.dumps(msgspec.to_builtins(each)))

@@ -33,6 +33,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
         at: when it began, RFC 3339.
         by: who asked.
         why: what went wrong; empty where nothing did.
+        verb: what was asked for; `down` takes the release away.
     """
 
     release: str
@@ -42,6 +43,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     at: str = ""
     by: str = ""
     why: str = ""
+    verb: str = ""
 
 
 _RELEASE: Final = msgspec.json.Decoder(Release)

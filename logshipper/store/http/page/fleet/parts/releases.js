@@ -22,7 +22,7 @@ function groupsOf(fleet) {
 }
 
 function Release({ release, now, utc }) {
-  return html`<${State} state=${release.state || "unknown"} /> <${Name} of=${release.release} kind="strong" />
+  return html`<${State} state=${release.state || "unknown"} /> ${release.verb === "down" && "down of "}<${Name} of=${release.release} kind="strong" />
     <span class="c-image"><${Name} of=${release.image} kind="mono" /> <${Name} of=${release.digest} text=${release.digest.slice(0, 19)} kind="mono faint" /></span>
     <span class="note"><${Ago} iso=${release.at} now=${now} utc=${utc} /> ago${release.by && html` by <${Name} of=${release.by} />`}</span>
     ${release.why && html`<bdi class="says">${short(release.why)}</bdi>`}`;

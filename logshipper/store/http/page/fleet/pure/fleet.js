@@ -107,6 +107,7 @@ function release(told) {
   return {
     release: text(told?.release), image: text(told?.image), digest: text(told?.digest),
     state: text(told?.state), at: text(told?.at), by: text(told?.by), why: text(told?.why),
+    verb: text(told?.verb),
   };
 }
 
