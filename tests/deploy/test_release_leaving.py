@@ -70,6 +70,7 @@ def leaving(
         down=down,
         replicas=replicas,
         elsewhere=elsewhere,
+        back="deploy rollback prod",
     )
 
 

@@ -165,7 +165,8 @@ async def test_another_release_than_was_agreed_to_is_not_taken_away(
     second = await site.pushed(2)
     await site.deploy("up", "integration", "r1")
 
-    async def slowly(_leaving: object) -> None:
+    async def slowly(_leaving: object, *, renamed: bool) -> None:
+        assert not renamed
         assert (await site.deploy("up", "integration", "r2")).code == 0
 
     monkeypatch.setattr(down, "at_terminal", lambda: True)
@@ -276,15 +277,20 @@ async def test_an_environment_that_the_file_has_no_more_is_taken_away(site: Comm
     assert (await site.deploy("history", "nothing")).code == 64
 
 
-async def test_what_a_renamed_application_left_is_taken_away(site: CommandSite) -> None:
+async def test_what_a_renamed_application_left_is_taken_away(
+    site: CommandSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     digest = await site.pushed(1)
     await site.deploy("up", "integration")
     wharf = site.folder / "wharf.yaml"
     wharf.write_text(wharf.read_text().replace("app: shop", "app: store"))
     await site.deploy("up", "integration", "--digest", digest)
     assert (site.folder / "store_integration.json").read_text().count("shop-") == 2
-    done = await site.deploy("down", "integration", "--app", "shop", "--yes")
-    assert (done.code, "r1 of shop" in done.out) == (0, True), done.err
+    with answering(monkeypatch, "integration\n"):
+        assert (await site.deploy("down", "integration", "--app", "shop")).code == 64
+    with answering(monkeypatch, "shop integration\n"):
+        done = await site.deploy("down", "integration", "--app", "shop")
+    assert (done.code, "r1 of shop" in done.out, "rollback" in done.out) == (0, True, False)
     assert await site.running("integration") == []
     assert (site.folder / "store_integration.json").read_text().count("shop-") == 2
 
@@ -309,3 +315,20 @@ async def test_what_etcd_still_holds_is_waited_for_and_then_named(site: CommandS
     with pytest.raises(Unavailable, match=left):
         await departure.until_gone(instances, told, patience_seconds=0.5)
     assert told.waits[0] == ("addresses that etcd has no more", 0, 2)
+
+
+async def test_a_first_release_that_failed_is_taken_away_and_promises_no_rollback(
+    site: CommandSite,
+) -> None:
+    digest = await site.pushed(1)
+    site.engine("integration").order(**{"break": [digest]})
+    assert (await site.deploy("up", "integration")).code == 69
+    site.engine("integration").order()
+    done = await site.deploy("down", "integration", "--yes")
+    assert (done.code, "`deploy up integration` brings it back" in done.out) == (0, True), done.err
+    status = await site.deploy("status", "integration")
+    assert (status.code, "rollback" in status.out) == (0, False)
+    refused = await site.deploy("scale", "integration", "3")
+    assert (refused.code, "`deploy up integration` brings it back" in refused.err) == (69, True)
+    refused = await site.deploy("rollback", "integration")
+    assert (refused.code, "no release has succeeded here yet" in refused.err) == (69, True)

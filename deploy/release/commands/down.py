@@ -50,7 +50,7 @@ async def _down(parsed: argparse.Namespace) -> Exit:
         return _say(leaving, as_json=parsed.json)
     if not parsed.yes:
         # Not while progress is shown: it would write over the question.
-        await _require_yes(leaving)
+        await _require_yes(leaving, renamed=bool(parsed.app))
     async with opened(parsed) as (site, _app):
         wanted = changing.rollout(parsed, site, leaving.app, leaving.environment, "down")
         taken: list[Leaving] = []
@@ -81,13 +81,15 @@ async def _same(site: Site, agreed: Leaving, history: History) -> Leaving:
     return now
 
 
-async def _require_yes(leaving: Leaving) -> None:
-    """Asks the person at the terminal for the environment's name.
+async def _require_yes(leaving: Leaving, *, renamed: bool) -> None:
+    """Asks the person at the terminal for the environment's name; of another application, for both.
 
     Raises:
         Rejected: it is not what was typed.
     """
     name = leaving.environment.name
+    if renamed:
+        name = f"{leaving.app.name} {name}"
     said = "\n".join(leaving.lines)
     sys.stderr.write(f"{said}\nall of it is taken away, and answers nobody any more\n")
     sys.stderr.write(f"type {printable(name)} to take it down: ")
@@ -139,5 +141,5 @@ def _show(done: Numbered, taken: Leaving, *, renamed: bool, as_json: bool) -> No
     count = quantity(len(taken.replicas), "instance was", "instances were")
     text = f"{name} is down: {count} taken away, {record.release} of {taken.app.name}"
     if not renamed and name in taken.app.environments:
-        text += f"; `deploy rollback {name}` brings it back"
+        text += f"; `{taken.back}` brings it back"
     showing.result(told, as_json=as_json, text=printable(text))

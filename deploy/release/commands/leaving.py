@@ -31,6 +31,7 @@ class Leaving:
         down: the take-down since which nothing should run; None where none was.
         replicas: what the engine runs of it.
         elsewhere: addresses that requests are sent to, and that are none of these.
+        back: the command that brings it back.
     """
 
     app: App
@@ -39,6 +40,7 @@ class Leaving:
     down: Record | None
     replicas: tuple[Replica, ...]
     elsewhere: Mapping[str, str]
+    back: str
 
     @property
     def is_down(self) -> bool:
@@ -175,6 +177,7 @@ async def seen(
         down=choice.taken_down(history),
         replicas=tuple(replicas),
         elsewhere={at: what for at, what in addresses.items() if at not in own},
+        back=choice.way_back(history, environment.name),
     )
 
 

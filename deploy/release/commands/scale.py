@@ -72,7 +72,7 @@ def to_scale(history: History, environment: Environment) -> Record:
     if (down := choice.taken_down(history)) is not None:
         ended = "was taken down" if down.state == "succeeded" else "is half-way taken down"
         since = f"by {down.by or 'somebody'} at {down.at}"
-        back = f"`deploy rollback {environment.name}` brings it back"
+        back = f"`{choice.way_back(history, environment.name)}` brings it back"
         raise Unavailable(f"{environment.name} {ended} {since}: nothing is scaled there; {back}")
     if (found := choice.serving(history)) is None:
         fix = f"deploy up {environment.name}"

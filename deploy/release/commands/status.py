@@ -54,6 +54,8 @@ class Row:
         record, name = self.standing.serving, self.environment.name
         if (down := self.standing.down) is not None:
             again = () if self.is_well else (f"`deploy down {name}` takes away what is left",)
+            if not self.standing.has_succeeded:
+                return again
             return (*again, f"`deploy rollback {name}` brings {down.release} back")
         if self.is_well or record is None or not self.is_answering:
             return ()
@@ -174,5 +176,6 @@ async def _row(site: Site, app: App, environment: Environment) -> Row:
             running=(),
             remarks=(away,),
             down=found.down,
+            has_succeeded=found.has_succeeded,
         )
     return Row(environment, found, replicas, holder, not away)

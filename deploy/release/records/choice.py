@@ -53,6 +53,11 @@ def taken_down(history: Sequence[Numbered]) -> Record | None:
     return None
 
 
+def way_back(history: Sequence[Numbered], environment: str) -> str:
+    """The command that brings back what was taken down."""
+    return f"deploy {'rollback' if succeeded(history) else 'up'} {environment}"
+
+
 def to_take_down(history: Sequence[Numbered]) -> Record | None:
     """The release that a take-down takes away; of one that never succeeded, what was tried last."""
     tried = (each.record for each in reversed(history))

@@ -25,6 +25,7 @@ class Standing:
         news: what is as it may be, and worth a word: a rollout under way, one that was taken back.
         last_words: what the last rollout said of its end, if that was none to be wished.
         down: the take-down since which nothing should run, be it half-way; None where none was.
+        has_succeeded: whether there is a release that a rollback may go to.
     """
 
     serving: Record | None
@@ -35,6 +36,7 @@ class Standing:
     news: tuple[str, ...] = ()
     last_words: tuple[str, ...] = ()
     down: Record | None = None
+    has_succeeded: bool = False
 
 
 def standing(
@@ -82,6 +84,7 @@ def standing(
         news=tuple(news),
         last_words=last.said if last is not None and last.state in _UNWISHED else (),
         down=down,
+        has_succeeded=bool(choice.succeeded(history)),
     )
 
 
