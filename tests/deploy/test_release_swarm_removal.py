@@ -2,10 +2,11 @@
 
 from collections.abc import Collection
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
+from deploy.release import programs
 from deploy.release.engines.swarm import removal
 from deploy.release.engines.swarm.docker import Manager
 from deploy.release.engines.swarm.model import Node, Service, Task
@@ -168,3 +169,20 @@ async def test_a_node_that_is_not_heard_is_not_waited_for() -> None:
 def test_what_is_left_is_what_has_not_ended() -> None:
     several = [task(1), task(2, "failed"), task(3, "pending", ""), task(4, node="n9")]
     assert [each.id for each in left(several, ["n1"])] == ["t1", "t3"]
+
+
+@pytest.mark.parametrize(
+    "said", ["Error: No such task: t1", "Error response from daemon: task t1 not found"]
+)
+async def test_what_swarm_has_forgotten_is_gone_and_no_trouble(
+    monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    async def run(*_words: object, **_more: Any) -> str:
+        raise Unavailable(f"docker inspect --type task: exit code 1: {said}")
+
+    monkeypatch.setattr(programs, "run", run)
+    manager = Manager(None, "shop-prod", "shop")
+    assert await manager.remembered(["t1", "t2"]) == ()
+    said = "Cannot connect to the Docker daemon"
+    with pytest.raises(Unavailable, match="Cannot connect"):
+        await manager.remembered(["t1"])

@@ -332,3 +332,25 @@ async def test_a_first_release_that_failed_is_taken_away_and_promises_no_rollbac
     assert (refused.code, "`deploy up integration` brings it back" in refused.err) == (69, True)
     refused = await site.deploy("rollback", "integration")
     assert (refused.code, "no release has succeeded here yet" in refused.err) == (69, True)
+
+
+async def test_a_scaler_leaves_it_alone_and_says_so(site: CommandSite) -> None:
+    wharf = site.folder / "wharf.yaml"
+    rule = "replicas: 2, autoscale: {min: 2, max: 4, cpu: 70%}}"
+    wharf.write_text(wharf.read_text().replace("replicas: 2}", rule))
+    digest = await site.pushed(1)
+    assert (await site.deploy("up", "integration")).code == 0
+    process = await site.start("autoscale", "integration", "--every", "0.1")
+    try:
+        assert (await site.deploy("down", "integration", "--yes")).code == 0
+        assert process.stderr is not None
+        said = b""
+        while b"integration was taken down by ann" not in said:
+            said += await process.stderr.readline()
+        assert process.returncode is None, "it waits"
+        assert (await site.deploy("rollback", "integration")).code == 0
+    finally:
+        process.terminate()
+        await process.wait()
+    assert await site.running("integration") == [digest] * 2
+    assert [each[0] for each in await site.states("integration")] == ["up", "down", "rollback"]

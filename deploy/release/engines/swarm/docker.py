@@ -16,7 +16,10 @@ LOG_SECONDS: Final = 10.0
 LOG_LINES: Final = 20
 # From Docker 26 on; a flag that says so is refused by older ones.
 _OF_DETACH: Final = ("Since --detach", "In a future release, --detach")
-_GONE: Final = re.compile(r"no such (service|task|object)", re.IGNORECASE)
+# The command's own words, or those of the engine, which it passes on.
+_GONE: Final = re.compile(
+    r"no such (?:service|task|object)|(?:service|task) \S+ not found", re.IGNORECASE
+)
 
 
 class Manager:
