@@ -41,6 +41,8 @@ class Replica:
         host: where it runs; empty where that is not known.
         image: as it was started, by digest; whole, with its repository.
         state: `up`, `starting`, `unhealthy`, `stopping`, `exited`.
+        own: whether its labels say that it is of this application and environment; what the engine
+            only files there is taken away by no take-down.
     """
 
     id: str
@@ -48,6 +50,7 @@ class Replica:
     host: str
     image: str
     state: str
+    own: bool = True
 
 
 class RolloutFailed(Unavailable):
@@ -88,7 +91,7 @@ class Engine(Protocol):
             Unavailable: the engine does not answer.
         """
 
-    async def down(self, target: Target, progress: Progress) -> None:
+    async def down(self, progress: Progress) -> None:
         """Takes away all that runs of the application in the environment, and nothing else.
 
         Nobody is sent to an instance any more before it is stopped; done again after a break it

@@ -62,6 +62,7 @@ def leaving(
     down: Record | None = None,
     replicas: tuple[Replica, ...] = RUNS,
     elsewhere: Mapping[str, str] = {},
+    others: tuple[Replica, ...] = (),
 ) -> Leaving:
     return Leaving(
         app=APP,
@@ -69,6 +70,7 @@ def leaving(
         release=release,
         down=down,
         replicas=replicas,
+        others=others,
         elsewhere=elsewhere,
         back="deploy rollback prod",
     )
@@ -105,9 +107,16 @@ def test_it_is_down_only_where_nothing_is_left() -> None:
 def test_all_of_it_is_shown_and_nothing_hostile() -> None:
     hostile = (replace(RUNS[0], name="a\x1b[2J"),) * 25
     said = leaving(replicas=hostile, elsewhere=THERE).lines
-    assert said[0] == "shop in prod, on compose: 25 instances of r7, by somebody at "
-    assert said[-2:] == ("  and 5 more", f"  not on this engine, and let be: {shown()}")
+    assert said[0] == "shop in prod, on compose: 25 instances; released last: r7, by somebody at "
+    assert said[-2:] == ("  and 5 more", f"  none of these, and let be: {shown()}")
     assert all(each.isprintable() for each in said)
+
+
+def test_what_is_only_filed_with_it_is_named_and_does_not_keep_it_up() -> None:
+    stranger = replace(RUNS[0], name="till-1", own=False)
+    said = "by its labels of something else, and let be: till-1 on box"
+    assert leaving(others=(stranger,)).let_be == (said,)
+    assert leaving(others=(stranger,), replicas=(), down=DOWN).is_down
 
 
 def shown() -> str:

@@ -52,7 +52,7 @@ async def test_it_is_on_record_shown_and_brought_back_as_it_was(site: CommandSit
     await site.deploy("up", "integration", "r2")
     await site.deploy("scale", "integration", "3")
     done = await site.deploy("down", "integration", "--yes", "--by", "bob")
-    told = "integration is down: 3 instances were taken away, r2 of shop; `deploy rollback"
+    told = "integration is down: 3 instances of shop were taken away; `deploy rollback"
     assert (done.code, told in done.out) == (0, True), done.err
     assert await site.running("integration") == []
     record = (await site.records("integration"))[-1]
@@ -113,7 +113,10 @@ async def test_who_types_something_else_has_changed_nothing(
         with answering(monkeypatch, typed):
             refused = await site.deploy("down", "integration")
         assert (refused.code, "nothing was changed" in refused.err) == (64, True), typed
-        assert "shop in integration, on compose: 2 instances of r1" in refused.err
+        assert (
+            "shop in integration, on compose: 2 instances; released last: r1, by ann at "
+            in refused.err
+        )
     assert await site.running("integration") == [digest] * 2
     assert len(await site.records("integration")) == 1
     with answering(monkeypatch, "integration\n"):
@@ -151,7 +154,7 @@ async def test_a_dry_run_says_what_there_is(site: CommandSite) -> None:
     digest = await site.pushed(1)
     await site.deploy("up", "integration")
     done = await site.deploy("down", "integration", "--dry-run")
-    assert (done.code, "2 instances of r1, by ann" in done.out) == (0, True), done.err
+    assert (done.code, "2 instances; released last: r1, by ann" in done.out) == (0, True), done.err
     told = (await site.deploy("down", "integration", "--dry-run", "--json")).result
     assert [each["name"] for each in told["instances"]] == ["shop-1", "shop-2"]
     assert await site.running("integration") == [digest] * 2
@@ -290,7 +293,11 @@ async def test_what_a_renamed_application_left_is_taken_away(
         assert (await site.deploy("down", "integration", "--app", "shop")).code == 64
     with answering(monkeypatch, "shop integration\n"):
         done = await site.deploy("down", "integration", "--app", "shop")
-    assert (done.code, "r1 of shop" in done.out, "rollback" in done.out) == (0, True, False)
+    assert (done.code, "2 instances of shop were" in done.out, "rollback" in done.out) == (
+        0,
+        True,
+        False,
+    )
     assert await site.running("integration") == []
     assert (site.folder / "store_integration.json").read_text().count("shop-") == 2
 
@@ -325,7 +332,7 @@ async def test_a_first_release_that_failed_is_taken_away_and_promises_no_rollbac
     assert (await site.deploy("up", "integration")).code == 69
     site.engine("integration").order()
     done = await site.deploy("down", "integration", "--yes")
-    assert (done.code, "`deploy up integration` brings it back" in done.out) == (0, True), done.err
+    assert (done.code, "`deploy up integration` brings r1 back" in done.out) == (0, True), done.err
     status = await site.deploy("status", "integration")
     assert (status.code, "rollback" in status.out) == (0, False)
     refused = await site.deploy("scale", "integration", "3")
@@ -354,3 +361,21 @@ async def test_a_scaler_leaves_it_alone_and_says_so(site: CommandSite) -> None:
         await process.wait()
     assert await site.running("integration") == [digest] * 2
     assert [each[0] for each in await site.states("integration")] == ["up", "down", "rollback"]
+
+
+async def test_what_does_not_come_up_afterwards_leaves_it_down(site: CommandSite) -> None:
+    await site.pushed(1)
+    bad = await site.pushed(2)
+    await site.deploy("up", "integration", "r1")
+    await site.deploy("down", "integration", "--yes")
+    site.engine("integration").order(**{"break": [bad]})
+    failed = await site.deploy("up", "integration", "r2")
+    assert (failed.code, "had been taken down before: shop-1 never" in failed.err) == (69, True)
+    status = await site.deploy("status", "integration")
+    assert status.code == 69
+    assert "integration: down since" in status.out
+    assert "the up of r2 by ann" in status.out
+    site.engine("integration").order()
+    done = await site.deploy("down", "integration", "--yes")
+    assert (done.code, await site.running("integration")) == (0, []), done.err
+    assert (await site.deploy("status", "integration")).code == 0

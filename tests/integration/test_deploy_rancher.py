@@ -109,14 +109,7 @@ class Site:
 
     async def down(self, *, access: bool = True) -> None:
         self.told = Told()
-        target = Target(
-            app=self.app,
-            environment=self.app.environments["prod"],
-            image=IMAGES["a"],
-            release="r1",
-            replicas=0,
-        )
-        await self.engine(Access(self.rancher.url) if access else None).down(target, self.told)
+        await self.engine(Access(self.rancher.url) if access else None).down(self.told)
 
     async def register(self, image: str) -> None:
         """As registrars do when Rancher has replaced all containers."""

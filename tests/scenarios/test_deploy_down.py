@@ -72,7 +72,7 @@ async def test_no_request_is_lost_before_the_edge_has_forgotten_it(
     async with site.load() as load, posting(LOOPBACK, edge, OTHER_SITE) as beside:
         await load.more(50)
         done = await site.deploy("down", "production", "--yes")
-        assert "production is down: 3 instances were taken away" in done.out
+        assert "production is down: 3 instances of shop were taken away" in done.out
         await refused(load)
         answered = len(load.answered)
         await beside.more(50)
@@ -110,14 +110,18 @@ async def test_what_is_only_like_it_is_let_be(release_site: ReleaseSite) -> None
             "run", "--detach", "--network=host", f"--name={name}", *words,
             "--entrypoint=sleep", f"{site.image}@{digest}", "600",
         )  # fmt: skip
+    looked = await site.deploy("down", "production", "--dry-run")
+    assert "compose: 3 instances; released last: r1, by ann at" in looked.out
     done = await site.deploy("down", "production", "--yes")
-    assert "by its labels of something else, and let be" in done.err
+    assert "production is down: 3 instances of shop were taken away" in done.out
+    assert "by its labels of something else, and let be: of-" in done.err
     left = await names(site)
     assert left == {*OTHERS, *(each for each in before if "integration" in each)}
     # It says what is there that should not be, and takes none of it at the second time, either.
     status = await site.deploy("status", "production", code=69)
     assert "nothing should run here since it was taken down" in status.out
-    await site.deploy("down", "production", "--yes")
+    again = await site.deploy("down", "production", "--yes")
+    assert "production is down already" in again.out
     assert await names(site) == left
 
 

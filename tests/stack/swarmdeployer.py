@@ -144,7 +144,7 @@ async def act(verb: str, wish: Wish) -> int:
                 case "scale":
                     await engine.scale(target, telling)
                 case "down":
-                    await engine.down(target, telling)
+                    await engine.down(telling)
                 case _:
                     for each in await engine.running():
                         _print(json.dumps(msgspec.to_builtins(each)))

@@ -68,7 +68,7 @@ class VirtualEngine:
         while len(self._read()) > target.replicas:
             await self._stop()
 
-    async def down(self, target: Target, progress: Progress) -> None:
+    async def down(self, progress: Progress) -> None:
         while await self.running():
             await self._stop()
             progress.step(f"{len(self._read())} left")

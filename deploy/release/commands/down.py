@@ -73,6 +73,8 @@ async def _same(site: Site, agreed: Leaving, history: History) -> Leaving:
     """
     now = await seen(site, agreed.app, agreed.environment, history)
     require_ours(now)
+    for line in now.let_be:
+        site.progress.step(line)
     if (now.named, now.image) != (agreed.named, agreed.image):
         raise Conflict(
             f"{now.environment.name} has changed since you were asked, from {agreed.named} "
@@ -122,6 +124,7 @@ def _say(leaving: Leaving, *, as_json: bool) -> Exit:
         "down": msgspec.to_builtins(leaving.down) if leaving.down else None,
         "release": leaving.named,
         "instances": [msgspec.to_builtins(each) for each in leaving.replicas],
+        "others": [msgspec.to_builtins(each) for each in leaving.others],
         "elsewhere": dict(leaving.elsewhere),
     }
     showing.result(told, as_json=as_json, text=text)
@@ -138,8 +141,9 @@ def _show(done: Numbered, taken: Leaving, *, renamed: bool, as_json: bool) -> No
         "taken_away": [each.name for each in taken.replicas],
         **msgspec.to_builtins(record),
     }
-    count = quantity(len(taken.replicas), "instance was", "instances were")
-    text = f"{name} is down: {count} taken away, {record.release} of {taken.app.name}"
+    app = taken.app.name
+    count = quantity(len(taken.replicas), f"instance of {app} was", f"instances of {app} were")
+    text = f"{name} is down: {count} taken away"
     if not renamed and name in taken.app.environments:
-        text += f"; `{taken.back}` brings it back"
+        text += f"; `{taken.back}` brings {record.release} back"
     showing.result(told, as_json=as_json, text=printable(text))

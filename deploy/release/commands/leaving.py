@@ -30,7 +30,8 @@ class Leaving:
         release: what is taken away; None where nothing was ever released.
         down: the take-down since which nothing should run; None where none was.
         replicas: what the engine runs of it.
-        elsewhere: addresses that requests are sent to, and that are none of these.
+        others: what the engine files with it, though its labels say that it is of something else.
+        elsewhere: addresses that requests are sent to, and that are none of these replicas.
         back: the command that brings it back.
     """
 
@@ -39,6 +40,7 @@ class Leaving:
     release: Record | None
     down: Record | None
     replicas: tuple[Replica, ...]
+    others: tuple[Replica, ...]
     elsewhere: Mapping[str, str]
     back: str
 
@@ -65,17 +67,30 @@ class Leaving:
     @property
     def lines(self) -> tuple[str, ...]:
         """What there is, for whoever is to say yes to it."""
-        since = ""
-        if self.release is not None:
-            since = f", by {self.release.by or 'somebody'} at {self.release.at}"
+        last = "nothing is known to have been released there"
+        if (known := self.release) is not None:
+            last = f"released last: {known.release}, by {known.by or 'somebody'} at {known.at}"
         count = quantity(len(self.replicas), "instance")
         what = f"{self.app.name} in {self.environment.name}, on {self.environment.engine.value}"
-        said = [f"{what}: {count} of {self.named or 'no known release'}{since}"]
-        said += [f"  {_named(each)}: {each.state}" for each in self.replicas[:MAX_SHOWN]]
+        said = [f"{what}: {count}; {last}"]
+        said += [
+            f"  {_named(each)}: {each.state}, {digest_of(each)[:19] or 'by no digest'}"
+            for each in self.replicas[:MAX_SHOWN]
+        ]
         if len(self.replicas) > MAX_SHOWN:
             said.append(f"  and {len(self.replicas) - MAX_SHOWN} more")
+        said += [f"  {each}" for each in self.let_be]
+        return tuple(map(printable, said))
+
+    @property
+    def let_be(self) -> tuple[str, ...]:
+        """What is there beside, and is not taken away."""
+        said = []
+        if self.others:
+            names = ", ".join(map(_named, self.others))
+            said.append(f"by its labels of something else, and let be: {names}")
         if self.elsewhere:
-            said.append(f"  not on this engine, and let be: {departure.shown(self.elsewhere)}")
+            said.append(f"none of these, and let be: {departure.shown(self.elsewhere)}")
         return tuple(map(printable, said))
 
 
@@ -164,7 +179,8 @@ async def seen(
     Raises:
         Unavailable: etcd or the engine does not answer.
     """
-    replicas = await site.engine_of(app, environment).running()
+    running = await site.engine_of(app, environment).running()
+    replicas = tuple(each for each in running if each.own)
     ids = {each.id for each in replicas}
     service = service_of(app, environment)
     instances = Instances(site.etcd, service, by=site.by, tell=site.progress.step)
@@ -175,7 +191,8 @@ async def seen(
         environment=environment,
         release=choice.to_take_down(history),
         down=choice.taken_down(history),
-        replicas=tuple(replicas),
+        replicas=replicas,
+        others=tuple(each for each in running if not each.own),
         elsewhere={at: what for at, what in addresses.items() if at not in own},
         back=choice.way_back(history, environment.name),
     )

@@ -122,8 +122,11 @@ class Rollout:
         self.site.progress.step(f"{what}: {self._shown(target)}")
         try:
             engine = self.site.engine_of(self.app, self.environment)
-            changes = {"scale": engine.scale, "down": engine.down}
-            await changes.get(self.verb, engine.up)(target, self.site.progress)
+            if self.verb == "down":
+                await engine.down(self.site.progress)
+            else:
+                change = engine.scale if self.verb == "scale" else engine.up
+                await change(target, self.site.progress)
         except asyncio.CancelledError as stop:
             why = str(stop.args[0]) if stop.args else CUT_OFF
             await self._last_words(releases, held, begun, "failed", why)
@@ -131,7 +134,7 @@ class Rollout:
         except RolloutFailed as error:
             state: State = "rolled back" if error.restored else "failed"
             await self._end(releases, held, begun, state, str(error))
-            told = f"{what} {self._outcome(choice.serving(history), error)}: {error}"
+            told = f"{what} {self._outcome(history, error)}: {error}"
             raise RolloutFailed(told, restored=error.restored) from error
         except WharfingerError as error:
             await self._end(releases, held, begun, "failed", str(error))
@@ -196,10 +199,13 @@ class Rollout:
             return "each instance is drained, stopped and taken away"
         return f"{_instances(self.environment, target)} of {target.image}"
 
-    def _outcome(self, before: Record | None, error: RolloutFailed) -> str:
+    def _outcome(self, history: History, error: RolloutFailed) -> str:
         """What whoever is woken by it wants to know first: whether anything serves."""
+        before = choice.serving(history)
         if error.restored:
             return "was rolled back" + (f", {before.release} runs as before" if before else "")
+        if choice.taken_down(history) is not None:
+            return "failed, and the environment had been taken down before"
         if before is None:
             return "failed, and nothing had succeeded there before"
         # Without a name a rollback goes on to where it went, and where nothing else is left than a

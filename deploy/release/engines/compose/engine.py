@@ -58,6 +58,7 @@ class ComposeEngine:
         self._service = Service(app.name, environment.name)
         self._containers = Containers(docker_url)
         self._compose = Compose(docker_url, project, app.name)
+        self._own = whose(app, environment)
         self._kept = Kept(place.folder(self._service), app.name)
 
     async def running(self) -> tuple[Replica, ...]:
@@ -75,8 +76,16 @@ class ComposeEngine:
             own = held.get(each.id, ())
             state = _state(each, registered=bool(own) or not registering)
             host = own[0].host if own else ""
+            is_own = self._own.items() <= each.labels.items()
             replicas.append(
-                Replica(id=each.id, name=each.name, host=host, image=each.image, state=state)
+                Replica(
+                    id=each.id,
+                    name=each.name,
+                    host=host,
+                    image=each.image,
+                    state=state,
+                    own=is_own,
+                )
             )
         return tuple(replicas)
 
@@ -127,22 +136,14 @@ class ComposeEngine:
         rollout.kept = running_ids(found)
         await self._rolled(rollout, now)
 
-    async def down(self, target: Target, progress: Progress) -> None:
+    async def down(self, progress: Progress) -> None:
         """Takes away its containers: those of its project whose labels say that they are its.
 
         Raises:
             Unavailable: engine or etcd do not answer, or something of it is left.
         """
         site = await self._site(progress)
-        own = {**self._compose.labels, **whose(target.app, target.environment)}
-        found = await site.found()
-        site = replace(site, labels=own)
-        others = {each.id: each.name for each in found}
-        for each in await site.found():
-            others.pop(each.id, None)
-        if others:
-            names = ", ".join(others.values())
-            progress.step(f"{names}: by its labels of something else, and let be")
+        site = replace(site, labels={**self._compose.labels, **self._own})
         # What an `up` was cut off from is not gone on with after this.
         self._kept.forget()
         try:

@@ -121,7 +121,7 @@ class RancherEngine:
             except Unavailable as error:
                 raise RolloutFailed(str(error), restored=False) from error
 
-    async def down(self, target: Target, progress: Progress) -> None:
+    async def down(self, progress: Progress) -> None:
         """Says which commands take it away; done again afterwards, sees that it is gone.
 
         Raises:
@@ -131,7 +131,7 @@ class RancherEngine:
         service = await self._asked()
         left = await self._instances(progress.step).addresses()
         if service is not None or left:
-            raise ByHand(self._taken_by_hand(target.environment, shown(left)))
+            raise ByHand(self._taken_by_hand(shown(left)))
         if self._access is None:
             progress.step("RANCHER_URL is not set: etcd alone was asked, and has none of it")
 
@@ -189,11 +189,11 @@ class RancherEngine:
             said += f"and when it is there: {confirm} --confirm-upgrade (or --rollback).\n"
         return said + "Then say the same again, and it is recorded"
 
-    def _taken_by_hand(self, environment: Environment, left: str) -> str:
+    def _taken_by_hand(self, left: str) -> str:
         words = (("stop", self._app.name), ("rm", "--force", self._app.name))
         lines = [shlex.join((PROGRAM, "--project-name", self._stack, *each)) for each in words]
         there = f" ({left})" if left else ""
-        render = f"`deploy render {environment.name} --out DIR` writes"
+        render = f"`deploy render {self._environment.name} --out DIR` writes"
         where = f"take it away yourself{there}, in {self._folder} or where {render} its files:"
         said = "\n  ".join((where, *lines))
         return f"{said}\nThen say the same again, and it is recorded"

@@ -39,6 +39,7 @@ class SwarmEngine:
         registration: Registration | None,
     ) -> None:
         self._manager = manager
+        self._app = app
         self._environment = environment
         self._render = render
         self._registration = registration
@@ -128,7 +129,7 @@ class SwarmEngine:
             raise RolloutFailed(f"{count} not run: {said}", restored=restored)
         await self._gone(progress)
 
-    async def down(self, target: Target, progress: Progress) -> None:
+    async def down(self, progress: Progress) -> None:
         """Ends the tasks, and takes the service away; the stack is nothing else.
 
         Raises:
@@ -136,8 +137,8 @@ class SwarmEngine:
         """
         removal = Removal(
             self._manager,
-            labels=whose(target.app, target.environment),
-            drain_seconds=target.app.drain_seconds,
+            labels=whose(self._app, self._environment),
+            drain_seconds=self._app.drain_seconds,
             progress=progress,
         )
         await removal.run()
