@@ -74,8 +74,10 @@ async def _of_environment(site: Site, app: App, check: str) -> str:
     environment = app.environments[max(names, key=len)]
     history = await Releases(site.etcd, service_of(app, environment)).history()
     if (record := choice.serving(history)) is None:
+        name = environment.name
+        down = f"{name} was taken down" if choice.taken_down(history) is not None else ""
         raise Rejected(
-            f"nothing should run in {environment.name}: deploy up {environment.name}, "
+            f"{down or f'nothing was released to {name} yet'}: deploy up {name}, "
             "or name what was checked by --digest"
         )
     site.progress.step(f"{check} is of what {environment.name} runs: {record.release}")
