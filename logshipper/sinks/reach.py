@@ -53,7 +53,7 @@ async def reachable(
     except TimeoutError as error:
         raise Unavailable(f"no connection within {limit_seconds:g} s") from error
     except ssl.SSLError as error:
-        raise _unavailable(error) from error
+        raise unavailable(error) from error
     except ConnectionResetError as error:
         if tls is None:
             raise Unavailable(error.strerror or str(error)) from error
@@ -64,16 +64,17 @@ async def reachable(
         raise Unavailable(f"{host[:80]!r} is no name of a host: {error}") from error
     try:
         if tls is not None:
-            await _refused(reader)
+            await let_in(reader)
     finally:
         await closed(writer)
 
 
-async def _refused(reader: asyncio.StreamReader) -> None:
-    """Waits a moment for a server that does not want us.
+async def let_in(reader: asyncio.StreamReader) -> None:
+    """Waits a moment for a server that does not want us, on a new connection over TLS.
 
     Raises:
         Untrusted: it does not.
+        Unavailable: the same, in words that are not known.
     """
     try:
         async with asyncio.timeout(REFUSAL_SECONDS):
@@ -81,14 +82,15 @@ async def _refused(reader: asyncio.StreamReader) -> None:
     except TimeoutError:
         return
     except ssl.SSLError as error:
-        raise _unavailable(error) from error
+        raise unavailable(error) from error
     except OSError as error:
         raise Untrusted(SILENT) from error
     if not said:
         raise Untrusted(SILENT)
 
 
-def _unavailable(error: ssl.SSLError) -> Unavailable:
+def unavailable(error: ssl.SSLError) -> Unavailable:
+    """What an error of TLS means; `Untrusted` where it says whose fault it is."""
     why = distrust(error)
     return Unavailable(error.strerror or str(error)) if why is None else Untrusted(why)
 

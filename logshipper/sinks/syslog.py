@@ -15,7 +15,7 @@ from logshipper.model import Refusal, Verdict
 from logshipper.sinkconfig import SyslogConfig
 from logshipper.sinks.credentials import tls
 from logshipper.sinks.encoding.syslog import SyslogEncoding, framed
-from logshipper.sinks.reach import CONNECT_TIMEOUT_SECONDS, closed, reachable
+from logshipper.sinks.reach import CONNECT_TIMEOUT_SECONDS, closed, let_in, reachable
 from wharfinger.errors import Unavailable
 
 # How often the kernel is asked whether the other side has it all.
@@ -93,16 +93,25 @@ class Syslog:
                 break
             writer.transport.abort()
         else:
-            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-                reader, writer = await asyncio.open_connection(
-                    self._host, self._port, ssl=self._tls
-                )
+            reader, writer = await self._connected()
         try:
             yield reader, writer
         except BaseException:
             writer.transport.abort()
             raise
         self._idle.append((reader, writer))
+
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+            reader, writer = await asyncio.open_connection(self._host, self._port, ssl=self._tls)
+            if self._tls is not None:
+                try:
+                    # The kernel of a server that is about to refuse us takes lines all the same.
+                    await let_in(reader)
+                except BaseException:
+                    writer.transport.abort()
+                    raise
+        return reader, writer
 
 
 async def _arrived(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

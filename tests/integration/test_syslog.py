@@ -11,6 +11,7 @@ from logshipper.sinkconfig import SyslogConfig
 from tests.logshipper.sending import CONTAINER, PREFIX, Sending
 from tests.stack.rsyslog import Rsyslog
 from tests.stack.tls import Authority
+from wharfinger.errors import Unavailable
 
 pytestmark = pytest.mark.real
 
@@ -121,6 +122,27 @@ async def test_a_server_of_another_authority_gets_nothing(
     await until(lambda: "certificate verify failed" in sending.delivery.trouble)
     delivering.cancel()
     await asyncio.gather(delivering, return_exceptions=True)
+    assert rsyslog.received == []
+    await sending.delivery.close()
+
+
+@pytest.mark.parametrize("shown", ["nothing", "another authority's"])
+async def test_a_server_that_refuses_our_certificate_is_not_taken_for_one_that_has_it(
+    guarded: tuple[Rsyslog, Authority], tmp_path: Path, shown: str
+) -> None:
+    rsyslog, authority = guarded
+    pair = Authority(tmp_path / "stranger", "stranger").issue("shipper", "shipper")
+    config = SyslogConfig(
+        address=f"127.0.0.1:{rsyslog.port}",
+        transport="tls",
+        ca_file=authority.ca_file,
+        cert_file=None if shown == "nothing" else pair.cert_file,
+        key_file=None if shown == "nothing" else pair.key_file,
+    )
+    sending = Sending(config, tmp_path)
+    for text in TEXTS:
+        with pytest.raises(Unavailable):
+            await sending.sink.send(sending.documents(text))
     assert rsyslog.received == []
     await sending.delivery.close()
 
