@@ -6,7 +6,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from logshipper.sinks.trust import SILENT, Distrust, distrust
+from wharfinger.certificate import validity
 from wharfinger.errors import Unavailable
+from wharfinger.expiry import Validity
 
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 CLOSE_TIMEOUT_SECONDS: Final = 1.0
@@ -34,7 +36,7 @@ async def reachable(
     tls: ssl.SSLContext | None = None,
     *,
     limit_seconds: float = CONNECT_TIMEOUT_SECONDS,
-) -> None:
+) -> Validity | None:
     """Makes a connection and closes it.
 
     Args:
@@ -42,6 +44,9 @@ async def reachable(
         port: of TCP.
         tls: what is trusted and shown; None for plain TCP.
         limit_seconds: to wait for it.
+
+    Returns:
+        From when until when the certificate is good that was shown; None without TLS.
 
     Raises:
         Untrusted: somebody is there, and one of us does not trust the other.
@@ -65,8 +70,15 @@ async def reachable(
     try:
         if tls is not None:
             await let_in(reader)
+        return _shown(writer)
     finally:
         await closed(writer)
+
+
+def _shown(writer: asyncio.StreamWriter) -> Validity | None:
+    spoken: ssl.SSLObject | None = writer.get_extra_info("ssl_object")
+    der = None if spoken is None else spoken.getpeercert(binary_form=True)
+    return None if der is None else validity(ssl.DER_cert_to_PEM_cert(der))
 
 
 async def let_in(reader: asyncio.StreamReader) -> None:
@@ -95,15 +107,10 @@ def unavailable(error: ssl.SSLError) -> Unavailable:
     return Unavailable(error.strerror or str(error)) if why is None else Untrusted(why)
 
 
-async def url_reachable(url: str, tls: ssl.SSLContext) -> None:
-    """Makes a connection to whom a URL names; over TLS where it says `https`.
-
-    Raises:
-        Unavailable: see `reachable`.
-    """
+def place_of(url: str) -> tuple[str, int]:
+    """The host and the port that a URL names."""
     parts = urlsplit(url)
-    port = parts.port or DEFAULT_PORTS[parts.scheme]
-    await reachable(parts.hostname or "", port, tls if parts.scheme == "https" else None)
+    return parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
 
 
 async def closed(writer: asyncio.StreamWriter) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from logshipper.store.access.rereading import Rereading
 from wharfinger.errors import ConfigError, Finding
 from wharfinger.events import Events
 from wharfinger.health import Health
+from wharfinger.rereading import Rereading
 
 
 class Watched:
