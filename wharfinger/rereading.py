@@ -61,7 +61,7 @@ class Rereading(Generic[T]):
         """Reads them at once, for who has reason to think that they have changed; blocks.
 
         Returns:
-            Whether something new is in use; `use` was told in this thread.
+            Whether something new is in use; `use` and `check` were told in this thread.
 
         Raises:
             ConfigError: they cannot be used; what was read before is kept.
@@ -72,7 +72,7 @@ class Rereading(Generic[T]):
             return False
         self._known = self._used = signature
         self._use(value)
-        self.trouble = ""
+        self._told("")
         return True
 
     async def look(self) -> bool:
