@@ -19,7 +19,7 @@ from wharfinger.scope import Scope
 LOOK_SECONDS: Final = 5.0
 # A server may have another by now, which connections that stand do not tell of.
 ASK_SECONDS: Final = 3600.0
-# Of one that ends soon, so that a renewed one is soon believed.
+# Of one that ends soon, so that a renewed one is soon believed; and where none was seen yet.
 ASK_AGAIN_SECONDS: Final = 60.0
 # A mount that hangs says nothing of a certificate that was renewed.
 STALE_SECONDS: Final = 60.0
@@ -101,7 +101,9 @@ class Watch:
             self._check.fail(trouble)
         else:
             self._check.ok()
-        await self._ask(ASK_AGAIN_SECONDS if self._ending(_TOLD) else ASK_SECONDS)
+        # A sink that was away at the start and is busy since has not been asked by a probe.
+        unseen = all(end.ours for end in self._certificates.ends())
+        await self._ask(ASK_AGAIN_SECONDS if unseen or self._ending(_TOLD) else ASK_SECONDS)
         if urgent := self._ending(_URGENT):
             self._expiry.fail(urgent)
         else:

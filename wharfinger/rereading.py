@@ -67,9 +67,9 @@ class Rereading(Generic[T]):
             ConfigError: they cannot be used; what was read before is kept.
         """
         signature = self._signature()
-        value = self._read()
         if signature == self._used or self._ended:
             return False
+        value = self._read()
         self._known = self._used = signature
         self._use(value)
         self._told("")

@@ -35,8 +35,8 @@ class Certificates:
     def __init__(self, config: TlsConfig) -> None:
         self._config = config
         files = (config.ca_file, config.cert_file, config.key_file)
-        self.paths = tuple(path for path in files if path is not None)
-        self._files = Rereading(self.paths, self._read, self._use)
+        self._paths = tuple(path for path in files if path is not None)
+        self._files = Rereading(self._paths, self._read, self._use)
         self.latest, self._ours = self._files.first()
         self._theirs: dict[str, Validity] = {}
 
@@ -66,7 +66,7 @@ class Certificates:
         Returns:
             What there is to say of it, for the end of an error.
         """
-        if not self.paths:
+        if not self._paths:
             return ""
         try:
             self.refresh()
@@ -90,7 +90,7 @@ class Certificates:
             await asyncio.to_thread(self.renewed)
             shown = await reachable(host, port, self.latest)
         if shown is not None:
-            self._theirs[f"{host}:{port}"] = shown
+            self._theirs[f"[{host}]:{port}" if ":" in host else f"{host}:{port}"] = shown
 
     def ends(self) -> Sequence[End]:
         """What is known of both sides; of a server once it was reached."""

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Protocol
 
 from logshipper.encoding import Encoding
@@ -57,13 +56,7 @@ class End:
 
 
 class Renewable(Protocol):
-    """Certificates of connections, which are taken up anew where their files have changed.
-
-    Attributes:
-        paths: of the files.
-    """
-
-    paths: tuple[Path, ...]
+    """Certificates of connections, which are taken up anew where their files have changed."""
 
     @property
     def latest(self) -> object:
