@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -52,6 +53,7 @@ async def reachable(
         Untrusted: somebody is there, and one of us does not trust the other.
         Unavailable: there is none.
     """
+    began_at = time.monotonic()
     try:
         async with asyncio.timeout(limit_seconds):
             reader, writer = await asyncio.open_connection(host, port, ssl=tls)
@@ -69,7 +71,7 @@ async def reachable(
         raise Unavailable(f"{host[:80]!r} is no name of a host: {error}") from error
     try:
         if tls is not None:
-            await let_in(reader)
+            await let_in(reader, time.monotonic() - began_at)
         return _shown(writer)
     finally:
         await closed(writer)
@@ -81,15 +83,19 @@ def _shown(writer: asyncio.StreamWriter) -> Validity | None:
     return None if der is None else validity(ssl.DER_cert_to_PEM_cert(der))
 
 
-async def let_in(reader: asyncio.StreamReader) -> None:
+async def let_in(reader: asyncio.StreamReader, took_seconds: float) -> None:
     """Waits a moment for a server that does not want us, on a new connection over TLS.
+
+    Args:
+        reader: of the connection.
+        took_seconds: until it was made: two ways there and back, of which a refusal takes one.
 
     Raises:
         Untrusted: it does not.
         Unavailable: the same, in words that are not known.
     """
     try:
-        async with asyncio.timeout(REFUSAL_SECONDS):
+        async with asyncio.timeout(REFUSAL_SECONDS + took_seconds):
             said = await reader.read(1)
     except TimeoutError:
         return

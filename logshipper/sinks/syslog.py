@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 import termios
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -137,16 +138,16 @@ class Syslog:
         return None if self.certificates is None else self.certificates.latest
 
     async def _connected(self) -> Connection:
-        tls = self._latest
+        tls, began_at = self._latest, time.monotonic()
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
             reader, writer = await asyncio.open_connection(self._host, self._port, ssl=tls)
-            if tls is not None:
-                try:
-                    # The kernel of a server that is about to refuse us takes lines all the same.
-                    await let_in(reader)
-                except BaseException:
-                    writer.transport.abort()
-                    raise
+        if tls is not None:
+            try:
+                # The kernel of a server that is about to refuse us takes lines all the same.
+                await let_in(reader, time.monotonic() - began_at)
+            except BaseException:
+                writer.transport.abort()
+                raise
         return Connection(reader, writer, tls)
 
     async def _renewed(self) -> str:

@@ -1,6 +1,7 @@
 """The syslog sink into a real rsyslog: over TCP, TLS with certificates on both sides, and UDP."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -127,25 +128,59 @@ async def test_a_server_of_another_authority_gets_nothing(
     await sending.delivery.close()
 
 
+@contextlib.asynccontextmanager
+async def far_away(port: int, delay_seconds: float) -> AsyncIterator[int]:
+    """A way to a port of this host that takes so long in either direction; gives its own port."""
+    pumping: set[asyncio.Task[None]] = set()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with contextlib.suppress(OSError):
+                while data := await reader.read(65536):
+                    await asyncio.sleep(delay_seconds)
+                    writer.write(data)
+            await asyncio.sleep(delay_seconds)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, to_there = await asyncio.open_connection("127.0.0.1", port)
+        for each in (pump(reader, to_there), pump(there, writer)):
+            pumping.add(asyncio.create_task(each))
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for each in pumping:
+            each.cancel()
+        await asyncio.gather(*pumping, return_exceptions=True)
+
+
+@pytest.mark.parametrize("delay_seconds", [0.0, 0.4])
 @pytest.mark.parametrize("shown", ["nothing", "another authority's"])
 async def test_a_server_that_refuses_our_certificate_is_not_taken_for_one_that_has_it(
-    guarded: tuple[Rsyslog, Authority], tmp_path: Path, shown: str
+    guarded: tuple[Rsyslog, Authority], tmp_path: Path, shown: str, delay_seconds: float
 ) -> None:
     rsyslog, authority = guarded
     pair = Authority(tmp_path / "stranger", "stranger").issue("shipper", "shipper")
-    config = SyslogConfig(
-        address=f"127.0.0.1:{rsyslog.port}",
-        transport="tls",
-        ca_file=authority.ca_file,
-        cert_file=None if shown == "nothing" else pair.cert_file,
-        key_file=None if shown == "nothing" else pair.key_file,
-    )
-    sending = Sending(config, tmp_path)
-    for text in TEXTS:
-        with pytest.raises(Unavailable):
-            await sending.sink.send(sending.documents(text))
+    async with far_away(rsyslog.port, delay_seconds) as port:
+        config = SyslogConfig(
+            address=f"127.0.0.1:{port}",
+            transport="tls",
+            ca_file=authority.ca_file,
+            cert_file=None if shown == "nothing" else pair.cert_file,
+            key_file=None if shown == "nothing" else pair.key_file,
+        )
+        sending = Sending(config, tmp_path)
+        for text in TEXTS[:3]:
+            with pytest.raises(Unavailable):
+                await sending.sink.send(sending.documents(text))
+        await sending.delivery.close()
     assert rsyslog.received == []
-    await sending.delivery.close()
 
 
 def guarded_sink(rsyslog: Rsyslog, authority: Authority, *, requests: int = 1) -> SyslogConfig:
