@@ -84,6 +84,16 @@ def is_settled(history: Sequence[Numbered]) -> bool:
     return False
 
 
+def unproven(history: Sequence[Numbered]) -> frozenset[str]:
+    """The digests that were tried while none has ever come up; none where one has.
+
+    Of a first release that was cut off something may be there, and it need not be any good.
+    """
+    if any(each.record.state in ("succeeded", "rolled back") for each in history):
+        return frozenset()
+    return frozenset(each.record.digest for each in history)
+
+
 def replicas(history: Sequence[Numbered], declared: int) -> int:
     """How many instances there shall be: what somebody scaled to, until wharf.yaml changes.
 
