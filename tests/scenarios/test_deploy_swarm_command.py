@@ -69,7 +69,12 @@ class Copy:
     async def cut_off(self, *words: str, when: Callable[[], Awaitable[bool]]) -> None:
         """Begins, and is killed at a moment."""
         deployer = await self._site.deploying(self.folder, *words)
-        await until(when, timeout_seconds=120, what=f"{words} is at work")
+
+        async def at_work() -> bool:
+            assert deployer.running, deployer.log_tail(50)
+            return await when()
+
+        await until(at_work, timeout_seconds=120, what=f"{words} is at work")
         await deployer.kill()
 
     async def told(self, *words: str) -> Any:
@@ -83,6 +88,11 @@ class Copy:
         locked = (self.folder / "layers.lock").exists()
         await self.deploy("build", *(() if locked else ("--update-lock",)))
         return str((await self.told("push"))["reference"])
+
+
+def digest(image: str) -> tuple[str, str]:
+    """An image as the command is told which one is meant."""
+    return "--digest", image.partition("@")[2]
 
 
 async def test_one_digest_goes_the_whole_way_and_back(site: SwarmSite, tmp_path: Path) -> None:
@@ -109,7 +119,7 @@ async def test_one_digest_goes_the_whole_way_and_back(site: SwarmSite, tmp_path:
     await copy.deploy("scale", "production", "5")
     bad = await copy.release("3", more=EXITS)
     said = await copy.deploy(
-        *("up", "production", "--digest", bad.partition("@")[2]),
+        *("up", "production", *digest(bad)),
         *("--without-evidence", "to see it fail"),
         code=69,
     )
@@ -131,9 +141,8 @@ async def test_a_first_release_that_was_cut_off_and_does_not_run_is_taken_away(
     site: SwarmSite, tmp_path: Path
 ) -> None:
     copy = Copy(site, tmp_path / "shop")
-    for version in ("1", "2"):
-        await copy.release(version, more=EXITS)
-    await copy.release("3")
+    first, second = [await copy.release(version, more=EXITS) for version in ("1", "2")]
+    good = await copy.release("3")
 
     async def fails() -> bool:
         words = ("--filter", "name=shop-pre_shop", "--format", "{{.CurrentState}}")
@@ -142,15 +151,15 @@ async def test_a_first_release_that_was_cut_off_and_does_not_run_is_taken_away(
         return "Failed" in await site.docker("service", "ps", *words[2:], "shop-pre_shop")
 
     # The same release again, another that does not run either, one that does.
-    for release in ("r1", "r2"):
-        await copy.cut_off("up", "pre", "r1", when=fails)
-        said = await copy.deploy("up", "pre", release, "--wait", "60", code=69)
+    for bad in (first, second):
+        await copy.cut_off("up", "pre", *digest(first), when=fails)
+        said = await copy.deploy("up", "pre", *digest(bad), "--wait", "60", code=69)
         assert "was cut off: it ends as failed" in said
         assert "no price list" in said
         assert "nothing ran before; the stack is removed" in said
         assert await site.docker("service", "ls", "--quiet") == ""
-    await copy.cut_off("up", "pre", "r1", when=fails)
-    await copy.deploy("up", "pre", "r3", "--wait", "60")
+    await copy.cut_off("up", "pre", *digest(first), when=fails)
+    await copy.deploy("up", "pre", *digest(good), "--wait", "60")
     history = await copy.told("history", "pre")
     assert [each["state"] for each in history["releases"]] == ["succeeded", *["failed"] * 5]
     assert sum(len(each) for each in (await site.images_running("pre")).values()) == 1
@@ -184,7 +193,8 @@ async def test_a_fixed_port_is_one_instance_a_node(site: SwarmSite, tmp_path: Pa
         return "max replicas per node limit exceed" in told
 
     await until(waits, timeout_seconds=60, what="the third waits, and is not tried")
-    assert "2 nodes take them" in await copy.deploy("up", "production", "r1", code=64)
+    said = await copy.deploy("up", "production", *digest(first), code=64)
+    assert "2 nodes take them" in said
     await copy.deploy("scale", "production", "2")
-    await copy.deploy("up", "production", "r1")
+    await copy.deploy("up", "production", *digest(first))
     assert shares(await site.images_running("production"), first) == [1, 1, 0]
