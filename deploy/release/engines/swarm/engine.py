@@ -149,7 +149,9 @@ class SwarmEngine:
     async def _followed(
         self, target: Target, former: Former, known: Collection[str], progress: Progress
     ) -> None:
-        why = await self._trouble(target.image, known, progress)
+        # Where there is nothing to go back to, what failed is looked at while Swarm knows of it.
+        back = former.image is not None
+        why = await self._trouble(target.image, known, progress, back=back)
         if not why:
             return
         said = await explained(self._manager, why, target.image, known)
@@ -173,10 +175,12 @@ class SwarmEngine:
             end = "was cut off and does not run either; the stack is removed"
         raise RolloutFailed(f"{what}\n{former.shown} {end}", restored=restored)
 
-    async def _trouble(self, image: str, known: Collection[str], progress: Progress) -> str:
+    async def _trouble(
+        self, image: str, known: Collection[str], progress: Progress, *, back: bool = True
+    ) -> str:
         """Waits for the end of what Swarm was told; gives why it is none, or nothing."""
         try:
-            found = await self._watching.until_settled(image, progress, known=known)
+            found = await self._watching.until_settled(image, progress, known=known, back=back)
         except Stuck as error:
             return str(error)
         if found.phase is not Phase.DONE:
