@@ -101,13 +101,15 @@ class Stack:
 async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
     async with aiohttp.ClientSession() as client:
         made = Stack(tmp_path, client)
-        await made.store.start()
-        await made.talker.start()
-        await made.begin()
-        yield made
-        await made.shipper.process.kill()
-        await made.talker.stop()
-        await made.store.process.kill()
+        try:
+            await made.store.start()
+            await made.talker.start()
+            await made.begin()
+            yield made
+        finally:
+            await made.shipper.process.kill()
+            await made.talker.stop()
+            await made.store.process.kill()
 
 
 async def test_each_event_is_stored_once_over_a_kill_and_a_daemons_restart(stack: Stack) -> None:

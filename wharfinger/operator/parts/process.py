@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import itertools
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -21,9 +20,10 @@ TAIL_LINES: Final = 25
 # keeps dialling a stopped server on an ephemeral port can end up connected to itself (TCP
 # simultaneous open), and an outgoing connection can take the port while the server is away.
 FREE_PORTS: Final = range(10_000, 20_000)
-# Each in turn, and none twice before all were: nothing is bound to a port that was just given, so
-# one server's three ports, each drawn at random, would now and then be one port.
-_turn: Final = itertools.cycle(random.sample(FREE_PORTS, len(FREE_PORTS)))
+# In turn: nothing is bound to a port that was just given. Drawn at random, one server's three
+# ports would now and then be one, and one port two processes' at once; these begin far apart.
+_first: Final = FREE_PORTS[os.getpid() * 6_180 % len(FREE_PORTS)]
+_turn: Final = itertools.cycle((*range(_first, FREE_PORTS.stop), *range(FREE_PORTS.start, _first)))
 
 Condition = Callable[[], Awaitable[bool]]
 
@@ -35,6 +35,7 @@ def free_port(host: str = "127.0.0.1") -> int:
         Unavailable: hundreds of ports were all taken.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    port: int
     for port in itertools.islice(_turn, 500):
         with socket.socket(family, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
             probe.bind((host, port))
