@@ -6,7 +6,7 @@ from typing import Protocol
 
 from deploy.release.app.model import App, Environment
 from deploy.release.progress import Progress
-from wharfinger.errors import Unavailable
+from wharfinger.errors import Rejected, Unavailable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +65,10 @@ class RolloutFailed(Unavailable):
         super().__init__(why)
 
 
+class NoRoom(Rejected):
+    """The engine has no place for so many; nothing was begun."""
+
+
 class Engine(Protocol):
     """One environment's engine."""
 
@@ -79,7 +83,7 @@ class Engine(Protocol):
         """Refuses what cannot run there, before anything changes or is on record.
 
         Raises:
-            Rejected: it cannot; with what to write instead.
+            NoRoom: it cannot; with what to write instead.
         """
 
     async def up(self, target: Target, progress: Progress) -> None:

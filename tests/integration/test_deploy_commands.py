@@ -520,6 +520,9 @@ async def test_people_are_told_how_it_ended_and_nothing_fails_for_it(
         ("up", "production"),
     ):
         assert (await site.deploy(*refused)).code == 69
+    site.engine("integration").order(room=1)
+    assert (await site.deploy("up", "integration", "r1")).code == 64
+    site.engine("integration").order()
     assert [(each["outcome"], each["what"], each["environment"]) for each in heard] == [
         ("passed", "up", "integration"), ("failed", "up", "integration"),
     ], "a refusal is for whoever asked"  # fmt: skip

@@ -14,9 +14,9 @@ from deploy.release import cli, warrant
 from deploy.release.app.model import App, Environment
 from deploy.release.commands import opening
 from deploy.release.commands.site import Site
-from deploy.release.engine import Replica, RolloutFailed, Target
+from deploy.release.engine import NoRoom, Replica, RolloutFailed, Target
 from deploy.release.progress import Progress
-from wharfinger.errors import Rejected, Unavailable
+from wharfinger.errors import Unavailable
 
 FOLDER = "WHARF_VIRTUAL"
 HELD_SECONDS = 0.02
@@ -47,7 +47,7 @@ class VirtualEngine:
 
     async def require_room(self, target: Target) -> None:
         if target.replicas > (most := self._wanted("room", default=target.replicas)):
-            raise Rejected(f"there is room for {most}")
+            raise NoRoom(f"there is room for {most}")
 
     async def up(self, target: Target, progress: Progress) -> None:
         before = [each.image for each in await self.running()]

@@ -84,7 +84,7 @@ class Rollout:
             LockHeld: somebody else changes this environment.
             LockLost: the lock was lost meanwhile, and the work was stopped where it was.
             RolloutFailed: it does not run.
-            Rejected: there is no room for it; nothing is on record.
+            NoRoom: for so many there; nothing is on record.
             Unavailable: etcd or the engine is away.
         """
         service = service_of(self.app, self.environment)

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Collection, Iterable
 
 from deploy.release.app.model import App, Environment
-from deploy.release.engine import Replica, RolloutFailed, Target
+from deploy.release.engine import NoRoom, Replica, RolloutFailed, Target
 from deploy.release.engines.swarm import judging
 from deploy.release.engines.swarm.docker import Manager
 from deploy.release.engines.swarm.failure import Former, explained
@@ -73,7 +73,7 @@ class SwarmEngine:
         """Refuses more tasks with one port than nodes: what has none would wait, or fail for ever.
 
         Raises:
-            Rejected: there are fewer nodes that take them.
+            NoRoom: there are fewer nodes that take them.
         """
         port = self._app.port.fixed
         if port is None or self._environment.everywhere:
@@ -81,7 +81,7 @@ class SwarmEngine:
         with contextlib.suppress(Unavailable):  # `up` asks again, and says so.
             nodes = judging.fitting(await self._manager.nodes(), self._environment.hosts)
             if why := judging.crowded(port, target.replicas, nodes):
-                raise Rejected(why)
+                raise NoRoom(why)
 
     async def up(self, target: Target, progress: Progress) -> None:
         """Deploys the stack and follows it to its end.
