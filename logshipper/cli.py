@@ -44,6 +44,11 @@ def remarks(config: Config) -> Sequence[Finding]:
     return [each for sink in config.logshipper.sinks for each in sinkcheck.remarks(sink)]
 
 
+async def seen(config: Config) -> Sequence[Finding]:
+    """The same of sinks that were reached: the certificates that their servers show."""
+    return [each for sink in config.logshipper.sinks for each in await sinkcheck.seen(sink)]
+
+
 COMMAND = cli.Command(
     name="logshipper",
     summary="Brings every line of every container to a central store, at least once.",
@@ -53,6 +58,7 @@ COMMAND = cli.Command(
     make=Logshipper,
     findings=findings,
     remarks=remarks,
+    seen=seen,
     verbs=(DEAD_LETTER, PLAN, TAIL),
 )
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from logshipper import sinkcertificates
 from logshipper.account import Standing, label
 from logshipper.alarms import Alarms
 from logshipper.api.entries import Entries
@@ -248,6 +249,7 @@ class Logshipper:
         scope = self._scope
         made = make(sink)
         self._sinks[sink.name] = made
+        sinkcertificates.begin(scope, sink.name, made)
         delivery = Delivery(
             sink.name,
             made,

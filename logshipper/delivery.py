@@ -109,6 +109,12 @@ class Delivery:
         """How long nothing has been sent; 0 while something is."""
         return 0.0 if self._under_way else self._clock() - self._idle_since
 
+    @property
+    def certificates(self) -> dict[str, object] | None:
+        """How those of the sink stand; None where it has none."""
+        held = self._sink.certificates
+        return None if held is None else held.status()
+
     async def probe(self) -> bool:
         """Looks whether the sink is there; whether it is, as far as one knows.
 

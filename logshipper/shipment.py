@@ -242,6 +242,7 @@ class Shipment:
             "trouble": self._delivery.trouble,
             "in_flight_bytes": self._in_flight_bytes,
             "dead_letters": self._delivery.census.told(),
+            "certificates": self._delivery.certificates,
             "logs": [self._told(log) for log in self.logs.values()],
             "ended": [
                 {"container": container_id, "name": account.name, **account.told()}

@@ -1,6 +1,7 @@
 """What `check` says of a sink: its secrets, the certificates of both sides, whether it is there."""
 
 from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
 
 from logshipper.sinkconfig import AnySink
 from logshipper.sinks.catalogue import make
@@ -40,6 +41,30 @@ def remarks(config: AnySink) -> list[Finding]:
     return _certificate(config, certificatecheck.ENDING)
 
 
+async def seen(config: AnySink) -> list[Finding]:
+    """What `check` says of a server besides: that the certificate which it shows ends soon."""
+    if not isinstance(config, TlsConfig):
+        return []
+    try:
+        sink = make(config)
+    except ConfigError:
+        return []  # a finding, as is whatever keeps one from reaching it
+    try:
+        if sink.certificates is None:
+            return []
+        await sink.reach()
+    except Unavailable:
+        return []
+    finally:
+        await sink.close()
+    now, ending = datetime.now(UTC), certificatecheck.ENDING
+    return [
+        Finding(section(config), f"{end.whose} {end.validity.remark(now)}", end.fix)
+        for end in sink.certificates.ends()
+        if not end.ours and end.validity.standing(now) in ending
+    ]
+
+
 def section(config: AnySink) -> str:
     """Where its settings are, for findings."""
     return f"logshipper.sinks.{config.name}"
@@ -48,6 +73,5 @@ def section(config: AnySink) -> str:
 def _certificate(config: AnySink, standings: AbstractSet[Standing]) -> list[Finding]:
     if not isinstance(config, TlsConfig):
         return []
-    # Syslog and Kafka hear of it by nothing else.
-    fix = "put a new pair at its cert_file and key_file, and reload: no restart is needed"
+    fix = "put a new pair at its cert_file and key_file: no restart is needed"
     return certificatecheck.findings(section(config), config.cert_file, standings, fix=fix)

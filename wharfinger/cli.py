@@ -65,6 +65,7 @@ class Command(Generic[M]):
         checking: adds the daemon's own flags to `check`.
         checked: looks at what these flags name instead; None to look at everything reachable.
         remarks: what `check` shows as well, though nothing is wrong with it.
+        seen: the same of whoever was reached.
         verbs: further ones.
         tls: what its address is served over TLS with; None without.
     """
@@ -85,6 +86,7 @@ class Command(Generic[M]):
         default=lambda _parsed, _config: None
     )
     remarks: Callable[[M], Sequence[Finding]] = field(default=lambda _config: ())
+    seen: Callable[[M], Awaitable[Sequence[Finding]]] | None = None
     verbs: Sequence[Verb[M]] = ()
     tls: Callable[[M], TlsFiles | None] = field(default=lambda _config: None)
 
@@ -231,6 +233,8 @@ def _check(command: Command[M], parsed: argparse.Namespace) -> Exit:
         else:
             asked = command.checked(parsed, loaded.value)
             findings = interruptible(_gathered(asked or command.findings(loaded.value)))
+            if asked is None and command.seen is not None:
+                remarks = [*remarks, *interruptible(_gathered(command.seen(loaded.value)))]
     except ConfigError as error:
         findings = error.findings
     if parsed.json:

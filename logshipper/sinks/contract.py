@@ -1,11 +1,14 @@
 """What a sink is to the shipper, and the ways in which a request can fail."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from logshipper.encoding import Encoding
 from logshipper.model import Verdict
 from wharfinger.errors import Rejected, Unavailable
+from wharfinger.expiry import Validity
 
 
 class Later(Unavailable):
@@ -31,6 +34,48 @@ class Indigestible(Rejected):
     """
 
 
+@dataclass(frozen=True, slots=True)
+class End:
+    """When a certificate of one of the two sides ends.
+
+    Attributes:
+        ours: we show it.
+        whose: it is, for people.
+        validity: from when until when it is good.
+        fix: what to do about its end.
+    """
+
+    ours: bool
+    whose: str
+    validity: Validity
+    fix: str
+
+    def told(self, now: datetime) -> str:
+        """For people; the end and what to do."""
+        return f"{self.whose} {self.validity.remark(now)}: {self.fix}"
+
+
+class Renewable(Protocol):
+    """Certificates of connections, which are taken up anew where their files have changed."""
+
+    @property
+    def latest(self) -> object:
+        """What the next connection is made with: another one once other files are in use."""
+
+    @property
+    def trouble(self) -> str:
+        """Why the files cannot be used as they are; what was read before is, meanwhile."""
+
+    async def look(self) -> None:
+        """Takes up files that have changed."""
+
+    def ends(self) -> Sequence[End]:
+        """What is known of both sides; of a server once it was reached."""
+
+    def status(self) -> dict[str, object]:
+        """How they stand."""
+
+
 class Sink(Protocol):
     """A place that documents go to; one attempt for each call.
 
@@ -38,11 +83,16 @@ class Sink(Protocol):
         encoding: of the documents that it takes.
         limit_documents: more are never sent at once.
         remote: a connection tells whether it is there.
+        certificates: of its connections over TLS; None where it has none.
     """
 
     encoding: Encoding
     remote: bool
     limit_documents: int
+
+    @property
+    def certificates(self) -> Renewable | None:
+        """See above; nobody puts others in their place."""
 
     async def send(self, documents: Sequence[bytes]) -> Verdict:
         """Sends documents and tells what became of each.

@@ -28,6 +28,7 @@ class File:
     """
 
     remote = False
+    certificates = None
     limit_documents = 20_000
 
     def __init__(self, config: FileConfig) -> None:

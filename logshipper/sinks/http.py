@@ -13,13 +13,14 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from logshipper.sinks.certificates import Certificates
 from logshipper.sinks.compression import compressed
 from logshipper.sinks.contract import Indigestible, Later, TooLarge
-from logshipper.sinks.credentials import secret_headers, tls
-from logshipper.sinks.reach import CONNECT_TIMEOUT_SECONDS, Untrusted, url_reachable
+from logshipper.sinks.credentials import secret_headers
+from logshipper.sinks.reach import CONNECT_TIMEOUT_SECONDS, place_of, reachable
 from logshipper.sinks.reply import retry_after_seconds
 from logshipper.sinksection import HttpConfig, TlsConfig
-from wharfinger import __version__, certificate
+from wharfinger import __version__
 from wharfinger.errors import ConfigError, Unavailable
 
 REPLY_LIMIT_BYTES: Final = 64 * 2**20
@@ -58,15 +59,22 @@ class Connections:
 
     Args:
         config: the sink's.
+        url: where the server is.
 
     Raises:
         ConfigError: a certificate cannot be used.
     """
 
-    def __init__(self, config: TlsConfig) -> None:
+    def __init__(self, config: TlsConfig, url: str) -> None:
         self._config = config
-        self._tls = tls(config)
+        self._url = url
+        self._trusted = Certificates(config)
         self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def certificates(self) -> Certificates | None:
+        """Those of its connections; None where they do without."""
+        return self._trusted if URL(self._url).scheme == "https" else None
 
     def refresh(self) -> None:
         """Reads the certificates again, for the connections that are made from now on.
@@ -74,7 +82,7 @@ class Connections:
         Raises:
             ConfigError: one cannot be used; the old ones stay.
         """
-        self._tls = tls(self._config)
+        self._trusted.refresh()
 
     async def post(self, url: URL, body: bytes, headers: Mapping[str, str]) -> Answer:
         """One request; a redirect is an answer like any other.
@@ -87,8 +95,13 @@ class Connections:
             self._session = self._opened()
         try:
             # A redirect would carry the secrets, and every log, to a host that nobody configured.
+            # A connection is taken from the pool only for the context that it was made with.
             async with self._session.post(
-                url, data=io.BytesIO(body), headers=headers, allow_redirects=False, ssl=self._tls
+                url,
+                data=io.BytesIO(body),
+                headers=headers,
+                allow_redirects=False,
+                ssl=self._trusted.latest,
             ) as answer:
                 reply = await answer.content.read(REPLY_LIMIT_BYTES)
                 while more := await answer.content.read(REPLY_LIMIT_BYTES - len(reply)):
@@ -96,45 +109,25 @@ class Connections:
                 waits = answer.headers.get("Retry-After", "")
                 return Answer(shown, answer.status, reply, waits)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            renewed = await asyncio.to_thread(self._renewed)
+            renewed = await asyncio.to_thread(self._trusted.renewed)
             raise Unavailable(f"{shown} {self._explained(error)}{renewed}") from error
 
-    async def reach(self, url: str) -> None:
+    async def reach(self) -> None:
         """Makes one more, which is closed at once.
 
         Raises:
             Unavailable: there is none.
         """
-        try:
-            await url_reachable(url, self._tls)
-        except Untrusted:
-            # As in `post`: who sends nothing for hours would be red until then.
-            await asyncio.to_thread(self._renewed)
-            await url_reachable(url, self._tls)
+        place = place_of(self._url)
+        if self.certificates is None:
+            await reachable(*place)
+        else:
+            await self.certificates.reach(*place)
 
     async def close(self) -> None:
         """Closes them."""
         if self._session is not None:
             await self._session.close()
-
-    def _renewed(self) -> str:
-        """Certificates that were renewed are taken up by the next attempt.
-
-        One that has ended and an authority that was replaced are told by nothing but an end of the
-        connection, in many words (RFC 8446, section 4.4.2.4).
-        """
-        if self._config.ca_file is None and self._config.cert_file is None:
-            return ""
-        try:
-            self.refresh()
-        except ConfigError as error:
-            return f"; and its certificates cannot be read again: {error}"
-        if (path := self._config.cert_file) is None:
-            return ""
-        validity, now = certificate.validity_of(path), datetime.now(UTC)
-        if validity is None or validity.standing(now) != "ended":
-            return ""
-        return f"; cert_file {path} {validity.remark(now)}: put a new pair into its place"
 
     def _opened(self) -> aiohttp.ClientSession:
         timeout = aiohttp.ClientTimeout(
@@ -188,7 +181,8 @@ class Endpoint:
         self.url = URL(config.url.rstrip("/") + path).with_query(config.parameters)
         self._content_type = content_type
         self._secret = secret_headers(config)
-        self._connections = Connections(config)
+        self._connections = Connections(config, config.url)
+        self.certificates = self._connections.certificates
 
     async def post(self, body: bytes) -> Answer:
         """Sends a body; gives the answer if it is a success, or one that only the sink can read.
@@ -223,7 +217,7 @@ class Endpoint:
         Raises:
             Unavailable: it is not.
         """
-        await self._connections.reach(self._config.url)
+        await self._connections.reach()
 
     def refresh(self) -> None:
         """Reads secrets and certificates again.

@@ -1,20 +1,37 @@
 """Kafka, through aiokafka: acknowledged by every replica in sync, and once for each attempt."""
 
 import asyncio
-import ssl
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
 
 from logshipper.encoding import Encoding
 from logshipper.model import Refusal, Verdict
 from logshipper.sinkconfig import KafkaConfig
-from logshipper.sinks.credentials import secret_lines, tls
+from logshipper.sinks.certificates import Certificates
+from logshipper.sinks.credentials import secret_lines
 from logshipper.sinks.encoding.jsonline import JsonlineEncoding, container_of
 from logshipper.sinks.reach import reachable
 from wharfinger.errors import ConfigError, Finding, Unavailable
 
 TOO_LARGE_STATUS: Final = 413
+
+
+@dataclass(slots=True)
+class Running:
+    """A producer that was started.
+
+    Attributes:
+        producer: aiokafka's.
+        settings: it was made with: certificates and a password among them.
+        users: batches that are on their way with it.
+    """
+
+    producer: Any
+    settings: dict[str, Any]
+    users: int = 0
 
 
 class Kafka:
@@ -39,12 +56,12 @@ class Kafka:
         self._config = config
         self.encoding: Encoding = JsonlineEncoding()
         self._make = make or _producer()
-        self._tls: ssl.SSLContext | None = None
-        self._password = ""
-        self._started: Any = None
+        self.certificates = Certificates(config) if config.tls else None
+        self._password = self._read_password()
+        self._running: Running | None = None
         self._starting = asyncio.Lock()
+        self._ending: set[asyncio.Task[None]] = set()
         self._failures = import_module("aiokafka.errors")
-        self.refresh()
 
     async def send(self, documents: Sequence[bytes]) -> Verdict:
         """Sends documents and tells what became of each.
@@ -54,8 +71,7 @@ class Kafka:
         """
         limit = self._config.request_timeout_seconds
         try:
-            async with asyncio.timeout(limit):
-                producer = await self._running()
+            async with asyncio.timeout(limit), self._lent() as producer:
                 waits = [
                     await producer.send(self._config.topic, document[:-1], container_of(document))
                     for document in documents
@@ -64,45 +80,81 @@ class Kafka:
         except TimeoutError as error:
             raise Unavailable(f"{self._config.servers[0]} did not answer in {limit:g} s") from error
         except (self._failures.KafkaError, OSError) as error:
-            await self._stop()
-            raise Unavailable(f"{self._config.servers[0]}: {error!r:.200}") from error
+            renewed = await self._renewed()
+            raise Unavailable(f"{self._config.servers[0]}: {error!r:.200}{renewed}") from error
         return self._judged(documents, results)
 
     async def reach(self) -> None:
         """Looks whether one of the brokers is there."""
-        troubles = []
-        for server in self._config.servers:
-            host, _, port = server.rpartition(":")
-            try:
-                await reachable(host.strip("[]"), int(port), self._tls)
-            except Unavailable as error:
-                troubles.append(f"{server}: {error}")
-            else:
-                return
-        raise Unavailable("; ".join(troubles))
+        troubles = await asyncio.gather(*map(self._unreachable, self._config.servers))
+        if all(troubles):
+            raise Unavailable("; ".join(troubles))
 
     def refresh(self) -> None:
-        """Reads the password and certificates again, for the next connection."""
-        if self._config.password_file is not None:
-            self._password = secret_lines(self._config, "password_file")[0]
-        if self._config.tls:
-            self._tls = tls(self._config)
+        """Reads the password and certificates again, for the next batch."""
+        self._password = self._read_password()
+        if self.certificates is not None:
+            self.certificates.refresh()
 
     async def close(self) -> None:
         """Closes its connections."""
-        await self._stop()
+        if self._running is not None:
+            self._end(self._running)
+            self._running = None
+        await asyncio.gather(*self._ending)
 
-    async def _running(self) -> Any:
+    async def _unreachable(self, server: str) -> str:
+        host, _, port = server.rpartition(":")
+        place = host.strip("[]"), int(port)
+        try:
+            if self.certificates is None:
+                await reachable(*place)
+            else:
+                await self.certificates.reach(*place)
+        except Unavailable as error:
+            return f"{server}: {error}"
+        return ""
+
+    @contextlib.asynccontextmanager
+    async def _lent(self) -> AsyncIterator[Any]:
+        running = await self._latest()
+        running.users += 1
+        try:
+            yield running.producer
+        except (self._failures.KafkaError, OSError):
+            if self._running is running:
+                self._running = None
+            raise
+        finally:
+            running.users -= 1
+            if self._running is not running and not running.users:
+                self._end(running)
+
+    async def _latest(self) -> Running:
+        """The producer that has what is read of secrets; a batch on its way keeps its own."""
         async with self._starting:
-            if self._started is None:
-                producer = self._make(**self._settings())
+            running, settings = self._running, self._settings()
+            if running is not None and running.settings != settings:
+                self._running = None  # its last user ends it
+                if not running.users:
+                    # All is acknowledged, or was given up: it ends before another begins.
+                    await asyncio.shield(self._end(running))
+            if self._running is None:
+                producer = self._make(**settings)
                 try:
                     await producer.start()
                 except BaseException:
                     await producer.stop()
                     raise
-                self._started = producer
-            return self._started
+                self._running = Running(producer, settings)
+            return self._running
+
+    def _end(self, running: Running) -> "asyncio.Task[None]":
+        """Stops a producer in a task of its own: one whose end is cut short is left half open."""
+        ending = asyncio.create_task(running.producer.stop())
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+        return ending
 
     def _settings(self) -> dict[str, Any]:
         config = self._config
@@ -120,16 +172,26 @@ class Kafka:
                 "sasl_plain_username": config.user,
                 "sasl_plain_password": self._password,
             }
-        if self._tls is not None:
-            settings["ssl_context"] = self._tls
+        if self.certificates is not None:
+            settings["ssl_context"] = self.certificates.latest
         kinds = {(0, 0): "PLAINTEXT", (0, 1): "SSL", (1, 0): "SASL_PLAINTEXT", (1, 1): "SASL_SSL"}
-        settings["security_protocol"] = kinds[int(bool(config.user)), int(self._tls is not None)]
+        settings["security_protocol"] = kinds[int(bool(config.user)), int(config.tls)]
         return settings
 
-    async def _stop(self) -> None:
-        producer, self._started = self._started, None
-        if producer is not None:
-            await producer.stop()
+    async def _renewed(self) -> str:
+        """What was rotated is taken up by the next attempt; what there is to say of it."""
+        try:
+            self._password = await asyncio.to_thread(self._read_password)
+        except ConfigError as error:
+            return f"; and its password cannot be read again: {error}"
+        if self.certificates is None:
+            return ""
+        return await asyncio.to_thread(self.certificates.renewed)
+
+    def _read_password(self) -> str:
+        if self._config.password_file is None:
+            return ""
+        return secret_lines(self._config, "password_file")[0]
 
     def _judged(self, documents: Sequence[bytes], results: Sequence[object]) -> Verdict:
         again, refused = [], []

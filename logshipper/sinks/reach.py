@@ -2,11 +2,14 @@
 
 import asyncio
 import ssl
+import time
 from typing import Final
 from urllib.parse import urlsplit
 
 from logshipper.sinks.trust import SILENT, Distrust, distrust
+from wharfinger.certificate import validity
 from wharfinger.errors import Unavailable
+from wharfinger.expiry import Validity
 
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 CLOSE_TIMEOUT_SECONDS: Final = 1.0
@@ -34,7 +37,7 @@ async def reachable(
     tls: ssl.SSLContext | None = None,
     *,
     limit_seconds: float = CONNECT_TIMEOUT_SECONDS,
-) -> None:
+) -> Validity | None:
     """Makes a connection and closes it.
 
     Args:
@@ -43,17 +46,21 @@ async def reachable(
         tls: what is trusted and shown; None for plain TCP.
         limit_seconds: to wait for it.
 
+    Returns:
+        From when until when the certificate is good that was shown; None without TLS.
+
     Raises:
         Untrusted: somebody is there, and one of us does not trust the other.
         Unavailable: there is none.
     """
+    began_at = time.monotonic()
     try:
         async with asyncio.timeout(limit_seconds):
             reader, writer = await asyncio.open_connection(host, port, ssl=tls)
     except TimeoutError as error:
         raise Unavailable(f"no connection within {limit_seconds:g} s") from error
     except ssl.SSLError as error:
-        raise _unavailable(error) from error
+        raise unavailable(error) from error
     except ConnectionResetError as error:
         if tls is None:
             raise Unavailable(error.strerror or str(error)) from error
@@ -64,44 +71,52 @@ async def reachable(
         raise Unavailable(f"{host[:80]!r} is no name of a host: {error}") from error
     try:
         if tls is not None:
-            await _refused(reader)
+            await let_in(reader, time.monotonic() - began_at)
+        return _shown(writer)
     finally:
         await closed(writer)
 
 
-async def _refused(reader: asyncio.StreamReader) -> None:
-    """Waits a moment for a server that does not want us.
+def _shown(writer: asyncio.StreamWriter) -> Validity | None:
+    spoken: ssl.SSLObject | None = writer.get_extra_info("ssl_object")
+    der = None if spoken is None else spoken.getpeercert(binary_form=True)
+    return None if der is None else validity(ssl.DER_cert_to_PEM_cert(der))
+
+
+async def let_in(reader: asyncio.StreamReader, took_seconds: float) -> None:
+    """Waits a moment for a server that does not want us, on a new connection over TLS.
+
+    Args:
+        reader: of the connection.
+        took_seconds: until it was made: two ways there and back, of which a refusal takes one.
 
     Raises:
         Untrusted: it does not.
+        Unavailable: the same, in words that are not known.
     """
     try:
-        async with asyncio.timeout(REFUSAL_SECONDS):
+        async with asyncio.timeout(REFUSAL_SECONDS + took_seconds):
             said = await reader.read(1)
     except TimeoutError:
         return
     except ssl.SSLError as error:
-        raise _unavailable(error) from error
+        raise unavailable(error) from error
     except OSError as error:
         raise Untrusted(SILENT) from error
     if not said:
         raise Untrusted(SILENT)
 
 
-def _unavailable(error: ssl.SSLError) -> Unavailable:
+def unavailable(error: ssl.SSLError) -> Unavailable:
+    """What an error of TLS means; `Untrusted` where it says whose fault it is."""
     why = distrust(error)
     return Unavailable(error.strerror or str(error)) if why is None else Untrusted(why)
 
 
-async def url_reachable(url: str, tls: ssl.SSLContext) -> None:
-    """Makes a connection to whom a URL names; over TLS where it says `https`.
-
-    Raises:
-        Unavailable: see `reachable`.
-    """
+def place_of(url: str) -> tuple[str, int]:
+    """The host and the port that a URL names."""
     parts = urlsplit(url)
-    port = parts.port or DEFAULT_PORTS[parts.scheme]
-    await reachable(parts.hostname or "", port, tls if parts.scheme == "https" else None)
+    return parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
 
 
 async def closed(writer: asyncio.StreamWriter) -> None:

@@ -54,7 +54,8 @@ class Sls:
         self._url = URL(config.url.rstrip("/") + self._path)
         self._source = socket.gethostname()
         self._secrets = _access_key(config)
-        self._connections = Connections(config)
+        self._connections = Connections(config, config.url)
+        self.certificates = self._connections.certificates
 
     async def send(self, documents: Sequence[bytes]) -> Verdict:
         """Sends documents: SLS takes all of them, or none.
@@ -99,7 +100,7 @@ class Sls:
 
     async def reach(self) -> None:
         """Looks whether it is there."""
-        await self._connections.reach(self._config.url)
+        await self._connections.reach()
 
     def refresh(self) -> None:
         """Reads the AccessKey and the certificates again."""

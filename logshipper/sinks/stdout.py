@@ -29,6 +29,7 @@ class Stdout:
     """
 
     remote = False
+    certificates = None
     limit_documents = 20_000
 
     def __init__(self, config: StdoutConfig, descriptor: int = STDOUT) -> None:

@@ -5,22 +5,40 @@ import contextlib
 import errno
 import fcntl
 import socket
+import ssl
 import struct
 import termios
+import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from logshipper.encoding import Encoding
 from logshipper.model import Refusal, Verdict
 from logshipper.sinkconfig import SyslogConfig
-from logshipper.sinks.credentials import tls
+from logshipper.sinks.certificates import Certificates
 from logshipper.sinks.encoding.syslog import SyslogEncoding, framed
-from logshipper.sinks.reach import CONNECT_TIMEOUT_SECONDS, closed, reachable
+from logshipper.sinks.reach import CONNECT_TIMEOUT_SECONDS, Untrusted, closed, let_in, reachable
 from wharfinger.errors import Unavailable
 
 # How often the kernel is asked whether the other side has it all.
 LOOK_SECONDS: Final = 0.005
 TOO_LONG_STATUS: Final = 413
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One of them.
+
+    Attributes:
+        reader: what the server says: nothing but its end.
+        writer: to it.
+        tls: what it was made with; None for plain TCP.
+    """
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    tls: ssl.SSLContext | None
 
 
 class Syslog:
@@ -47,8 +65,8 @@ class Syslog:
         self._config = config
         self.encoding: Encoding = SyslogEncoding(config.facility, config.structured_data_id)
         self._host, self._port = _place(config.address)
-        self._tls = tls(config) if config.transport == "tls" else None
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self.certificates = Certificates(config) if config.transport == "tls" else None
+        self._idle: list[Connection] = []
 
     async def send(self, documents: Sequence[bytes]) -> Verdict:
         """Sends documents.
@@ -58,51 +76,84 @@ class Syslog:
         """
         limit = self._config.request_timeout_seconds
         try:
-            async with asyncio.timeout(limit), self._connection() as (reader, writer):
-                writer.write(framed(documents))
-                await _arrived(reader, writer)
+            async with asyncio.timeout(limit), self._connection() as connection:
+                connection.writer.write(framed(documents))
+                await _arrived(connection.reader, connection.writer)
         except TimeoutError as error:
             raise Unavailable(f"{self._config.address} took nothing for {limit:g} s") from error
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise Unavailable(f"{self._config.address} cannot be reached: {why}") from error
+        except (OSError, Untrusted) as error:
+            why = (error.strerror if isinstance(error, OSError) else "") or str(error)
+            renewed = await self._renewed()
+            raise Unavailable(
+                f"{self._config.address} cannot be reached: {why}{renewed}"
+            ) from error
         return Verdict(len(documents))
 
     async def reach(self) -> None:
         """Looks whether it is there."""
-        await reachable(self._host, self._port, self._tls)
+        if self.certificates is None:
+            await reachable(self._host, self._port)
+        else:
+            await self.certificates.reach(self._host, self._port)
 
     def refresh(self) -> None:
         """Reads its certificates again."""
-        if self._tls is not None:
-            self._tls = tls(self._config)
+        if self.certificates is not None:
+            self.certificates.refresh()
 
     async def close(self) -> None:
         """Closes its connections."""
-        for _, writer in self._idle:
-            await closed(writer)
-        self._idle.clear()
+        while self._idle:
+            await closed(self._idle.pop().writer)
 
     @contextlib.asynccontextmanager
-    async def _connection(
-        self,
-    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    async def _connection(self) -> AsyncIterator[Connection]:
+        await self._part_with_old()
         while self._idle:
-            reader, writer = self._idle.pop()
-            if not reader.at_eof() and not writer.is_closing():
+            connection = self._idle.pop()
+            if not connection.reader.at_eof() and not connection.writer.is_closing():
                 break
-            writer.transport.abort()
+            connection.writer.transport.abort()
         else:
-            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-                reader, writer = await asyncio.open_connection(
-                    self._host, self._port, ssl=self._tls
-                )
+            connection = await self._connected()
         try:
-            yield reader, writer
+            yield connection
         except BaseException:
-            writer.transport.abort()
+            connection.writer.transport.abort()
             raise
-        self._idle.append((reader, writer))
+        self._idle.append(connection)
+
+    async def _part_with_old(self) -> None:
+        """Ends connections that were made with certificates which have been renewed since.
+
+        Nothing is under way on one that is idle: the server has what was sent, and reads it before
+        it comes to the end.
+        """
+        while old := [each for each in self._idle if each.tls is not self._latest]:
+            self._idle.remove(old[0])
+            await closed(old[0].writer)
+
+    @property
+    def _latest(self) -> ssl.SSLContext | None:
+        return None if self.certificates is None else self.certificates.latest
+
+    async def _connected(self) -> Connection:
+        tls, began_at = self._latest, time.monotonic()
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+            reader, writer = await asyncio.open_connection(self._host, self._port, ssl=tls)
+        if tls is not None:
+            try:
+                # The kernel of a server that is about to refuse us takes lines all the same.
+                await let_in(reader, time.monotonic() - began_at)
+            except BaseException:
+                writer.transport.abort()
+                raise
+        return Connection(reader, writer, tls)
+
+    async def _renewed(self) -> str:
+        if self.certificates is None:
+            return ""
+        return await asyncio.to_thread(self.certificates.renewed)
 
 
 async def _arrived(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -137,6 +188,7 @@ class SyslogDatagrams:
     """
 
     remote = False
+    certificates = None
     limit_documents = 1000
 
     def __init__(self, config: SyslogConfig) -> None:

@@ -10,7 +10,6 @@ from logshipper.store.access import keyfile, rules, tokens
 from logshipper.store.access.audit import Audit
 from logshipper.store.access.door import Door
 from logshipper.store.access.rates import Rates
-from logshipper.store.access.rereading import Rereading
 from logshipper.store.access.tokens import Tokens
 from logshipper.store.config import LogstoreConfig
 from logshipper.store.http.guard import Guard
@@ -18,6 +17,7 @@ from logshipper.store.metrics import Metrics
 from wharfinger import certificate, servertls
 from wharfinger.expiry import Validity
 from wharfinger.health import Check
+from wharfinger.rereading import Rereading
 from wharfinger.scope import Scope
 from wharfinger.servertls import Replaceable, TlsFiles
 

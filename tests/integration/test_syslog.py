@@ -1,16 +1,19 @@
 """The syslog sink into a real rsyslog: over TCP, TLS with certificates on both sides, and UDP."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from logshipper.sinkconfig import SyslogConfig
 from tests.logshipper.sending import CONTAINER, PREFIX, Sending
 from tests.stack.rsyslog import Rsyslog
-from tests.stack.tls import Authority
+from tests.stack.tls import Authority, KeyPair
+from wharfinger.errors import Unavailable
 
 pytestmark = pytest.mark.real
 
@@ -122,6 +125,172 @@ async def test_a_server_of_another_authority_gets_nothing(
     delivering.cancel()
     await asyncio.gather(delivering, return_exceptions=True)
     assert rsyslog.received == []
+    await sending.delivery.close()
+
+
+@contextlib.asynccontextmanager
+async def far_away(port: int, delay_seconds: float) -> AsyncIterator[int]:
+    """A way to a port of this host that takes so long in either direction; gives its own port."""
+    pumping: set[asyncio.Task[None]] = set()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with contextlib.suppress(OSError):
+                while data := await reader.read(65536):
+                    await asyncio.sleep(delay_seconds)
+                    writer.write(data)
+            await asyncio.sleep(delay_seconds)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, to_there = await asyncio.open_connection("127.0.0.1", port)
+        for each in (pump(reader, to_there), pump(there, writer)):
+            pumping.add(asyncio.create_task(each))
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for each in pumping:
+            each.cancel()
+        await asyncio.gather(*pumping, return_exceptions=True)
+
+
+@pytest.mark.parametrize("delay_seconds", [0.0, 0.4])
+@pytest.mark.parametrize("shown", ["nothing", "another authority's"])
+async def test_a_server_that_refuses_our_certificate_is_not_taken_for_one_that_has_it(
+    guarded: tuple[Rsyslog, Authority], tmp_path: Path, shown: str, delay_seconds: float
+) -> None:
+    rsyslog, authority = guarded
+    pair = Authority(tmp_path / "stranger", "stranger").issue("shipper", "shipper")
+    async with far_away(rsyslog.port, delay_seconds) as port:
+        config = SyslogConfig(
+            address=f"127.0.0.1:{port}",
+            transport="tls",
+            ca_file=authority.ca_file,
+            cert_file=None if shown == "nothing" else pair.cert_file,
+            key_file=None if shown == "nothing" else pair.key_file,
+        )
+        sending = Sending(config, tmp_path)
+        for text in TEXTS[:3]:
+            with pytest.raises(Unavailable):
+                await sending.sink.send(sending.documents(text))
+        await sending.delivery.close()
+    assert rsyslog.received == []
+
+
+def guarded_sink(rsyslog: Rsyslog, authority: Authority, *, requests: int = 1) -> SyslogConfig:
+    pair = authority.issue("shipper", "shipper")
+    return SyslogConfig(
+        address=f"127.0.0.1:{rsyslog.port}",
+        transport="tls",
+        ca_file=authority.ca_file,
+        cert_file=pair.cert_file,
+        key_file=pair.key_file,
+        requests=requests,
+    )
+
+
+def local_ports(port: int) -> set[str]:
+    """Of the connections that stand to this port of the host's (proc(5), /proc/net/tcp)."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {each[1] for each in lines if each[2].endswith(f":{port:04X}") and each[3] == "01"}
+
+
+async def looked(sending: Sending) -> None:
+    """As it is looked again and again."""
+    assert sending.sink.certificates is not None
+    for _ in range(2):
+        await sending.sink.certificates.look()
+
+
+async def test_a_renewed_pair_is_shown_though_the_connection_stands(
+    guarded: tuple[Rsyslog, Authority], tmp_path: Path
+) -> None:
+    rsyslog, authority = guarded
+    sending = Sending(guarded_sink(rsyslog, authority), tmp_path)
+    await sending.deliver("one")
+    before = local_ports(rsyslog.port)
+    await looked(sending)
+    await sending.deliver("two")
+    assert local_ports(rsyslog.port) == before
+    authority.issue("shipper", "shipper")
+    await looked(sending)
+    await sending.deliver("three")
+    after = local_ports(rsyslog.port)
+    assert len(before) == len(after) == 1
+    assert before != after
+    await until(lambda: len(rsyslog.received) >= 3)
+    assert rsyslog.messages == ["one", "two", "three"]
+    await sending.delivery.close()
+
+
+async def test_no_line_is_lost_or_doubled_while_pairs_are_renewed(
+    guarded: tuple[Rsyslog, Authority], tmp_path: Path
+) -> None:
+    rsyslog, authority = guarded
+    sending = Sending(guarded_sink(rsyslog, authority, requests=3), tmp_path)
+    texts = [f"{sender}-{number}" for sender in range(3) for number in range(300)]
+    batches = 0
+
+    async def send(sender: int) -> None:
+        nonlocal batches
+        for begin in range(sender * 300, (sender + 1) * 300, 5):
+            documents = sending.documents(*texts[begin : begin + 5], begin=begin)
+            assert (await sending.sink.send(documents)).accepted == 5
+            batches += 1
+
+    async def renew() -> None:
+        for count in (20, 60, 100, 140):
+            await until(lambda count=count: batches >= count)
+            authority.issue("shipper", "shipper")
+            await looked(sending)
+
+    await asyncio.gather(renew(), *(send(sender) for sender in range(3)))
+    await until(lambda: len(rsyslog.received) >= len(texts))
+    assert sorted(rsyslog.messages) == sorted(texts)
+    assert len(local_ports(rsyslog.port)) <= 3
+    await sending.delivery.close()
+
+
+async def test_an_authority_that_is_replaced_on_both_sides_needs_no_signal(
+    guarded: tuple[Rsyslog, Authority], tmp_path: Path
+) -> None:
+    rsyslog, authority = guarded
+    config = guarded_sink(rsyslog, authority)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    files = {key: mine / key for key in ("ca_file", "cert_file", "key_file")}
+
+    def put(ca_file: Path, pair: KeyPair) -> None:
+        for path, content in zip(
+            files.values(), (ca_file, pair.cert_file, pair.key_file), strict=True
+        ):
+            path.write_bytes(content.read_bytes())
+
+    put(authority.ca_file, authority.issue("shipper"))
+    sending = Sending(replace(config, **files), tmp_path)
+    await sending.deliver("before")
+    other = Authority(tmp_path / "other", "other")
+    theirs = other.issue("syslog", "127.0.0.1")
+    for name, content in (
+        ("ca.pem", other.ca_file),
+        ("syslog.pem", theirs.cert_file),
+        ("syslog.key", theirs.key_file),
+    ):
+        (authority.ca_file.parent / name).write_bytes(content.read_bytes())
+    await rsyslog.process.terminate()
+    await rsyslog.start()
+    delivering = asyncio.create_task(sending.deliver("after"))
+    await until(lambda: "certificate verify failed" in sending.delivery.trouble)
+    put(other.ca_file, other.issue("shipper"))
+    await delivering
+    await until(lambda: len(rsyslog.received) >= 2)
+    assert rsyslog.messages == ["before", "after"]
     await sending.delivery.close()
 
 

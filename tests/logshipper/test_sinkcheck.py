@@ -13,7 +13,7 @@ import pytest
 
 from logshipper import cli, sinkcheck
 from logshipper.config import Config, LogshipperConfig
-from logshipper.sinkconfig import AnySink, BulkConfig, FileConfig, SyslogConfig
+from logshipper.sinkconfig import AnySink, BulkConfig, FileConfig, KafkaConfig, SyslogConfig
 from logshipper.sinks.catalogue import make
 from logshipper.sinks.reach import Untrusted
 from logshipper.sinks.trust import distrust
@@ -147,6 +147,35 @@ async def test_a_server_whose_certificate_has_ended_is_told(authority: Authority
         NAME, f"https://127.0.0.1:{port}: its certificate has ended",
     )  # fmt: skip
     assert found.fix == "renew it there"
+
+
+@pytest.mark.parametrize("kind", ["bulk", "syslog", "kafka"])
+async def test_a_server_whose_certificate_ends_soon_is_a_remark(
+    authority: Authority, kind: str
+) -> None:
+    for left, count in ((timedelta(hours=20), 0), (timedelta(minutes=12), 1)):
+        pair = authority.issue("server", "127.0.0.1", ends=datetime.now(UTC) + left)
+        async with listening(pair) as port:
+            config: AnySink = sink(port, authority)
+            address, ca = f"127.0.0.1:{port}", authority.ca_file
+            if kind == "syslog":
+                config = SyslogConfig(address=address, transport="tls", ca_file=ca)
+            if kind == "kafka":
+                config = KafkaConfig(servers=(address,), tls=True, ca_file=ca)
+            assert await sinkcheck.findings(config) == []
+            said = await cli.seen(Config(logshipper=LogshipperConfig(sinks=(config,))))
+        assert [each.where for each in said] == [NAME] * count
+        assert all(
+            each.problem.startswith(f"the certificate of {address} ends at 2") for each in said
+        )
+    assert await sinkcheck.seen(config) == []  # nobody is there any more
+
+
+async def test_files_that_cannot_be_used_are_told_once(authority: Authority) -> None:
+    box, other = authority.issue("box"), authority.issue("other")
+    config = sink(1, authority, KeyPair(box.cert_file, other.key_file))
+    assert len(await sinkcheck.findings(config)) == 1
+    assert await sinkcheck.seen(config) == []
 
 
 @pytest.mark.parametrize("kind", ["bulk", "syslog"])

@@ -89,6 +89,10 @@ def offline(given: Config) -> Sequence[Finding]:
     return []
 
 
+async def seen(given: Config) -> Sequence[Finding]:
+    return [Finding("registrar.url", "ends soon")] if given.registrar.does == "end" else []
+
+
 async def once(parsed: argparse.Namespace, given: Config) -> Exit | None:
     if parsed.once:
         print("once", given.registrar.does)  # noqa: T201 - what the test reads
@@ -111,6 +115,7 @@ def command() -> cli.Command[Config]:
         make=Fake,
         findings=findings,
         offline=offline,
+        seen=seen,
         arguments=lambda parser: parser.add_argument("--once", action="store_true") and None,
         settings={"--does": "registrar.does"},
         run=once,

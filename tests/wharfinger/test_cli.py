@@ -104,6 +104,14 @@ class TestCheck:
         assert told[1] == "template: is broken"
         assert "registrar.does" in told[2]
 
+    def test_what_is_seen_of_others_is_a_warning(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("check", "--set", "registrar.does=end") == Exit.OK
+        assert out(capsys)[0] == "warning: registrar.url: ends soon"
+        assert run("check", "--json", "--set", "registrar.does=end") == Exit.OK
+        assert '"remarks":[{"where":"registrar.url"' in out(capsys)[0]
+        assert run("check", "--offline", "--set", "registrar.does=end") == Exit.OK
+        assert "warning" not in out(capsys)[0]
+
     def test_every_finding_of_the_file(
         self, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:

@@ -13,10 +13,10 @@ from aiohttp.test_utils import make_mocked_request
 from logshipper.store.access import keyfile
 from logshipper.store.access.callers import Caller
 from logshipper.store.access.door import Door
-from logshipper.store.access.rereading import Rereading
 from logshipper.store.access.rules import Rules
 from tests.store.running import ACTION, Make, Store
 from wharfinger.operator.parts.process import until
+from wharfinger.rereading import Rereading
 
 OLD, NEW = {"Authorization": "Bearer old-token-1"}, {"Authorization": "Bearer new-token-2"}
 JSON = {"Content-Type": "application/json"}

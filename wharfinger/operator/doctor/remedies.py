@@ -61,6 +61,14 @@ _OWN: Final[Mapping[str, Mapping[str, str]]] = {
         "resource files": "`discovery check` names each mistake in discovery.confdir",
     },
     "logshipper": {
+        "certificate expiry": (
+            "`wharfinger pki renew` on the authority, and put the pair at the sink's cert_file and "
+            "key_file, or where its server has its own: no restart is needed"
+        ),
+        "certificates": (
+            "put files that fit at ca_file, cert_file and key_file of sink {name} (`logshipper "
+            "check` tries them); those before serve"
+        ),
         "checkpoint": "make room in host.state_dir (`df`), or mend its disk and its rights",
         "containers folder": (
             "let the log shipper read it (its unit has what that takes: `systemctl cat {unit}`), "

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from logshipper.store.access.rereading import Rereading
 from wharfinger.errors import ConfigError, Finding
 from wharfinger.events import Events
 from wharfinger.health import Health
+from wharfinger.rereading import Rereading
 
 
 class Watched:
@@ -105,3 +105,41 @@ async def test_what_was_replaced_meanwhile_says_nothing_more(
     assert not await looking
     assert watched.used == []
     assert watched.healthy
+
+
+async def test_who_has_reason_to_reads_at_once_what_has_not_settled(watched: Watched) -> None:
+    watched.files.first()
+    assert not watched.files.again()
+    watched.write("second!")
+    assert watched.files.again()
+    assert not watched.files.again()
+    assert not await looked(watched)
+    assert watched.used == ["second!"]
+
+
+async def test_what_is_bad_is_refused_at_once_and_told_by_the_next_look(watched: Watched) -> None:
+    watched.files.first()
+    watched.write("bad")
+    with pytest.raises(ConfigError):
+        watched.files.again()
+    assert watched.healthy
+    await looked(watched)
+    assert not watched.healthy
+    assert watched.files.trouble.startswith("refused, ")
+    watched.write("third!!")
+    assert watched.files.again()
+    assert watched.healthy
+    assert watched.files.trouble == ""
+    assert watched.used == ["third!!"]
+
+
+async def test_who_tells_it_otherwise_needs_no_check(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("first")
+    used: list[str] = []
+    files = Rereading([path], path.read_text, used.append)
+    assert files.first() == "first"
+    path.write_text("second!")
+    await files.look()
+    assert await files.look()
+    assert (used, files.trouble) == (["second!"], "")

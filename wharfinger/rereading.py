@@ -22,7 +22,10 @@ class Rereading(Generic[T]):
         paths: the files.
         read: makes of them what is used; raises ConfigError. Runs in a thread.
         use: takes it; on the event loop.
-        check: is red while the files cannot be used as they are.
+        check: is red while the files cannot be used as they are; None for who tells it otherwise.
+
+    Attributes:
+        trouble: why they cannot be used as they are; empty while they can.
     """
 
     def __init__(
@@ -30,13 +33,14 @@ class Rereading(Generic[T]):
         paths: Sequence[Path],
         read: Callable[[], T],
         use: Callable[[T], None],
-        check: Check,
+        check: Check | None = None,
     ) -> None:
         self._paths = tuple(paths)
         self._read = read
         self._use = use
         self._check = check
-        self._known = self._latest = self._signature()
+        self._known = self._used = self._latest = self._signature()
+        self.trouble = ""
         self._ended = False
 
     def end(self) -> None:
@@ -50,8 +54,26 @@ class Rereading(Generic[T]):
             ConfigError: they cannot be used.
         """
         value = self._read()
-        self._check.ok()
+        self._told("")
         return value
+
+    def again(self) -> bool:
+        """Reads them at once, for who has reason to think that they have changed; blocks.
+
+        Returns:
+            Whether something new is in use; `use` and `check` were told in this thread.
+
+        Raises:
+            ConfigError: they cannot be used; what was read before is kept.
+        """
+        signature = self._signature()
+        if signature == self._used or self._ended:
+            return False
+        value = self._read()
+        self._known = self._used = signature
+        self._use(value)
+        self._told("")
+        return True
 
     async def look(self) -> bool:
         """Takes up what has changed, once it has stayed the same between two looks.
@@ -70,13 +92,22 @@ class Rereading(Generic[T]):
             value = await asyncio.to_thread(self._read)
         except ConfigError as error:
             if not self._ended:
-                self._check.fail(f"refused, what was read before is kept: {error.findings[0]}")
+                self._told(f"refused, what was read before is kept: {error.findings[0]}")
             return False
         if self._ended:
             return False
+        self._used = signature
         self._use(value)
-        self._check.ok()
+        self._told("")
         return True
+
+    def _told(self, trouble: str) -> None:
+        self.trouble = trouble
+        if self._check is not None:
+            if trouble:
+                self._check.fail(trouble)
+            else:
+                self._check.ok()
 
     def _signature(self) -> _Signature:
         return tuple(_of(path) for path in self._paths)
