@@ -91,15 +91,19 @@ class Rereading(Generic[T]):
         try:
             value = await asyncio.to_thread(self._read)
         except ConfigError as error:
-            if not self._ended:
+            if self._is_still(signature):
                 self._told(f"refused, what was read before is kept: {error.findings[0]}")
             return False
-        if self._ended:
+        if not self._is_still(signature):
             return False
         self._used = signature
         self._use(value)
         self._told("")
         return True
+
+    def _is_still(self, signature: _Signature) -> bool:
+        """Whether nobody has read something else meanwhile, or has taken over."""
+        return self._known is signature and not self._ended
 
     def _told(self, trouble: str) -> None:
         self.trouble = trouble

@@ -107,6 +107,36 @@ async def test_what_was_replaced_meanwhile_says_nothing_more(
     assert watched.healthy
 
 
+@pytest.mark.parametrize("text", ["bad", "second!"])
+async def test_a_look_that_took_longer_says_nothing_of_what_was_read_since(
+    watched: Watched, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched.files.first()
+    read, go_on = threading.Event(), threading.Event()
+
+    def slow() -> str:
+        monkeypatch.setattr(watched.files, "_read", watched.read)  # for whoever is next
+        try:
+            return watched.read()
+        finally:
+            read.set()
+            go_on.wait(30)
+
+    monkeypatch.setattr(watched.files, "_read", slow)
+    watched.write(text)
+    await watched.files.look()
+    looking = asyncio.create_task(watched.files.look())
+    await asyncio.to_thread(read.wait, 30)
+    watched.write("the third")
+    assert await asyncio.to_thread(watched.files.again)
+    go_on.set()
+    assert not await looking
+    assert not await looked(watched)
+    assert watched.used == ["the third"]
+    assert watched.healthy
+    assert watched.files.trouble == ""
+
+
 async def test_who_has_reason_to_reads_at_once_what_has_not_settled(watched: Watched) -> None:
     watched.files.first()
     assert not watched.files.again()
