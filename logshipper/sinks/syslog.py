@@ -18,7 +18,7 @@ from logshipper.model import Refusal, Verdict
 from logshipper.sinkconfig import SyslogConfig
 from logshipper.sinks.certificates import Certificates
 from logshipper.sinks.encoding.syslog import SyslogEncoding, framed
-from logshipper.sinks.reach import CONNECT_TIMEOUT_SECONDS, Untrusted, closed, let_in, reachable
+from logshipper.sinks.reach import CONNECT_TIMEOUT_SECONDS, closed, let_in, reachable
 from wharfinger.errors import Unavailable
 
 # How often the kernel is asked whether the other side has it all.
@@ -76,12 +76,13 @@ class Syslog:
         """
         limit = self._config.request_timeout_seconds
         try:
-            async with asyncio.timeout(limit), self._connection() as connection:
+            # A new connection has limits of its own: a short one here would never see it made.
+            async with self._connection() as connection, asyncio.timeout(limit):
                 connection.writer.write(framed(documents))
                 await _arrived(connection.reader, connection.writer)
         except TimeoutError as error:
             raise Unavailable(f"{self._config.address} took nothing for {limit:g} s") from error
-        except (OSError, Untrusted) as error:
+        except (OSError, Unavailable) as error:
             why = (error.strerror if isinstance(error, OSError) else "") or str(error)
             renewed = await self._renewed()
             raise Unavailable(
@@ -139,8 +140,11 @@ class Syslog:
 
     async def _connected(self) -> Connection:
         tls, began_at = self._latest, time.monotonic()
-        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-            reader, writer = await asyncio.open_connection(self._host, self._port, ssl=tls)
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+                reader, writer = await asyncio.open_connection(self._host, self._port, ssl=tls)
+        except TimeoutError as error:
+            raise Unavailable(f"no connection within {CONNECT_TIMEOUT_SECONDS:g} s") from error
         if tls is not None:
             try:
                 # The kernel of a server that is about to refuse us takes lines all the same.

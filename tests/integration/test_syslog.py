@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -227,6 +228,29 @@ async def test_a_renewed_pair_is_shown_though_the_connection_stands(
     await until(lambda: len(rsyslog.received) >= 3)
     assert rsyslog.messages == ["one", "two", "three"]
     await sending.delivery.close()
+
+
+async def test_a_short_limit_of_a_request_leaves_a_connection_its_time(
+    guarded: tuple[Rsyslog, Authority], tmp_path: Path
+) -> None:
+    rsyslog, authority = guarded
+    config = msgspec.structs.replace(guarded_sink(rsyslog, authority), request_timeout_seconds=0.4)
+    sending = Sending(config, tmp_path)
+    assert (await sending.sink.send(sending.documents("one"))).accepted == 1
+    await until(lambda: rsyslog.messages == ["one"])
+    await sending.delivery.close()
+
+
+async def test_a_server_that_begins_no_tls_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("logshipper.sinks.syslog.CONNECT_TIMEOUT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        sending = Sending(SyslogConfig(address=address, transport="tls"), tmp_path)
+        with pytest.raises(Unavailable, match=r"cannot be reached: no connection within 0.2 s"):
+            await sending.sink.send(sending.documents("one"))
+        await sending.delivery.close()
 
 
 async def test_no_line_is_lost_or_doubled_while_pairs_are_renewed(
