@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from logshipper.sinks.contract import End
 from logshipper.sinks.credentials import tls
@@ -36,6 +37,8 @@ class Certificates:
         self._config = config
         files = (config.ca_file, config.cert_file, config.key_file)
         self._paths = tuple(path for path in files if path is not None)
+        if config.ca_file is None:
+            self._paths += _of_the_host()
         self._files = Rereading(self._paths, self._read, self._use)
         self.latest, self._ours = self._files.first()
         self._theirs: dict[str, Validity] = {}
@@ -118,3 +121,9 @@ class Certificates:
 
     def _use(self, read: tuple[ssl.SSLContext, Validity | None]) -> None:
         self.latest, self._ours = read
+
+
+def _of_the_host() -> tuple[Path, ...]:
+    """Where the authorities are that are trusted where nobody names one."""
+    found = ssl.get_default_verify_paths()
+    return tuple(Path(path) for path in (found.cafile, found.capath) if path is not None)

@@ -15,6 +15,7 @@ from logshipper import sinkcertificates
 from logshipper.sinkcertificates import Watch
 from logshipper.sinkconfig import AnySink, BulkConfig, FileConfig, JsonlineConfig, SyslogConfig
 from logshipper.sinks.catalogue import make
+from logshipper.sinks.certificates import Certificates
 from tests.logshipper.sending import Sending
 from tests.stack.tls import Authority, KeyPair
 from wharfinger.errors import ConfigError
@@ -240,6 +241,27 @@ async def test_one_that_has_ended_on_a_connection_that_stands_is_red(
     assert not healthy
     assert why.count(" ended at ") == 2
     await watched.sending.delivery.close()
+
+
+async def test_the_authorities_of_the_host_are_read_again_where_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "bundle.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+
+    def trusted() -> set[str]:
+        return {str(each["serialNumber"]) for each in certificates.latest.get_ca_certs()}
+
+    bundle.write_bytes(Authority(tmp_path / "a").ca_file.read_bytes())
+    certificates = Certificates(SyslogConfig(transport="tls"))
+    before = trusted()
+    assert len(before) == 1
+    bundle.write_bytes(Authority(tmp_path / "b", "another").ca_file.read_bytes())
+    for _ in range(2):
+        await certificates.look()
+    assert len(trusted()) == 1
+    assert trusted() != before
 
 
 async def test_a_server_that_is_away_is_not_asked_in_a_hurry(
