@@ -17,6 +17,8 @@ from logshipper.sinks.reach import reachable
 from wharfinger.errors import ConfigError, Finding, Unavailable
 
 TOO_LARGE_STATUS: Final = 413
+# aiokafka tries a batch again for ever, be it given up by us or not, and its stop waits for that.
+STOP_SECONDS: Final = 3.0
 
 
 @dataclass(slots=True)
@@ -151,7 +153,7 @@ class Kafka:
 
     def _end(self, running: Running) -> "asyncio.Task[None]":
         """Stops a producer in a task of its own: one whose end is cut short is left half open."""
-        ending = asyncio.create_task(running.producer.stop())
+        ending = asyncio.create_task(_stopped(running.producer))
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
         return ending
@@ -202,6 +204,20 @@ class Kafka:
                 again.append(document)
         accepted = len(documents) - len(again) - len(refused)
         return Verdict(accepted, tuple(again), tuple(refused))
+
+
+async def _stopped(producer: Any) -> None:
+    """Stops it; what it has not brought by then was given up, and is sent again by another."""
+    stopping = asyncio.create_task(producer.stop())
+    _, late = await asyncio.wait([stopping], timeout=STOP_SECONDS)
+    # Nothing that is public ends its sender, for which `stop` waits, too.
+    sender = producer._sender.sender_task if late else None  # noqa: SLF001
+    if sender is not None:
+        while not sender.done():
+            sender.cancel()  # the first time it still waits for requests under way
+            await asyncio.sleep(0)
+        producer._message_accumulator.fail_all(TimeoutError())  # noqa: SLF001
+    await stopping
 
 
 def _producer() -> Callable[..., Any]:

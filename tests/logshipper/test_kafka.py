@@ -157,7 +157,7 @@ class Guarded:
     def issue(self, ends: datetime | None = None) -> KeyPair:
         return self.authority.issue("shipper", ends=ends)
 
-    def sink(self) -> Kafka:
+    def sink(self, **settings: Any) -> Kafka:
         config = KafkaConfig(
             servers=(f"127.0.0.1:{self.broker.port}",),
             tls=True,
@@ -165,6 +165,7 @@ class Guarded:
             ca_file=self.authority.ca_file,
             cert_file=self.pair.cert_file,
             key_file=self.pair.key_file,
+            **settings,
         )
         return Kafka(config)
 
@@ -230,6 +231,32 @@ async def test_a_batch_on_its_way_keeps_its_connection_to_its_end(guarded: Guard
     assert guarded.brought == ["a-000", "a-001", "b-000"]
     await sink.close()
     await until(lambda: not guarded.broker.connections)
+
+
+@pytest.mark.parametrize("renewed", [False, True])
+async def test_what_was_given_up_holds_no_producer_open(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch, renewed: bool
+) -> None:
+    """aiokafka itself would try it again for ever."""
+    monkeypatch.setattr("logshipper.sinks.kafka.STOP_SECONDS", 0.1)
+    sink = guarded.sink(request_timeout_seconds=2.0)
+    documents = encoded(sink.encoding.compile(FIELDS), ["a-000"])
+    assert (await sink.send(documents)).accepted == 1
+    guarded.broker.answering.clear()
+    with pytest.raises(Unavailable, match="did not answer in 2 s"):
+        await sink.send(documents)
+    if renewed:
+        await looked(sink)
+        guarded.issue()
+        await looked(sink)
+        guarded.broker.answering = asyncio.Event()
+        guarded.broker.answering.set()
+        assert (await sink.send(documents)).accepted == 1
+        assert len(guarded.shown) == 2
+    async with asyncio.timeout(20):
+        await sink.close()
+    # Nothing goes on with what was given up.
+    assert not [each for each in asyncio.all_tasks() if "aiokafka" in repr(each)]
 
 
 async def test_a_pair_that_has_ended_is_told_and_a_new_one_is_tried_next(guarded: Guarded) -> None:
