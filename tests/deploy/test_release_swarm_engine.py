@@ -362,6 +362,22 @@ async def test_one_too_many_for_a_port_is_refused() -> None:
     await engine(swarm, app=fixed, environment=everywhere).require_room(target(replicas=0))
 
 
+async def test_a_task_that_stays_has_its_room_on_a_node_that_takes_no_other() -> None:
+    swarm = Swarm(replicas=3)
+    swarm.lie(1, 2, 3)
+    paused = [replace(node, active=node.id == "n1") for node in NODES]
+
+    async def nodes() -> tuple[Node, ...]:
+        return tuple(paused)
+
+    swarm.nodes = nodes  # type: ignore[method-assign]
+    fixed = replace(APP, port=Port(fixed=8080))
+    # As a scale has it; whatever else is deployed ends the one that is there.
+    await engine(swarm, app=fixed).require_room(target(OLD, "r1", replicas=2))
+    with pytest.raises(Rejected, match=r"port 8080: 1 node takes them \(box1\)"):
+        await engine(swarm, app=fixed).require_room(target(replicas=2))
+
+
 async def test_the_same_update_is_followed_and_another_waited_for() -> None:
     swarm = Swarm()
     await swarm.deploy(f"{NEW} r2 2", None)

@@ -81,8 +81,10 @@ class SwarmEngine:
         if port is None or self._environment.everywhere:
             return
         with contextlib.suppress(Unavailable):  # `up` asks again, and says so.
-            nodes = judging.fitting(await self._manager.nodes(), self._environment.hosts)
-            if why := judging.crowded(port, target.replicas, nodes):
+            nodes, kept = await self._manager.nodes(), await self._kept(target)
+            takes = {node.id for node in judging.fitting(nodes, self._environment.hosts)}
+            there = [node for node in nodes if node.id in takes | kept]
+            if why := judging.crowded(port, target.replicas, there):
                 raise NoRoom(why)
 
     async def up(self, target: Target, progress: Progress) -> None:
@@ -293,6 +295,13 @@ class SwarmEngine:
         if others:
             where = judging.shown(others)
             progress.step(f"of another release, and still served: {where}; do managers hear them?")
+
+    async def _kept(self, target: Target) -> frozenset[str]:
+        """Ids of the nodes whose task stays: a node that is paused takes none, and ends none."""
+        service = await self._manager.service()
+        if service is None or (service.image, service.release) != (target.image, target.release):
+            return frozenset()
+        return frozenset(task.node for task in await self._manager.tasks() if task.runs)
 
     async def _known(self, service: Service | None) -> frozenset[str]:
         if service is None:
