@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Final
 
@@ -32,7 +32,7 @@ class Running:
     """
 
     producer: Any
-    settings: dict[str, Any]
+    settings: dict[str, Any] = field(repr=False)
     users: int = 0
 
 

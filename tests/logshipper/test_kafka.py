@@ -106,6 +106,7 @@ async def test_the_password_goes_to_sasl_alone(producers: list[Producer], tmp_pa
     await sink.send(encoded(sink.encoding.compile(FIELDS), ["one"]))
     assert producers[0].settings["sasl_plain_password"] == "s3cret"
     assert producers[0].settings["security_protocol"] == "SASL_PLAINTEXT"
+    assert "s3cret" not in repr(sink._running)
 
 
 async def test_aiokafka_takes_the_settings() -> None:
