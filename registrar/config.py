@@ -70,8 +70,8 @@ class RegistrarConfig(Section, frozen=True, kw_only=True):
         float,
         doc(
             "How long a stop waits for containers that are told to stop with it, as on a node that "
-            "is drained; those are seen off first. For a registrar that is a container itself, and has "
-            "more than 15 s to stop: it may take as long.",
+            "is drained; those are seen off first. For a registrar that is a container itself, and "
+            "has more than 15 s to stop: it may take as long.",
             ge=0,
             le=15,
         ),
