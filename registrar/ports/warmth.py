@@ -100,9 +100,13 @@ async def _leave(process: Process) -> None:
     """It leaves when its input ends; one that a disk holds is not waited for any longer."""
     assert process.stdin is not None  # noqa: S101 - a pipe was asked for
     process.stdin.close()
-    try:
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LEAVE_SECONDS):
             await process.wait()
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+            return
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    # Who goes at once is seen off: a loop that ends first would never know.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LEAVE_SECONDS):
+            await process.wait()
