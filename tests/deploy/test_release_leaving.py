@@ -63,12 +63,15 @@ def leaving(
     replicas: tuple[Replica, ...] = RUNS,
     elsewhere: Mapping[str, str] = {},
     others: tuple[Replica, ...] = (),
+    *,
+    is_tried_since: bool = False,
 ) -> Leaving:
     return Leaving(
         app=APP,
         environment=PROD,
         release=release,
         down=down,
+        is_tried_since=is_tried_since,
         replicas=replicas,
         others=others,
         elsewhere=elsewhere,
@@ -100,6 +103,7 @@ def test_what_never_was_is_not_taken_down() -> None:
 def test_it_is_down_only_where_nothing_is_left() -> None:
     assert leaving(down=DOWN, replicas=()).is_down
     assert not leaving(down=DOWN).is_down
+    assert not leaving(down=DOWN, replicas=(), is_tried_since=True).is_down
     assert not leaving(down=DOWN, replicas=(), elsewhere=THERE).is_down
     assert not leaving(down=replace_state(DOWN, "failed"), replicas=()).is_down
 

@@ -29,6 +29,7 @@ class Leaving:
         environment: that shall be taken down.
         release: what is taken away; None where nothing was ever released.
         down: the take-down since which nothing should run; None where none was.
+        is_tried_since: whether something was tried after that; it failed, and is the last word.
         replicas: what the engine runs of it.
         others: what the engine files with it, though its labels say that it is of something else.
         elsewhere: addresses that requests are sent to, and that are none of these replicas.
@@ -39,6 +40,7 @@ class Leaving:
     environment: Environment
     release: Record | None
     down: Record | None
+    is_tried_since: bool
     replicas: tuple[Replica, ...]
     others: tuple[Replica, ...]
     elsewhere: Mapping[str, str]
@@ -48,7 +50,7 @@ class Leaving:
     def is_down(self) -> bool:
         """Whether it was taken down already, and nothing of it is left."""
         ended = self.down is not None and self.down.state == "succeeded"
-        return ended and not self.replicas and not self.elsewhere
+        return ended and not (self.is_tried_since or self.replicas or self.elsewhere)
 
     @property
     def named(self) -> str:
@@ -185,12 +187,13 @@ async def seen(
     service = service_of(app, environment)
     instances = Instances(site.etcd, service, by=site.by, tell=site.progress.step)
     own = {each.key.endpoint.value for each in await instances.held() if each.container in ids}
-    addresses = await instances.addresses()
+    addresses, down = await instances.addresses(), choice.taken_down(history)
     return Leaving(
         app=app,
         environment=environment,
         release=choice.to_take_down(history),
-        down=choice.taken_down(history),
+        down=down,
+        is_tried_since=down is not None and history[-1].record != down,
         replicas=replicas,
         others=tuple(each for each in running if not each.own),
         elsewhere={at: what for at, what in addresses.items() if at not in own},

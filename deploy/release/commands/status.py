@@ -53,7 +53,8 @@ class Row:
         """What mends it, where it can be mended from here; `up` alone takes the newest push."""
         record, name = self.standing.serving, self.environment.name
         if (down := self.standing.down) is not None:
-            again = () if self.is_well else (f"`deploy down {name}` takes away what is left",)
+            more = not self.is_well and self.standing.to_take
+            again = (f"`deploy down {name}` takes away what is left",) if more else ()
             if not self.standing.has_succeeded:
                 return again
             return (*again, f"`deploy rollback {name}` brings {down.release} back")
@@ -176,6 +177,7 @@ async def _row(site: Site, app: App, environment: Environment) -> Row:
             running=(),
             remarks=(away,),
             down=found.down,
+            to_take=found.to_take,
             has_succeeded=found.has_succeeded,
         )
     return Row(environment, found, replicas, holder, not away)
