@@ -65,6 +65,7 @@ def leaving(
     others: tuple[Replica, ...] = (),
     *,
     is_tried_since: bool = False,
+    drained: Mapping[str, str] = {},
 ) -> Leaving:
     return Leaving(
         app=APP,
@@ -75,6 +76,7 @@ def leaving(
         replicas=replicas,
         others=others,
         elsewhere=elsewhere,
+        drained=drained,
         back="deploy rollback prod",
     )
 
@@ -120,6 +122,8 @@ def test_what_is_only_filed_with_it_is_named_and_does_not_keep_it_up() -> None:
     stranger = replace(RUNS[0], name="till-1", own=False)
     said = "by its labels of something else, and let be: till-1 on box"
     assert leaving(others=(stranger,)).let_be == (said,)
+    (said,) = leaving(drained=THERE).let_be
+    assert said.startswith(f"drained, and not on this engine: {shown()}; if it runs still")
     assert leaving(others=(stranger,), replicas=(), down=DOWN).is_down
 
 

@@ -20,7 +20,7 @@ from tests.stack.deploycommand import ended
 from tests.stack.told import Told
 from wharfinger import metadata
 from wharfinger.errors import Unavailable
-from wharfinger.keys import INSTANCES, Service
+from wharfinger.keys import HOSTS, INSTANCES, Service
 from wharfinger.operator.parts.process import until
 
 pytestmark = pytest.mark.real
@@ -270,6 +270,10 @@ async def test_cut_off_it_is_half_way_and_the_same_again_ends_it(
     assert ("was cut off" if name == "SIGKILL" else "cut off by SIGTERM") in status.out
     assert "`deploy down integration` takes away what is left" in status.out
     assert "down since" not in status.out
+    assert [line.split()[2:4] for line in status.out.splitlines()[1:2]] == [["half", "down"]]
+    refused = await site.deploy("promote", "integration", "production", "--approve", "well")
+    half = "a rollout in integration is under way" if name == "SIGKILL" else "half-way taken down"
+    assert (refused.code, half in refused.err) == (69, True), refused.err
     refused = await site.deploy("scale", "integration", "4")
     assert (refused.code, "is half-way taken down" in refused.err) == (69, True)
     done = await site.deploy("down", "integration", "--yes")
@@ -315,6 +319,39 @@ async def test_what_runs_on_another_engine_alone_is_not_called_down(site: Comman
     told = "requests are sent to 10.0.0.9:80 (c-9 on box9): say it there"
     assert (refused.code, told in refused.err) == (69, True), refused.err
     assert len(await site.records("integration")) == 1
+
+
+async def test_what_another_engine_runs_drained_is_named(site: CommandSite) -> None:
+    """Left there by a take-down that was cut off; no address tells of it any more."""
+    await site.pushed(1)
+    await site.deploy("up", "integration")
+    key = f"{SHOP.prefix}10.0.0.9-80"
+    drains = [
+        {"key": key, "name": "shop-9"},
+        {"key": "/shop_integration2/10.0.0.8-80", "name": "shop-8"},
+        {"key": f"{SHOP.prefix}10.0.0.1-80", "name": "shop-1"},
+    ]
+    told = msgspec.json.encode({"version": "1", "drains": drains})
+    await site.etcd.put(f"{HOSTS}box9/registrar", told)
+    looked = await site.deploy("down", "integration", "--dry-run", "--json")
+    assert looked.result["drained"] == {"10.0.0.9:80": "shop-9 on box9"}
+    done = await site.deploy("down", "integration", "--yes")
+    named = "drained, and not on this engine: 10.0.0.9:80 (shop-9 on box9); if it runs still"
+    assert (done.code, named in done.err) == (0, True), done.err
+
+
+async def test_while_it_is_under_way_no_way_back_is_named(site: CommandSite) -> None:
+    await site.pushed(1)
+    await site.deploy("up", "integration")
+    site.engine("integration").order(hold="stop")
+    process = await site.start("down", "integration", "--yes")
+    await until_held(site)
+    status = await site.deploy("status", "integration")
+    assert (status.code, "is under way" in status.out) == (0, True), status.out
+    assert "rollback" not in status.out
+    assert "down since" not in status.out
+    process.kill()
+    await process.wait()
 
 
 async def test_an_environment_that_the_file_has_no_more_is_taken_away(site: CommandSite) -> None:

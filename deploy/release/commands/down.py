@@ -107,7 +107,10 @@ async def _require_yes(leaving: Leaving, *, renamed: bool) -> None:
     sys.stderr.write(f"type {printable(name)} to take it down: ")
     sys.stderr.flush()
     answer = await _line()
-    if not answer.endswith("\n") or answer.strip() != name:
+    if not answer.endswith("\n"):
+        sys.stderr.write("\n")
+        raise Rejected(f"no answer: {_NOTHING}")
+    if answer.strip() != name:
         raise Rejected(f"that is not {name}: {_NOTHING}")
 
 
@@ -140,6 +143,7 @@ def _say(leaving: Leaving, *, as_json: bool) -> Exit:
         "instances": [msgspec.to_builtins(each) for each in leaving.replicas],
         "others": [msgspec.to_builtins(each) for each in leaving.others],
         "elsewhere": dict(leaving.elsewhere),
+        "drained": dict(leaving.drained),
     }
     showing.result(told, as_json=as_json, text=text)
     return Exit.OK

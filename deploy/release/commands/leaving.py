@@ -33,6 +33,8 @@ class Leaving:
         replicas: what the engine runs of it.
         others: what the engine files with it, though its labels say that it is of something else.
         elsewhere: addresses that requests are sent to, and that are none of these replicas.
+        drained: by address, of none of these replicas: registrars keep them out of etcd, and what
+            still runs of them, no address tells.
         back: the command that brings it back.
     """
 
@@ -44,6 +46,7 @@ class Leaving:
     replicas: tuple[Replica, ...]
     others: tuple[Replica, ...]
     elsewhere: Mapping[str, str]
+    drained: Mapping[str, str]
     back: str
 
     @property
@@ -93,6 +96,9 @@ class Leaving:
             said.append(f"by its labels of something else, and let be: {names}")
         if self.elsewhere:
             said.append(f"none of these, and let be: {departure.shown(self.elsewhere)}")
+        if self.drained:
+            names = departure.shown(self.drained)
+            said.append(f"drained, and not on this engine: {names}; if it runs still, say it there")
         return tuple(map(printable, said))
 
 
@@ -187,6 +193,8 @@ async def seen(
     service = service_of(app, environment)
     instances = Instances(site.etcd, service, by=site.by, tell=site.progress.step)
     own = {each.key.endpoint.value for each in await instances.held() if each.container in ids}
+    names = {each.name for each in replicas}
+    out = (await instances.hosts()).kept_out(service)
     addresses, down = await instances.addresses(), choice.taken_down(history)
     return Leaving(
         app=app,
@@ -197,6 +205,7 @@ async def seen(
         replicas=replicas,
         others=tuple(each for each in running if not each.own),
         elsewhere={at: what for at, what in addresses.items() if at not in own},
+        drained={at: f"{name} on {host}" for at, (name, host) in out.items() if name not in names},
         back=choice.way_back(history, environment.name),
     )
 
