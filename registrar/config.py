@@ -66,6 +66,15 @@ class RegistrarConfig(Section, frozen=True, kw_only=True):
         Literal["keep", "revoke"],
         doc("What a stop does with this host's keys: keep them for the lease's time, or revoke."),
     ] = "keep"
+    linger_seconds: Annotated[
+        float,
+        doc(
+            "How long a stop waits for containers that are told to stop with it, as on a node that "
+            "is drained; those are seen off first. For a registrar that is a container itself.",
+            ge=0,
+            le=15,
+        ),
+    ] = 0.0
     explicit: Annotated[
         bool,
         doc(

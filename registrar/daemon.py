@@ -21,6 +21,7 @@ from registrar.host import addresswatch, rights
 from registrar.host.claim import Claim
 from registrar.host.hostlock import HostLock
 from registrar.host.hostrecord import OwnRecord
+from registrar.lingering import linger
 from registrar.massguard import MassGuard
 from registrar.metrics import LeaseLosses, measure
 from registrar.observer import Observer
@@ -214,6 +215,7 @@ class Registrar:
 
     async def drain(self) -> None:
         """With `on_stop = "revoke"` takes all of this host out of etcd; else leaves it there."""
+        await linger(self._census, self._config.registrar.linger_seconds)
         if self._config.registrar.on_stop != "revoke" or self._keeping is None:
             return
         for task in (self._publishing, self._keeping):

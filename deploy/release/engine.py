@@ -6,7 +6,7 @@ from typing import Protocol
 
 from deploy.release.app.model import App, Environment
 from deploy.release.progress import Progress
-from wharfinger.errors import Unavailable
+from wharfinger.errors import Rejected, Unavailable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,8 @@ class Target:
         replicas: how many; what wharf.yaml says unless somebody scaled it.
         settled: whether the rollout before is known to have ended well, wherever it was done from:
             what an engine has kept of an earlier one is out of date then.
+        unproven: digests that were tried there while none has ever come up: what runs of them is
+            nothing to go back to, unless it serves.
     """
 
     app: App
@@ -29,6 +31,7 @@ class Target:
     release: str
     replicas: int
     settled: bool = False
+    unproven: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,10 @@ class RolloutFailed(Unavailable):
         super().__init__(why)
 
 
+class NoRoom(Rejected):
+    """The engine has no place for so many; nothing was begun."""
+
+
 class Engine(Protocol):
     """One environment's engine."""
 
@@ -73,6 +80,13 @@ class Engine(Protocol):
 
         Raises:
             Unavailable: the engine does not answer.
+        """
+
+    async def require_room(self, target: Target) -> None:
+        """Refuses what cannot run there, before anything changes or is on record.
+
+        Raises:
+            NoRoom: it cannot; with what to write instead.
         """
 
     async def up(self, target: Target, progress: Progress) -> None:

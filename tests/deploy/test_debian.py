@@ -6,7 +6,7 @@ import pytest
 
 from tests.stack import debian
 
-pytestmark = [pytest.mark.real, pytest.mark.scenario]
+pytestmark = [pytest.mark.real, pytest.mark.scenario, pytest.mark.timeout(600)]
 
 
 def test_a_root_is_made_once_and_a_copy_is_its_own(folder: Path) -> None:

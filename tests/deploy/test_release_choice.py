@@ -65,6 +65,28 @@ def test_a_scale_is_no_release_of_its_own() -> None:
     assert len(choice.succeeded(known)) == 2
 
 
+def test_what_was_tried_while_nothing_came_up_is_unproven() -> None:
+    assert choice.unproven([]) == set()
+    tried = [record("r1", "failed"), record("r2", "running")]
+    assert choice.unproven(history(*tried)) == sha("r1", "r2")
+    for came_up in ("succeeded", "rolled back"):
+        # What a rollback has put back serves, whether or not we know of it.
+        assert choice.unproven(history(record("r0", came_up), *tried)) == set()
+        assert choice.unproven(history(*tried, record("r3", came_up))) == set()
+
+
+def test_what_was_tried_before_a_take_down_has_gone_with_it() -> None:
+    tried = [record("r1"), record("r2", "failed")]
+    half_way = record("r1", "failed", verb="down")
+    down = record("r1", verb="down")
+    assert choice.unproven(history(record("r1", "failed"), half_way)) == sha("r1")
+    assert choice.unproven(history(*tried, half_way)) == set()
+    assert choice.unproven(history(*tried, down)) == set()
+    # What ran once runs no more: the first after it has nothing to go back to.
+    assert choice.unproven(history(*tried, down, record("r3", "running"))) == sha("r3")
+    assert choice.unproven(history(*tried, down, record("r3"))) == set()
+
+
 def test_is_refused_where_there_is_none() -> None:
     with pytest.raises(Rejected, match="no release has succeeded here"):
         choice.target(history(record("r1", "failed")), sha("r1"))

@@ -155,6 +155,24 @@ def test_nodes_that_take_tasks() -> None:
     assert judging.fitting([front, gone, other], None) == (front, other)
 
 
+def test_more_of_one_port_than_nodes_are_told_what_to_do() -> None:
+    nodes = [Node(id=n, name=n, ready=True, active=True, labels={}) for n in ("b", "a")]
+    assert judging.crowded(8080, 2, nodes) == ""
+    said = judging.crowded(8080, 3, nodes)
+    assert said.startswith("3 instances cannot all have port 8080: 2 nodes take them (a, b); write")
+    assert "1 node takes them (b)" in judging.crowded(8080, 2, nodes[:1])
+    # Where no node takes any, why is another matter.
+    assert judging.crowded(8080, 3, []) == ""
+
+
+def test_one_too_many_for_the_nodes_says_what_to_do() -> None:
+    full = (
+        "no suitable node (1 node not available for new tasks; max replicas per node limit exceed)"
+    )
+    assert "take port.fixed out" in judging.hint(task(1, state="pending", error=full))
+    assert judging.hint(task(1, state="pending", error="no suitable node")) == ""
+
+
 @pytest.mark.parametrize(
     ("counts", "moves"),
     [

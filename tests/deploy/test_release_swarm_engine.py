@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from deploy.release.app.model import App, Build, EngineName, Environment, Health
+from deploy.release.app.model import App, Build, EngineName, Environment, Health, Port
 from deploy.release.engine import RolloutFailed, Target
 from deploy.release.engines.swarm import watching
 from deploy.release.engines.swarm.docker import Manager
@@ -175,18 +175,29 @@ class Registered:
         return {"box4": 1} if len(tasks) == self.betrays else {}
 
 
-def engine(swarm: Swarm, *missing: str) -> SwarmEngine:
+def engine(
+    swarm: Swarm, *missing: str, app: App = APP, environment: Environment = ENVIRONMENT
+) -> SwarmEngine:
     return SwarmEngine(
         cast("Manager", swarm),
-        APP,
-        ENVIRONMENT,
+        app,
+        environment,
         render=lambda target: f"{target.image} {target.release} {target.replicas}",
         registration=cast("Registration", Registered(*missing)),
     )
 
 
-def target(image: str = NEW, release: str = "r2", replicas: int = 2) -> Target:
-    return Target(app=APP, environment=ENVIRONMENT, image=image, release=release, replicas=replicas)
+def target(
+    image: str = NEW, release: str = "r2", replicas: int = 2, unproven: Sequence[str] = ()
+) -> Target:
+    return Target(
+        app=APP,
+        environment=ENVIRONMENT,
+        image=image,
+        release=release,
+        replicas=replicas,
+        unproven=frozenset(each.rpartition("@")[2] for each in unproven),
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -290,6 +301,65 @@ async def test_a_bad_first_one_leaves_nothing() -> None:
     assert not failed.value.restored
     assert swarm.told == ["deploy r2", "remove"]
     assert await states(swarm) == []
+
+
+@pytest.mark.parametrize("release", ["r1", "r2"])
+async def test_a_first_one_that_was_cut_off_is_nothing_to_go_back_to(release: str) -> None:
+    swarm, former = Swarm(image=None), OLD
+    swarm.bad = {OLD, NEW}
+    await swarm.deploy(f"{former} r1 2", None)  # whoever did was killed
+    wanted = target(former if release == "r1" else NEW, release, unproven=(OLD, NEW))
+    with pytest.raises(RolloutFailed, match="nothing ran before; the stack is removed") as failed:
+        await engine(swarm).up(wanted, Told())
+    assert not failed.value.restored
+    assert swarm.told == ["deploy r1", f"deploy {release}", "remove"]
+    assert await states(swarm) == []
+
+
+async def test_a_first_one_that_was_cut_off_and_serves_is_gone_back_to() -> None:
+    swarm = Swarm()
+    swarm.bad, swarm.ends = {NEW}, "paused"
+    with pytest.raises(RolloutFailed, match="r1 runs again") as failed:
+        await engine(swarm).up(target(unproven=(OLD, NEW)), Told())
+    assert failed.value.restored
+    assert swarm.told == ["deploy r2", "roll back"]
+
+
+@pytest.mark.parametrize("release", ["r1", "r2"])
+async def test_a_first_one_that_was_cut_off_and_runs_unserved_goes_too(release: str) -> None:
+    swarm = Swarm()
+    wanted = target(OLD if release == "r1" else NEW, release, unproven=(OLD, NEW))
+    with pytest.raises(RolloutFailed, match=r"has a slash.*\n.*r1 was cut off.*removed") as failed:
+        await engine(swarm, OLD, NEW).up(wanted, Told())
+    assert not failed.value.restored
+    assert swarm.told == [f"deploy {release}", "roll back", "remove"]
+
+
+async def test_a_first_one_that_has_nothing_before_it_is_taken_away_though_swarm_refuses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    swarm = Swarm()
+
+    async def refuse() -> None:
+        raise Unavailable("service does not have a previous spec")
+
+    monkeypatch.setattr(swarm, "roll_back", refuse)
+    with pytest.raises(RolloutFailed, match=r"has a slash.*\n.*r1 was cut off.*removed"):
+        await engine(swarm, OLD).up(target(OLD, "r1", unproven=(OLD,)), Told())
+    assert swarm.told == ["deploy r1", "remove"]
+
+
+async def test_one_too_many_for_a_port_is_refused() -> None:
+    swarm = Swarm()
+    fixed = replace(APP, port=Port(fixed=8080))
+    for count in (1, 3):
+        await engine(swarm, app=fixed).require_room(target(replicas=count))
+    with pytest.raises(Rejected, match=r"4 instances cannot all have port 8080: 3 nodes take them"):
+        await engine(swarm, app=fixed).require_room(target(replicas=4))
+    # Ports of their own are as many as there are.
+    await engine(swarm).require_room(target(replicas=4))
+    everywhere = replace(ENVIRONMENT, everywhere=True, replicas=0)
+    await engine(swarm, app=fixed, environment=everywhere).require_room(target(replicas=0))
 
 
 async def test_the_same_update_is_followed_and_another_waited_for() -> None:

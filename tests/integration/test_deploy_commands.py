@@ -109,6 +109,19 @@ async def test_a_failed_release_is_on_record_with_why(site: CommandSite) -> None
     assert await site.tag("integration") == good
 
 
+async def test_what_has_no_room_is_refused_and_not_on_record(site: CommandSite) -> None:
+    await site.pushed(1)
+    site.engine("integration").order(room=1)
+    done = await site.deploy("up", "integration")
+    assert (done.code, "there is room for 1" in done.err) == (64, True), done.err
+    assert await site.records("integration") == []
+    site.engine("integration").order(room=2)
+    assert (await site.deploy("up", "integration")).code == 0
+    done = await site.deploy("scale", "integration", "3")
+    assert (done.code, "there is room for 2" in done.err) == (64, True), done.err
+    assert await site.states("integration") == [("up", "r1", "succeeded")]
+
+
 async def test_a_release_that_is_half_there_is_gone_back_from(site: CommandSite) -> None:
     good, bad = await site.pushed(1), await site.pushed(2)
     await site.deploy("up", "integration", "r1")
@@ -507,6 +520,9 @@ async def test_people_are_told_how_it_ended_and_nothing_fails_for_it(
         ("up", "production"),
     ):
         assert (await site.deploy(*refused)).code == 69
+    site.engine("integration").order(room=1)
+    assert (await site.deploy("up", "integration", "r1")).code == 64
+    site.engine("integration").order()
     assert [(each["outcome"], each["what"], each["environment"]) for each in heard] == [
         ("passed", "up", "integration"), ("failed", "up", "integration"),
     ], "a refusal is for whoever asked"  # fmt: skip

@@ -238,6 +238,34 @@ async def test_a_stop_keeps_or_revokes(
     assert len(await stack.keys()) == left
 
 
+async def test_a_stop_sees_off_who_is_stopped_beside_it(registrar_stack: RegistrarStack) -> None:
+    """As a node that is drained does it: the application may be told after the registrar."""
+    stack = registrar_stack
+
+    async def logged(text: str) -> None:
+        async def there() -> bool:
+            return text in stack.process.log_tail()
+
+        await until(there, timeout_seconds=30, what=f"it says: {text}")
+
+    stack.write_config(linger_seconds=4)
+    stack.process.signal(signal.SIGHUP)
+    leaves = await stack.run_shop("--label=wharfinger.drain=5", "--stop-timeout=20")
+    stays = await stack.run_shop()
+    await stack.until_keys(2)
+    await logged("configuration reloaded")
+    stack.process.signal(signal.SIGTERM)
+    await logged("registrar draining")
+    stopping = asyncio.create_task(stack.docker.run("stop", leaves))
+    await stack.until_metadata({stays})
+    assert stack.process.running
+    assert await stack.process.wait() == 0
+    # It has gone on until nobody could ask it for anything any more.
+    assert await stack.docker.run("inspect", "--format", "{{.State.Running}}", leaves) == "false"
+    await stopping
+    assert (await stack.metadata()).keys() == {stays}
+
+
 async def test_a_stop_that_revokes_cannot_be_taken_for_a_lost_lease(
     registrar_stack: RegistrarStack,
 ) -> None:

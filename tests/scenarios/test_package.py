@@ -15,7 +15,7 @@ from tests.stack.debian import debian_root
 from tests.stack.package import ROOT, built, inside, prepared
 from wharfinger import __version__
 
-pytestmark = [pytest.mark.real, pytest.mark.scenario, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.scenario, pytest.mark.timeout(600)]
 
 PROGRAMS = ("registrar", "discovery", "logshipper", "logstore", "wharfinger", "deploy")
 CONFIG = "etc/wharfinger/wharfinger.toml"

@@ -18,7 +18,8 @@ from tests.stack.dockerd import to_the_end
 from wharfinger.operator.parts.dockerd import DockerCommand
 from wharfinger.operator.parts.images import build_shop
 
-pytestmark = [pytest.mark.real, pytest.mark.scenario]
+# A first one installs packages before it boots.
+pytestmark = [pytest.mark.real, pytest.mark.scenario, pytest.mark.timeout(600)]
 
 ROOT: Final = Path(__file__).parents[2]
 UNITS: Final = ROOT / "deploy/systemd"

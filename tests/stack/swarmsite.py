@@ -109,6 +109,14 @@ class SwarmSite:
             words: the verb and its arguments.
             code: with which it must end.
         """
+        process = await self.deploying(folder, *words)
+        ended = await process.wait(timeout_seconds=240)
+        said = process.log_tail(200)
+        assert ended == code, f"deploy {words}: exit code {ended}\n{said}"
+        return said
+
+    async def deploying(self, folder: Path, *words: str) -> InsideProcess:
+        """The same, at work."""
         self._count += 1
         verb, *rest = words
         process = self._first.process(
@@ -124,10 +132,7 @@ class SwarmSite:
             },
         )
         await process.start()
-        ended = await process.wait(timeout_seconds=240)
-        said = process.log_tail(200)
-        assert ended == code, f"deploy {words}: exit code {ended}\n{said}"
-        return said
+        return process
 
     async def until_served(self, environment: str = "prod", site: str = SITE) -> None:
         """Waits until both edges answer for the environment, and none of their older workers."""

@@ -14,7 +14,7 @@ from deploy.release import cli, warrant
 from deploy.release.app.model import App, Environment
 from deploy.release.commands import opening
 from deploy.release.commands.site import Site
-from deploy.release.engine import Replica, RolloutFailed, Target
+from deploy.release.engine import NoRoom, Replica, RolloutFailed, Target
 from deploy.release.progress import Progress
 from wharfinger.errors import Unavailable
 
@@ -29,7 +29,7 @@ class VirtualEngine:
         path: what runs.
         orders: what a test wants of it: `seconds` a step takes, the kind of step to `hold`
             back (start or stop), digests that `fail` or `break` (fail and are not put back),
-            whether it is `away`.
+            whether it is `away`, for how many there is `room`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,6 +44,10 @@ class VirtualEngine:
         if self._wanted("away", default=False):
             raise Unavailable("the engine does not answer")
         return tuple(Replica(**each) for each in self._read())
+
+    async def require_room(self, target: Target) -> None:
+        if target.replicas > (most := self._wanted("room", default=target.replicas)):
+            raise NoRoom(f"there is room for {most}")
 
     async def up(self, target: Target, progress: Progress) -> None:
         before = [each.image for each in await self.running()]

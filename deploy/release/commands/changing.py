@@ -9,6 +9,7 @@ from deploy.release import showing
 from deploy.release.app.model import App, Environment
 from deploy.release.commands.rollout import History, Rollout, Wanted
 from deploy.release.commands.site import Site, service_of
+from deploy.release.engine import NoRoom
 from deploy.release.notify import Notice, send
 from deploy.release.notify.notice import Outcome
 from deploy.release.records import choice
@@ -43,6 +44,8 @@ async def change(wanted: Rollout, choose: Callable[[History], Awaitable[Wanted]]
 
     try:
         done = await wanted.run(choosing)
+    except NoRoom:
+        raise  # chosen, and nothing was begun
     except WharfingerError as error:
         # A refusal is for whoever asked, and nothing has changed.
         for each in chosen:

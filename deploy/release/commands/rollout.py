@@ -87,6 +87,7 @@ class Rollout:
             LockHeld: somebody else changes this environment.
             LockLost: the lock was lost meanwhile, and the work was stopped where it was.
             RolloutFailed: it does not run.
+            NoRoom: for so many there; nothing is on record.
             Unavailable: etcd or the engine is away.
         """
         service = service_of(self.app, self.environment)
@@ -120,11 +121,12 @@ class Rollout:
         self, releases: Releases, held: Held, history: History, wanted: Wanted
     ) -> Numbered:
         target = self._target(history, wanted)
+        engine = self.site.engine_of(self.app, self.environment)
+        await engine.require_room(target)
         begun = await releases.begin(held, self._record(wanted, target))
         what = f"{self.verb} of {target.release} in {self.environment.name}"
         self.site.progress.step(f"{what}: {self._shown(target)}")
         try:
-            engine = self.site.engine_of(self.app, self.environment)
             if self.verb == "down":
                 await engine.down(self.site.progress)
             else:
@@ -169,6 +171,7 @@ class Rollout:
             release=wanted.release,
             replicas=count if wanted.replicas is None else wanted.replicas,
             settled=choice.is_settled(history),
+            unproven=choice.unproven(history),
         )
 
     def _record(self, wanted: Wanted, target: Target) -> Record:

@@ -127,6 +127,25 @@ def is_settled(history: Sequence[Numbered]) -> bool:
     return False
 
 
+def unproven(history: Sequence[Numbered]) -> frozenset[str]:
+    """The digests that were tried while none has come up; none where one has.
+
+    Of a first release that was cut off something may be there, and it need not be any good. What
+    was there before a take-down has gone with it, be it good or not.
+    """
+    tried: set[str] = set()
+    proven = False
+    for record in (each.record for each in history):
+        ended_well = record.state in ("succeeded", "rolled back")
+        if record.verb != "down":
+            proven = proven or ended_well
+            tried.add(record.digest)
+        elif ended_well:
+            proven = False
+            tried.clear()
+    return frozenset() if proven else frozenset(tried)
+
+
 def replicas(history: Sequence[Numbered], declared: int) -> int:
     """How many instances a release has: what somebody scaled to, until wharf.yaml changes.
 

@@ -46,6 +46,8 @@ def files(
         service["volumes"] = [mount.bind for mount in container.mounts]
     service["logging"] = {"driver": "json-file", "options": LOG_OPTIONS}
     service["deploy"] = _deploy(environment, container, replicas)
+    if placement := _placement(app, environment):
+        service["deploy"]["placement"] = placement
     service["deploy"]["labels"] = dict(labels.service(app, environment, release))
     content = {
         "version": "3.8",
@@ -87,7 +89,15 @@ def _deploy(environment: Environment, container: Container, replicas: int) -> di
         limits["memory"] = container.memory
     if limits:
         deploy["resources"] = {"limits": limits}
+    return deploy
+
+
+def _placement(app: App, environment: Environment) -> dict[str, Any]:
+    placement: dict[str, Any] = {}
     if environment.hosts:
         label, _, value = environment.hosts.partition("=")
-        deploy["placement"] = {"constraints": [f"node.labels.{label} == {value}"]}
-    return deploy
+        placement["constraints"] = [f"node.labels.{label} == {value}"]
+    if app.port.fixed is not None and not environment.everywhere:
+        # A second one would find the port held, and be started again for ever.
+        placement["max_replicas_per_node"] = 1
+    return placement

@@ -89,6 +89,9 @@ class ComposeEngine:
             )
         return tuple(replicas)
 
+    async def require_room(self, target: Target) -> None:
+        """What cannot run on one host is refused as wharf.yaml is read."""
+
     async def up(self, target: Target, progress: Progress) -> None:
         """Makes it run, in the order of the plan.
 

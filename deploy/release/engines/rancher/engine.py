@@ -85,6 +85,9 @@ class RancherEngine:
             for each in held
         )
 
+    async def require_room(self, target: Target) -> None:
+        """How many hosts there are is Rancher's to know."""
+
     async def up(self, target: Target, progress: Progress) -> None:
         """Hands the files to Rancher, and waits; confirms, or has Rancher take it back.
 

@@ -1,9 +1,10 @@
 """Swarm as the engine of an environment: Swarm rolls, and this sees to it that it ends well."""
 
+import contextlib
 from collections.abc import Callable, Collection, Iterable
 
 from deploy.release.app.model import App, Environment
-from deploy.release.engine import Replica, RolloutFailed, Target
+from deploy.release.engine import NoRoom, Replica, RolloutFailed, Target
 from deploy.release.engines.swarm import judging
 from deploy.release.engines.swarm.docker import Manager
 from deploy.release.engines.swarm.failure import Former, explained
@@ -70,6 +71,20 @@ class SwarmEngine:
             if task.wanted or (task.state == RUNNING and task.node in there)
         )
 
+    async def require_room(self, target: Target) -> None:
+        """Refuses more tasks with one port than nodes: what has none would wait, or fail for ever.
+
+        Raises:
+            NoRoom: there are fewer nodes that take them.
+        """
+        port = self._app.port.fixed
+        if port is None or self._environment.everywhere:
+            return
+        with contextlib.suppress(Unavailable):  # `up` asks again, and says so.
+            nodes = judging.fitting(await self._manager.nodes(), self._environment.hosts)
+            if why := judging.crowded(port, target.replicas, nodes):
+                raise NoRoom(why)
+
     async def up(self, target: Target, progress: Progress) -> None:
         """Deploys the stack and follows it to its end.
 
@@ -85,12 +100,16 @@ class SwarmEngine:
             service = await self._calmed(service, target, progress)
         if service is not None and _is_rolling(service, target):
             progress.step(f"{self._manager.name} is being updated to {target.release}: goes on")
-            before = frozenset(t.id for t in await self._manager.tasks() if not t.is_of(service))
-            await self._followed(target, Former.previous(service), before, progress)
+            tasks = await self._manager.tasks()
+            before = frozenset(task.id for task in tasks if not task.is_of(service))
+            former = Former.previous(service).judged(target.unproven, tasks)
+            await self._followed(target, former, before, progress)
             # wharf.yaml may say something else since; where it does not, nothing is replaced.
             service, _ = await self._watching.seen()
             goes_on = True
-        former, known = Former.of(service), await self._known(service)
+        tasks = () if service is None else await self._manager.tasks()
+        former = Former.of(service).judged(target.unproven, tasks)
+        known = frozenset(task.id for task in tasks)
         progress.step(f"docker stack deploy {self._manager.stack}: {target.release}")
         await self._manager.deploy(self._render(target), progress.output)
         try:
@@ -148,7 +167,9 @@ class SwarmEngine:
     async def _followed(
         self, target: Target, former: Former, known: Collection[str], progress: Progress
     ) -> None:
-        why = await self._trouble(target.image, known, progress)
+        # Where there is nothing to go back to, what failed is looked at while Swarm knows of it.
+        back = former.image is not None
+        why = await self._trouble(target.image, known, progress, back=back)
         if not why:
             return
         said = await explained(self._manager, why, target.image, known)
@@ -159,20 +180,34 @@ class SwarmEngine:
             raise RolloutFailed(f"{what}\nnothing ran before; the stack is removed", restored=False)
         try:
             restored = await self._restored(former.image, known, progress)
+            if restored and not former.proven:
+                runs = sum(task.runs for task in await self._manager.tasks())
+                restored = not await self._unserved(runs, progress)
         except Unavailable as error:
-            raise RolloutFailed(f"{what}\nand the way back: {error}", restored=False) from error
+            if former.proven:
+                raise RolloutFailed(f"{what}\nand the way back: {error}", restored=False) from error
+            restored = False
         end = "runs again" if restored else "does not run either: look at `docker service ps`"
+        if not (restored or former.proven):
+            await self._manager.remove()
+            end = "was cut off and does not run either; the stack is removed"
         raise RolloutFailed(f"{what}\n{former.shown} {end}", restored=restored)
 
-    async def _trouble(self, image: str, known: Collection[str], progress: Progress) -> str:
+    async def _trouble(
+        self, image: str, known: Collection[str], progress: Progress, *, back: bool = True
+    ) -> str:
         """Waits for the end of what Swarm was told; gives why it is none, or nothing."""
         try:
-            found = await self._watching.until_settled(image, progress, known=known)
+            found = await self._watching.until_settled(image, progress, known=known, back=back)
         except Stuck as error:
             return str(error)
         if found.phase is not Phase.DONE:
             service, _ = await self._watching.seen()
             return judging.in_words(service, found.phase)
+        return await self._unserved(found.of, progress)
+
+    async def _unserved(self, of: int, progress: Progress) -> str:
+        """Waits until so many are in etcd and served; gives why they are not, or nothing."""
         if self._registration is None:
             return ""
 
@@ -180,7 +215,7 @@ class SwarmEngine:
             service, tasks = await self._watching.seen()
             return [task for task in tasks if task.runs and task.is_of(service)]
 
-        return await self._registration.until_served(self._manager.name, mine, found.of, progress)
+        return await self._registration.until_served(self._manager.name, mine, of, progress)
 
     async def _restored(self, image: str, known: Collection[str], progress: Progress) -> bool:
         """Sees to it that what ran before runs again; whether it does."""

@@ -1,11 +1,11 @@
 """Why a release does not run, and what ran before it."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 
 from deploy.release.engines.swarm import judging
 from deploy.release.engines.swarm.docker import Manager
-from deploy.release.engines.swarm.model import Service
+from deploy.release.engines.swarm.model import Service, Task
 from wharfinger.errors import Unavailable
 
 
@@ -16,10 +16,12 @@ class Former:
     Attributes:
         image: of it; None where nothing ran before.
         release: as its containers say; empty where they do not.
+        proven: whether it may be believed to be good; False where it was cut off as the first.
     """
 
     image: str | None
     release: str = ""
+    proven: bool = True
 
     @classmethod
     def of(cls, service: Service | None) -> "Former":
@@ -30,6 +32,19 @@ class Former:
     def previous(cls, service: Service) -> "Former":
         """What ran before an update that is under way."""
         return cls(service.previous)
+
+    def judged(self, unproven: Collection[str], tasks: Iterable[Task]) -> "Former":
+        """What is to be gone back to, where it may be a first release that was cut off.
+
+        Args:
+            unproven: digests that never came up, by what is on record.
+            tasks: all that Swarm remembers.
+        """
+        if self.image is None or self.image.rpartition("@")[2] not in unproven:
+            return self
+        if any(task.runs and task.image == self.image for task in tasks):
+            return replace(self, proven=False)
+        return Former(None)
 
     @property
     def shown(self) -> str:
@@ -49,4 +64,5 @@ async def explained(manager: Manager, why: str, image: str, known: Collection[st
     where = names.get(task.node, "no node")
     said = await manager.log(task)
     lines = "\n".join(f"    {line}" for line in said) or "    (nothing)"
-    return f"{why}\n{where}: {task.error}\nits container said last:\n{lines}"
+    hint = f"\n{what}" if (what := judging.hint(task)) else ""
+    return f"{why}\n{where}: {task.error}{hint}\nits container said last:\n{lines}"

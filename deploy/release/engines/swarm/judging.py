@@ -15,11 +15,17 @@ from deploy.release.engines.swarm.model import (
     Service,
     Task,
 )
+from wharfinger.text import quantity
 
 # One may fall victim to a node that goes meanwhile; so many fail for a reason of their own.
 FAILURES: Final = 3
 PULL_SECONDS: Final = 300.0
 UPDATING: Final = ("updating", "rollback_started")
+# Where a port is the same for all, a node has one at most.
+ROOM: Final = (
+    "write fewer `replicas` (after `deploy scale`, scale anew), or let the registrar give ports "
+    "(take port.fixed out)"
+)
 
 
 class Phase(StrEnum):
@@ -161,6 +167,25 @@ def fitting(nodes: Iterable[Node], hosts: str | None) -> tuple[Node, ...]:
         for node in nodes
         if node.usable and (needed is None or node.labels.get(needed[0]) == needed[1])
     )
+
+
+def crowded(port: int, replicas: int, nodes: Sequence[Node]) -> str:
+    """Why so many tasks that all have one port cannot run, and what to do; empty where they can.
+
+    Where no node takes any, Swarm says which of its rules each one breaks.
+    """
+    if not 0 < len(nodes) < replicas:
+        return ""
+    names = ", ".join(sorted(node.name for node in nodes))
+    there = quantity(len(nodes), "node takes", "nodes take")
+    return f"{replicas} instances cannot all have port {port}: {there} them ({names}); {ROOM}"
+
+
+def hint(task: Task) -> str:
+    """What to do about a task that no node takes; empty where Swarm's own words are enough."""
+    if "max replicas per node" not in task.error:
+        return ""
+    return f"no node is free of its port, which is always the same: {ROOM}"
 
 
 def spread(tasks: Iterable[Task], nodes: Iterable[Node]) -> Mapping[str, int]:

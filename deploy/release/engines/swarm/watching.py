@@ -60,7 +60,7 @@ class Watching:
                 raise Unavailable(f"{self._manager.name} was removed meanwhile")
 
     async def until_settled(
-        self, image: str, progress: Progress, *, known: Collection[str] = ()
+        self, image: str, progress: Progress, *, known: Collection[str] = (), back: bool = True
     ) -> Judgement:
         """Waits until Swarm is done with what it was told, or has given it up.
 
@@ -68,18 +68,20 @@ class Watching:
             image: that shall run in the end.
             progress: is told how far it is.
             known: ids of tasks whose failures are not this one's.
+            back: whether Swarm's way back is waited for, too.
 
         Raises:
             Stuck: nothing changes any more; with what is to be seen.
             Unavailable: no manager answers.
         """
+        under_way = {Phase.UNDER_WAY, Phase.ROLLING_BACK} if back else {Phase.UNDER_WAY}
         before, told = None, None
         since = time.monotonic()
         while True:
             service, tasks = await self.seen()
             nodes = await self._places(service)
             found = judging.judge(service, tasks, image, known=known, nodes=nodes)
-            if found.phase not in (Phase.UNDER_WAY, Phase.ROLLING_BACK):
+            if found.phase not in under_way:
                 return found
             now = (found, {(task.id, task.state, task.desired) for task in tasks})
             if now != before:
