@@ -118,6 +118,15 @@ def test_all_of_it_is_shown_and_nothing_hostile() -> None:
     assert all(each.isprintable() for each in said)
 
 
+def test_an_image_of_another_registry_is_shown_as_such() -> None:
+    other = replace(RUNS[0], name="shop-2", image="old.test/shop@sha256:1")
+    _, *said = leaving(replicas=(*RUNS, other)).lines
+    assert said == [
+        "  shop-1 on box: up, sha256:1",
+        "  shop-2 on box: up, sha256:1 of old.test/shop",
+    ]
+
+
 def test_what_is_only_filed_with_it_is_named_and_does_not_keep_it_up() -> None:
     stranger = replace(RUNS[0], name="till-1", own=False)
     said = "by its labels of something else, and let be: till-1 on box"

@@ -276,6 +276,8 @@ async def test_cut_off_it_is_half_way_and_the_same_again_ends_it(
     assert (refused.code, half in refused.err) == (69, True), refused.err
     refused = await site.deploy("scale", "integration", "4")
     assert (refused.code, "is half-way taken down" in refused.err) == (69, True)
+    refused = await site.deploy("report", "integration.smoke", str(site.folder / "unit.xml"))
+    assert (refused.code, "is half-way taken down" in refused.err) == (64, True)
     done = await site.deploy("down", "integration", "--yes")
     assert done.code == 0, done.err
     assert await site.running("integration") == []

@@ -79,13 +79,19 @@ class Leaving:
         what = f"{self.app.name} in {self.environment.name}, on {self.environment.engine.value}"
         said = [f"{what}: {count}; {last}"]
         said += [
-            f"  {_named(each)}: {each.state}, {digest_of(each)[:19] or 'by no digest'}"
+            f"  {_named(each)}: {each.state}, {self._of(each)}"
             for each in self.replicas[:MAX_SHOWN]
         ]
         if len(self.replicas) > MAX_SHOWN:
             said.append(f"  and {len(self.replicas) - MAX_SHOWN} more")
         said += [f"  {each}" for each in self.let_be]
         return tuple(map(printable, said))
+
+    def _of(self, replica: Replica) -> str:
+        """The image; with its repository where that is not the one of wharf.yaml."""
+        repository = replica.image.partition("@")[0]
+        shown = digest_of(replica)[:19] or "by no digest"
+        return shown if repository == self.app.image else f"{shown} of {repository}"
 
     @property
     def let_be(self) -> tuple[str, ...]:

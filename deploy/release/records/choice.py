@@ -58,6 +58,11 @@ def taken_down(history: Sequence[Numbered]) -> Record | None:
     return None
 
 
+def how_far(down: Record) -> str:
+    """What a take-down has made of an environment, in words."""
+    return "was taken down" if down.state == "succeeded" else "is half-way taken down"
+
+
 def way_back(history: Sequence[Numbered], environment: str) -> str:
     """The command that brings back what was taken down; `up` alone takes the newest push."""
     if succeeded(history):
