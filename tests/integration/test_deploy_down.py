@@ -169,6 +169,20 @@ async def test_ctrl_d_at_the_question_changes_nothing(site: CommandSite, typed: 
     assert await site.running("integration") == [digest] * 2
 
 
+async def test_a_terminal_that_goes_away_is_no_answer(site: CommandSite) -> None:
+    digest = await site.pushed(1)
+    await site.deploy("up", "integration")
+    master, slave = os.openpty()
+    process = await site.start("down", "integration", terminal=slave)
+    os.close(slave)
+    said = b""
+    while b"to take it down" not in said:
+        said += os.read(master, 4096)
+    os.close(master)
+    assert await asyncio.wait_for(process.wait(), 20) == 64
+    assert await site.running("integration") == [digest] * 2
+
+
 async def test_nobody_is_asked_where_the_input_was_closed(
     site: CommandSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import os
 import sys
 from typing import Any, Final
@@ -108,7 +109,8 @@ async def _require_yes(leaving: Leaving, *, renamed: bool) -> None:
     sys.stderr.flush()
     answer = await _line()
     if not answer.endswith("\n"):
-        sys.stderr.write("\n")
+        with contextlib.suppress(OSError):
+            sys.stderr.write("\n")
         raise Rejected(f"no answer: {_NOTHING}")
     if answer.strip() != name:
         raise Rejected(f"that is not {name}: {_NOTHING}")
@@ -125,7 +127,10 @@ async def _line() -> str:
         await ready.wait()
     finally:
         loop.remove_reader(sys.stdin)
-    return os.read(sys.stdin.fileno(), _LONGEST_ANSWER).decode(errors="replace")
+    try:
+        return os.read(sys.stdin.fileno(), _LONGEST_ANSWER).decode(errors="replace")
+    except OSError:
+        return ""  # the terminal went away
 
 
 def _say(leaving: Leaving, *, as_json: bool) -> Exit:
