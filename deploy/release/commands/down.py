@@ -109,7 +109,7 @@ async def _require_yes(leaving: Leaving, *, renamed: bool) -> None:
     sys.stderr.flush()
     answer = await _line()
     if not answer.endswith("\n"):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # the terminal may have gone
             sys.stderr.write("\n")
         raise Rejected(f"no answer: {_NOTHING}")
     if answer.strip() != name:
@@ -127,10 +127,7 @@ async def _line() -> str:
         await ready.wait()
     finally:
         loop.remove_reader(sys.stdin)
-    try:
-        return os.read(sys.stdin.fileno(), _LONGEST_ANSWER).decode(errors="replace")
-    except OSError:
-        return ""  # the terminal went away
+    return os.read(sys.stdin.fileno(), _LONGEST_ANSWER).decode(errors="replace")
 
 
 def _say(leaving: Leaving, *, as_json: bool) -> Exit:
