@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from deploy.release.records import choice
 from deploy.release.records.record import (
@@ -219,6 +220,19 @@ def test_a_take_down_is_no_release_to_go_back_to() -> None:
     assert choice.to_take_down([]) is None
     known = history(record("r1"), record("r2"), record("r3", "failed"))
     assert choice.to_take_down(known) is known[1].record
+
+
+def test_the_way_back_names_what_was_taken_away() -> None:
+    """`up` alone takes the newest push."""
+    known = history(record("r1"), record("r1", verb="down"))
+    assert choice.way_back(known, "prod") == "deploy rollback prod"
+    known = history(record("r1", "failed"), record("r1", verb="down"))
+    assert choice.way_back(known, "prod") == "deploy up prod r1"
+    (digest,) = sha("r1")
+    by_digest = structs.replace(record("r1", "failed"), release=digest[:19])
+    known = history(by_digest, structs.replace(by_digest, verb="down"))
+    assert choice.way_back(known, "prod") == f"deploy up prod --digest {digest}"
+    assert choice.way_back([], "prod") == "deploy up prod"
 
 
 def test_a_take_down_keeps_how_many_there_were() -> None:

@@ -63,15 +63,20 @@ def leaving(
     replicas: tuple[Replica, ...] = RUNS,
     elsewhere: Mapping[str, str] = {},
     others: tuple[Replica, ...] = (),
+    *,
+    is_tried_since: bool = False,
+    drained: Mapping[str, str] = {},
 ) -> Leaving:
     return Leaving(
         app=APP,
         environment=PROD,
         release=release,
         down=down,
+        is_tried_since=is_tried_since,
         replicas=replicas,
         others=others,
         elsewhere=elsewhere,
+        drained=drained,
         back="deploy rollback prod",
     )
 
@@ -100,6 +105,7 @@ def test_what_never_was_is_not_taken_down() -> None:
 def test_it_is_down_only_where_nothing_is_left() -> None:
     assert leaving(down=DOWN, replicas=()).is_down
     assert not leaving(down=DOWN).is_down
+    assert not leaving(down=DOWN, replicas=(), is_tried_since=True).is_down
     assert not leaving(down=DOWN, replicas=(), elsewhere=THERE).is_down
     assert not leaving(down=replace_state(DOWN, "failed"), replicas=()).is_down
 
@@ -112,10 +118,21 @@ def test_all_of_it_is_shown_and_nothing_hostile() -> None:
     assert all(each.isprintable() for each in said)
 
 
+def test_an_image_of_another_registry_is_shown_as_such() -> None:
+    other = replace(RUNS[0], name="shop-2", image="old.test/shop@sha256:1")
+    _, *said = leaving(replicas=(*RUNS, other)).lines
+    assert said == [
+        "  shop-1 on box: up, sha256:1",
+        "  shop-2 on box: up, sha256:1 of old.test/shop",
+    ]
+
+
 def test_what_is_only_filed_with_it_is_named_and_does_not_keep_it_up() -> None:
     stranger = replace(RUNS[0], name="till-1", own=False)
     said = "by its labels of something else, and let be: till-1 on box"
     assert leaving(others=(stranger,)).let_be == (said,)
+    (said,) = leaving(drained=THERE).let_be
+    assert said.startswith(f"drained, and not on this engine: {shown()}; if it runs still")
     assert leaving(others=(stranger,), replicas=(), down=DOWN).is_down
 
 

@@ -1,5 +1,7 @@
 """How an environment stands, by its records and by what its engine runs."""
 
+from dataclasses import replace
+
 import pytest
 
 from deploy.release.engine import Replica
@@ -120,6 +122,16 @@ def test_what_runs_though_it_was_taken_down_is_named() -> None:
     assert found.remarks == (f"1 of what runs here is of {GOOD[:19]}, {since}",)
 
 
+def test_what_no_take_down_takes_is_named_and_not_to_be_taken() -> None:
+    known = history(record("r1", GOOD), record("r1", GOOD, verb="down"))
+    stranger = replace(replicas(GOOD)[0], own=False)
+    found = standing(known, [stranger], declared=2, is_locked=False)
+    named = f"{stranger.name} on {stranger.host}"
+    told = f"{named} is by its labels of something else: no take-down takes it"
+    assert (len(found.remarks), found.remarks[-1], found.to_take) == (2, told, False)
+    assert standing(known, replicas(GOOD), declared=2, is_locked=False).to_take
+
+
 @pytest.mark.parametrize(
     ("state", "said"), [("running", "was cut off"), ("failed", "failed: etcd is away")]
 )
@@ -130,3 +142,12 @@ def test_half_way_down_is_not_down(state: State, said: str) -> None:
     assert found.news == ()
     found = standing(history(record("r1", GOOD), half), [], declared=2, is_locked=False)
     assert found.remarks == (f"the down of r1 by ann at 2026-01-01T00:00:00Z {said}",)
+    assert found.to_take
+
+
+def test_what_failed_since_a_take_down_is_ended_by_another() -> None:
+    known = history(
+        record("r1", GOOD), record("r1", GOOD, verb="down"), record("r2", OTHER, "failed", "no")
+    )
+    found = standing(known, [], declared=2, is_locked=False)
+    assert (len(found.remarks), found.to_take) == (1, True)

@@ -1,6 +1,6 @@
 """The engine against a Swarm that does what a test tells it to."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -108,6 +108,11 @@ class Swarm:
     async def log(self, _task: Task) -> tuple[str, ...]:
         return ("no price list",)
 
+    def label(self, labels: Mapping[str, str]) -> None:
+        """Has its containers carry these labels."""
+        assert self._service is not None
+        self._service = replace(self._service, container={"Labels": labels})
+
     def lie(self, *nodes: int) -> None:
         """Puts the running tasks there."""
         self._tasks = [
@@ -207,6 +212,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def states(swarm: Swarm) -> list[tuple[str, str]]:
     return [(each.image, each.state) for each in await engine(swarm).running()]
+
+
+async def test_a_service_of_our_name_is_ours_by_its_labels_alone() -> None:
+    """A take-down refuses another's before it is on record."""
+    swarm = Swarm()
+    for app, is_own in (("shop", True), ("till", False)):
+        swarm.label({"wharfinger.app": app, "wharfinger.env": "prod"})
+        assert [each.own for each in await engine(swarm).running()] == [is_own] * 2
 
 
 async def test_a_good_release_replaces_the_one_before() -> None:

@@ -1,5 +1,6 @@
 """`deploy down` by the command: asked for, on record, gone on with, and undone."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -12,13 +13,15 @@ import pytest
 from deploy.release.commands import down
 from deploy.release.engines import departure
 from deploy.release.engines.instances import Instances
+from deploy.release.records.lock import holder_of
 from deploy.release.records.record import Record, folder, lock_key
 from tests.stack.commandsite import CommandSite
 from tests.stack.deploycommand import ended
 from tests.stack.told import Told
 from wharfinger import metadata
 from wharfinger.errors import Unavailable
-from wharfinger.keys import INSTANCES, Service
+from wharfinger.keys import HOSTS, INSTANCES, Service
+from wharfinger.operator.parts.process import until
 
 pytestmark = pytest.mark.real
 
@@ -43,6 +46,17 @@ async def instance(site: CommandSite, service: Service, at: str, container: str)
     await site.etcd.put(f"{service.prefix}{at.replace(':', '-')}", at.encode())
     key = f"{INSTANCES}{service.name}/{at.replace(':', '-')}"
     await site.etcd.put(key, msgspec.json.encode(told))
+
+
+async def until_held(site: CommandSite) -> str:
+    """Waits until a take-down has the lock and is on record; gives who has it."""
+
+    async def holds() -> bool:
+        begun = (await site.states("integration"))[-1][::2] == ("down", "running")
+        return begun and await holder_of(site.etcd, SHOP) is not None
+
+    await until(holds, timeout_seconds=20, what="a take-down has begun")
+    return str(await holder_of(site.etcd, SHOP))
 
 
 async def test_it_is_on_record_shown_and_brought_back_as_it_was(site: CommandSite) -> None:
@@ -111,7 +125,7 @@ async def test_who_types_something_else_has_changed_nothing(
 ) -> None:
     digest = await site.pushed(1)
     await site.deploy("up", "integration")
-    for typed in ("y\n", "\n", "", "production\n", "Integration\n"):
+    for typed in ("y\n", "\n", "", "production\n", "Integration\n", "integration"):
         with answering(monkeypatch, typed):
             refused = await site.deploy("down", "integration")
         assert (refused.code, "nothing was changed" in refused.err) == (64, True), typed
@@ -130,6 +144,65 @@ async def test_where_nobody_is_there_it_is_refused_without_yes(site: CommandSite
     process = await site.start("down", "integration")
     done = await ended(process)
     assert (done.code, "--yes takes integration down" in done.err) == (64, True), done.err
+    assert await site.running("integration") == [digest] * 2
+
+
+@pytest.mark.parametrize("typed", [b"", b"integ", b"integration"])
+async def test_ctrl_d_at_the_question_changes_nothing(site: CommandSite, typed: bytes) -> None:
+    """Behind half a line it hands that over, and no more may be waited for: Ctrl-C did not end it.
+
+    The whole name counts once its line is ended.
+    """
+    digest = await site.pushed(1)
+    await site.deploy("up", "integration")
+    master, slave = os.openpty()
+    process = await site.start("down", "integration", terminal=slave)
+    os.close(slave)
+    said = b""
+    while b"to take it down" not in said:
+        said += os.read(master, 4096)
+    os.write(master, typed + b"\x04")
+    code = await asyncio.wait_for(process.wait(), 20)
+    said += os.read(master, 4096)
+    os.close(master)
+    assert (code, b"nothing was changed" in said) == (64, True), said
+    assert await site.running("integration") == [digest] * 2
+
+
+async def test_a_terminal_that_goes_away_is_no_answer(site: CommandSite) -> None:
+    digest = await site.pushed(1)
+    await site.deploy("up", "integration")
+    master, slave = os.openpty()
+    process = await site.start("down", "integration", terminal=slave)
+    os.close(slave)
+    said = b""
+    while b"to take it down" not in said:
+        said += os.read(master, 4096)
+    os.close(master)
+    assert await asyncio.wait_for(process.wait(), 20) == 64
+    assert await site.running("integration") == [digest] * 2
+
+
+async def test_nobody_is_asked_where_the_input_was_closed(
+    site: CommandSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    done = await site.deploy("down", "integration")
+    assert (done.code, "--yes takes integration down" in done.err) == (64, True), done.err
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "said"),
+    [("--app", "", "it is empty"), ("--app", " ", "it is empty")]
+    + [("--docker", each, "no engine's address") for each in ("", "box9", "tcp://", "unix://x")],
+)
+async def test_an_unset_variable_is_not_the_application_or_engine_of_today(
+    site: CommandSite, flag: str, value: str, said: str
+) -> None:
+    digest = await site.pushed(1)
+    await site.deploy("up", "integration")
+    refused = await site.deploy("down", "integration", "--yes", flag, value)
+    assert (refused.code, said in refused.err) == (64, True), refused.err
     assert await site.running("integration") == [digest] * 2
 
 
@@ -211,8 +284,14 @@ async def test_cut_off_it_is_half_way_and_the_same_again_ends_it(
     assert ("was cut off" if name == "SIGKILL" else "cut off by SIGTERM") in status.out
     assert "`deploy down integration` takes away what is left" in status.out
     assert "down since" not in status.out
+    assert [line.split()[2:4] for line in status.out.splitlines()[1:2]] == [["half", "down"]]
+    refused = await site.deploy("promote", "integration", "production", "--approve", "well")
+    half = "a rollout in integration is under way" if name == "SIGKILL" else "half-way taken down"
+    assert (refused.code, half in refused.err) == (69, True), refused.err
     refused = await site.deploy("scale", "integration", "4")
     assert (refused.code, "is half-way taken down" in refused.err) == (69, True)
+    refused = await site.deploy("report", "integration.smoke", str(site.folder / "unit.xml"))
+    assert (refused.code, "is half-way taken down" in refused.err) == (64, True)
     done = await site.deploy("down", "integration", "--yes")
     assert done.code == 0, done.err
     assert await site.running("integration") == []
@@ -258,6 +337,39 @@ async def test_what_runs_on_another_engine_alone_is_not_called_down(site: Comman
     assert len(await site.records("integration")) == 1
 
 
+async def test_what_another_engine_runs_drained_is_named(site: CommandSite) -> None:
+    """Left there by a take-down that was cut off; no address tells of it any more."""
+    await site.pushed(1)
+    await site.deploy("up", "integration")
+    key = f"{SHOP.prefix}10.0.0.9-80"
+    drains = [
+        {"key": key, "name": "shop-9"},
+        {"key": "/shop_integration2/10.0.0.8-80", "name": "shop-8"},
+        {"key": f"{SHOP.prefix}10.0.0.1-80", "name": "shop-1"},
+    ]
+    told = msgspec.json.encode({"version": "1", "drains": drains})
+    await site.etcd.put(f"{HOSTS}box9/registrar", told)
+    looked = await site.deploy("down", "integration", "--dry-run", "--json")
+    assert looked.result["drained"] == {"10.0.0.9:80": "shop-9 on box9"}
+    done = await site.deploy("down", "integration", "--yes")
+    named = "drained, and not on this engine: 10.0.0.9:80 (shop-9 on box9); if it runs still"
+    assert (done.code, named in done.err) == (0, True), done.err
+
+
+async def test_while_it_is_under_way_no_way_back_is_named(site: CommandSite) -> None:
+    await site.pushed(1)
+    await site.deploy("up", "integration")
+    site.engine("integration").order(hold="stop")
+    process = await site.start("down", "integration", "--yes")
+    await until_held(site)
+    status = await site.deploy("status", "integration")
+    assert (status.code, "is under way" in status.out) == (0, True), status.out
+    assert "rollback" not in status.out
+    assert "down since" not in status.out
+    process.kill()
+    await process.wait()
+
+
 async def test_an_environment_that_the_file_has_no_more_is_taken_away(site: CommandSite) -> None:
     digest = await site.pushed(1)
     for environment in ("integration", "production"):
@@ -278,6 +390,46 @@ async def test_an_environment_that_the_file_has_no_more_is_taken_away(site: Comm
     assert await site.running("production") == [digest] * 3, "nothing else"
     assert "down" in (await site.deploy("history", "integration")).out
     assert (await site.deploy("history", "nothing")).code == 64
+
+
+async def test_one_that_the_file_has_no_more_says_what_can_be_done(site: CommandSite) -> None:
+    """`deploy status` does not know it; who hangs there can be stopped."""
+    await site.pushed(1)
+    await site.deploy("up", "integration")
+    wharf = site.folder / "wharf.yaml"
+    wharf.write_text(wharf.read_text().replace("  integration:", "  renamed:"))
+    site.engine("integration").order(hold="stop")
+    process = await site.start("down", "integration", "--yes")
+    held = await until_held(site)
+    process.kill()
+    await process.wait()
+    refused = await site.deploy("down", "integration", "--yes")
+    assert (refused.code, "deploy unlock integration" in refused.err) == (75, True), refused.err
+    freed = await site.deploy("unlock", "integration")
+    assert (freed.code, held in freed.out) == (0, True), freed.err
+    assert (await site.deploy("unlock", "integratio")).code == 64
+    process = await site.start("down", "integration", "--yes")
+    await until_held(site)
+    process.terminate()
+    done = await ended(process)
+    assert (done.code, "deploy status" in done.err) == (75, False), done.err
+    assert "what is not stopped yet runs on; the same command again goes on" in done.err
+
+
+async def test_what_failed_since_is_ended_by_another_take_down(site: CommandSite) -> None:
+    """Though nothing of it is left, all is well again only when that is on record."""
+    await site.pushed(1)
+    bad = await site.pushed(2)
+    await site.deploy("up", "integration", "r1")
+    await site.deploy("down", "integration", "--yes")
+    site.engine("integration").order(**{"break": [bad]})
+    assert (await site.deploy("up", "integration", "r2")).code == 69
+    (site.folder / "shop_integration.json").unlink()
+    status = await site.deploy("status", "integration")
+    told = "`deploy down integration` takes away what is left"
+    assert (status.code, told in status.out) == (69, True), status.out
+    assert (await site.deploy("down", "integration", "--yes")).code == 0
+    assert (await site.deploy("status", "integration")).code == 0
 
 
 async def test_what_a_renamed_application_left_is_taken_away(
@@ -329,11 +481,12 @@ async def test_a_first_release_that_failed_is_taken_away_and_promises_no_rollbac
     assert (await site.deploy("up", "integration")).code == 69
     site.engine("integration").order()
     done = await site.deploy("down", "integration", "--yes")
-    assert (done.code, "`deploy up integration` brings r1 back" in done.out) == (0, True), done.err
+    told = "`deploy up integration r1` brings r1 back"
+    assert (done.code, told in done.out) == (0, True), done.err
     status = await site.deploy("status", "integration")
     assert (status.code, "rollback" in status.out) == (0, False)
     refused = await site.deploy("scale", "integration", "3")
-    assert (refused.code, "`deploy up integration` brings it back" in refused.err) == (69, True)
+    assert (refused.code, "`deploy up integration r1` brings it back" in refused.err) == (69, True)
     refused = await site.deploy("rollback", "integration")
     assert (refused.code, "no release has succeeded here yet" in refused.err) == (69, True)
 

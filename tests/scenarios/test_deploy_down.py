@@ -119,6 +119,8 @@ async def test_what_is_only_like_it_is_let_be(release_site: ReleaseSite) -> None
     # It says what is there that should not be, and takes none of it at the second time, either.
     status = await site.deploy("status", "production", code=69)
     assert "nothing should run here since it was taken down" in status.out
+    assert "no take-down takes it" in status.out
+    assert "takes away what is left" not in status.out
     again = await site.deploy("down", "production", "--yes")
     assert "production is down already" in again.out
     assert await names(site) == left

@@ -163,11 +163,9 @@ SERVE_HOST: Final = matching(
     r"\S{1,253}", "a host's name", "write it as shop.example.org", convert=_host
 )
 SERVE_PATH: Final = matching(r"/\S{0,199}", "a path of HTTP", "write it as /shop", convert=_path)
-DOCKER: Final = text(
-    r"unix:///[^\x00-\x20]+|(tcp|https?|ssh)://[^\x00-\x20/]+(:[0-9]{1,5})?",
-    "an engine's address",
-    "write unix:///var/run/docker.sock or tcp://HOST:PORT",
-)
+DOCKER_ADDRESS: Final = r"unix:///[^\x00-\x20]+|(tcp|https?|ssh)://[^\x00-\x20/]+(:[0-9]{1,5})?"
+DOCKER_FIX: Final = "write unix:///var/run/docker.sock or tcp://HOST:PORT"
+DOCKER: Final = text(DOCKER_ADDRESS, "an engine's address", DOCKER_FIX)
 HOSTS: Final = text(
     r"[A-Za-z0-9][A-Za-z0-9._/-]*=[A-Za-z0-9._/-]+", "a host's label", "write it as role=app"
 )

@@ -115,6 +115,8 @@ def _by_record(environment: Environment, last: Record | None) -> list[str]:
             return [f"a rollout in {environment.name} is under way, or was cut off; {again}"]
         case _:
             why = f": {last.why}" if last.why else ""
+            if last.verb == "down":
+                return [f"{environment.name} is half-way taken down{why}; {again}"]
             return [f"the last rollout in {environment.name} {_ended(last)}{why}; {again}"]
 
 

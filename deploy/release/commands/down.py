@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import contextlib
+import os
 import sys
 from typing import Any, Final
 
@@ -11,7 +13,7 @@ from deploy.release import showing
 from deploy.release.commands import changing, flags
 from deploy.release.commands.leaving import Leaving, look, require_ours, seen
 from deploy.release.commands.opening import opened
-from deploy.release.commands.rollout import AGAIN, History, Wanted
+from deploy.release.commands.rollout import GOES_ON, History, Wanted
 from deploy.release.commands.site import Site
 from deploy.release.records.record import Numbered
 from wharfinger.errors import Conflict, Exit, Rejected
@@ -19,8 +21,10 @@ from wharfinger.operator.install.asking import at_terminal
 from wharfinger.operator.verbs import Verbs
 from wharfinger.text import printable, quantity
 
-INTERRUPTED: Final = f"interrupted; {AGAIN}"
+INTERRUPTED: Final = f"interrupted; {GOES_ON}"
 _NOTHING: Final = "nothing was changed"
+# Of a terminal, which hands over a line at a time; both names may have 128 letters.
+_LONGEST_ANSWER: Final = 1024
 
 
 def add_to(verbs: Verbs) -> None:
@@ -29,8 +33,15 @@ def add_to(verbs: Verbs) -> None:
     parser = verbs.add("down", _down, what, interrupted=INTERRUPTED)
     told = "an environment in wharf.yaml, or one that was taken out of it"
     flags.add_environment(parser, told=told)
-    parser.add_argument("--app", metavar="NAME", help="what the application was called then")
-    parser.add_argument("--docker", metavar="URL", help="of its engine, if wharf.yaml has it not")
+    parser.add_argument(
+        "--app", type=flags.given, metavar="NAME", help="what the application was called then"
+    )
+    parser.add_argument(
+        "--docker",
+        type=flags.docker,
+        metavar="URL",
+        help="of its engine, if wharf.yaml has it not",
+    )
     parser.add_argument("--yes", action="store_true", help="ask nobody")
     parser.add_argument("--dry-run", action="store_true", help="say what there is, change nothing")
     flags.add_app(parser)
@@ -96,19 +107,27 @@ async def _require_yes(leaving: Leaving, *, renamed: bool) -> None:
     sys.stderr.write(f"{said}\nall of it is taken away, and answers nobody any more\n")
     sys.stderr.write(f"type {printable(name)} to take it down: ")
     sys.stderr.flush()
-    if (await _line()).strip() != name:
+    answer = await _line()
+    if not answer.endswith("\n"):
+        with contextlib.suppress(OSError):  # the terminal may have gone
+            sys.stderr.write("\n")
+        raise Rejected(f"no answer: {_NOTHING}")
+    if answer.strip() != name:
         raise Rejected(f"that is not {name}: {_NOTHING}")
 
 
 async def _line() -> str:
-    """A line from the terminal; a signal ends the waiting, as it could not end a read."""
+    """A line from the terminal; one without an end where somebody left it by Ctrl-D.
+
+    A signal ends the waiting, as it could not end a read: so no more is read than is there.
+    """
     loop, ready = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(sys.stdin, ready.set)
     try:
         await ready.wait()
     finally:
         loop.remove_reader(sys.stdin)
-    return sys.stdin.readline()
+    return os.read(sys.stdin.fileno(), _LONGEST_ANSWER).decode(errors="replace")
 
 
 def _say(leaving: Leaving, *, as_json: bool) -> Exit:
@@ -126,6 +145,7 @@ def _say(leaving: Leaving, *, as_json: bool) -> Exit:
         "instances": [msgspec.to_builtins(each) for each in leaving.replicas],
         "others": [msgspec.to_builtins(each) for each in leaving.others],
         "elsewhere": dict(leaving.elsewhere),
+        "drained": dict(leaving.drained),
     }
     showing.result(told, as_json=as_json, text=text)
     return Exit.OK

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Final
 
+from deploy.release.app.grammar import DOCKER_ADDRESS, DOCKER_FIX
 from deploy.release.app.parsing import NAME
 from wharfinger.cli import Parser
 from wharfinger.operator.verbs import add_shown
@@ -12,6 +13,7 @@ from wharfinger.operator.verbs import add_shown
 MAX_SECONDS: Final = 86_400.0
 MAX_COUNT: Final = 10_000
 _RELEASE: Final = re.compile(r"r[1-9][0-9]{0,11}", re.ASCII)
+_DOCKER: Final = re.compile(DOCKER_ADDRESS, re.ASCII)
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
 
@@ -55,6 +57,28 @@ def add_environment(
 ) -> None:
     """Adds the name of an environment."""
     parser.add_argument(name, metavar=shown, help=told or "an environment in wharf.yaml")
+
+
+def given(text: str) -> str:
+    """A name that is not empty: a script's variable that is not set would mean another one.
+
+    Raises:
+        argparse.ArgumentTypeError: it is.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty: leave the flag out, or say which")
+    return text
+
+
+def docker(text: str) -> str:
+    """An engine's address, as wharf.yaml takes it.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    if not _DOCKER.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text[:80]!a} is no engine's address: {DOCKER_FIX}")
+    return text
 
 
 def release(text: str) -> str:

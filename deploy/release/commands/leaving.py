@@ -29,9 +29,12 @@ class Leaving:
         environment: that shall be taken down.
         release: what is taken away; None where nothing was ever released.
         down: the take-down since which nothing should run; None where none was.
+        is_tried_since: whether something was tried after that; it failed, and is the last word.
         replicas: what the engine runs of it.
         others: what the engine files with it, though its labels say that it is of something else.
         elsewhere: addresses that requests are sent to, and that are none of these replicas.
+        drained: by address, of none of these replicas: registrars keep them out of etcd, and what
+            still runs of them, no address tells.
         back: the command that brings it back.
     """
 
@@ -39,16 +42,18 @@ class Leaving:
     environment: Environment
     release: Record | None
     down: Record | None
+    is_tried_since: bool
     replicas: tuple[Replica, ...]
     others: tuple[Replica, ...]
     elsewhere: Mapping[str, str]
+    drained: Mapping[str, str]
     back: str
 
     @property
     def is_down(self) -> bool:
         """Whether it was taken down already, and nothing of it is left."""
         ended = self.down is not None and self.down.state == "succeeded"
-        return ended and not self.replicas and not self.elsewhere
+        return ended and not (self.is_tried_since or self.replicas or self.elsewhere)
 
     @property
     def named(self) -> str:
@@ -74,13 +79,19 @@ class Leaving:
         what = f"{self.app.name} in {self.environment.name}, on {self.environment.engine.value}"
         said = [f"{what}: {count}; {last}"]
         said += [
-            f"  {_named(each)}: {each.state}, {digest_of(each)[:19] or 'by no digest'}"
+            f"  {_named(each)}: {each.state}, {self._of(each)}"
             for each in self.replicas[:MAX_SHOWN]
         ]
         if len(self.replicas) > MAX_SHOWN:
             said.append(f"  and {len(self.replicas) - MAX_SHOWN} more")
         said += [f"  {each}" for each in self.let_be]
         return tuple(map(printable, said))
+
+    def _of(self, replica: Replica) -> str:
+        """The image; with its repository where that is not the one of wharf.yaml."""
+        repository = replica.image.partition("@")[0]
+        shown = digest_of(replica)[:19] or "by no digest"
+        return shown if repository == self.app.image else f"{shown} of {repository}"
 
     @property
     def let_be(self) -> tuple[str, ...]:
@@ -91,6 +102,9 @@ class Leaving:
             said.append(f"by its labels of something else, and let be: {names}")
         if self.elsewhere:
             said.append(f"none of these, and let be: {departure.shown(self.elsewhere)}")
+        if self.drained:
+            names = departure.shown(self.drained)
+            said.append(f"drained, and not on this engine: {names}; if it runs still, say it there")
         return tuple(map(printable, said))
 
 
@@ -185,15 +199,19 @@ async def seen(
     service = service_of(app, environment)
     instances = Instances(site.etcd, service, by=site.by, tell=site.progress.step)
     own = {each.key.endpoint.value for each in await instances.held() if each.container in ids}
-    addresses = await instances.addresses()
+    names = {each.name for each in replicas}
+    out = (await instances.hosts()).kept_out(service)
+    addresses, down = await instances.addresses(), choice.taken_down(history)
     return Leaving(
         app=app,
         environment=environment,
         release=choice.to_take_down(history),
-        down=choice.taken_down(history),
+        down=down,
+        is_tried_since=down is not None and history[-1].record != down,
         replicas=replicas,
         others=tuple(each for each in running if not each.own),
         elsewhere={at: what for at, what in addresses.items() if at not in own},
+        drained={at: f"{name} on {host}" for at, (name, host) in out.items() if name not in names},
         back=choice.way_back(history, environment.name),
     )
 

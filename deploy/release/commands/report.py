@@ -75,11 +75,10 @@ async def _of_environment(site: Site, app: App, check: str) -> str:
     history = await Releases(site.etcd, service_of(app, environment)).history()
     if (record := choice.serving(history)) is None:
         name = environment.name
-        down = f"{name} was taken down" if choice.taken_down(history) is not None else ""
-        raise Rejected(
-            f"{down or f'nothing was released to {name} yet'}: deploy up {name}, "
-            "or name what was checked by --digest"
-        )
+        why = f"nothing was released to {name} yet"
+        if (down := choice.taken_down(history)) is not None:
+            why = f"{name} {choice.how_far(down)}"
+        raise Rejected(f"{why}: deploy up {name}, or name what was checked by --digest")
     site.progress.step(f"{check} is of what {environment.name} runs: {record.release}")
     return record.digest
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +24,9 @@ CUT_OFF: Final = "cut off"
 AGAIN: Final = "`deploy status {environment}` tells what runs; the same command again goes on"
 # Where nothing of it runs yet, a rollback without a name would take away what serves.
 OR_BACK: Final = f"{AGAIN}, `deploy rollback {{environment}} rN` goes back to what ran"
+# Of a take-down; what it is about need not be in wharf.yaml, so that `deploy status` refuses it.
+GOES_ON: Final = "what is not stopped yet runs on; the same command again goes on"
+_FURTHER: Final[Mapping[Verb, str]] = {"up": OR_BACK, "promote": OR_BACK, "down": GOES_ON}
 
 History = Sequence[Numbered]
 
@@ -142,8 +145,7 @@ class Rollout:
             await self._end(releases, held, begun, "failed", str(error))
             if not isinstance(error, Unavailable):
                 raise
-            further = OR_BACK if self.verb in ("up", "promote") else AGAIN
-            next_step = further.format(environment=self.environment.name)
+            next_step = _FURTHER.get(self.verb, AGAIN).format(environment=self.environment.name)
             raise Unavailable(f"{what} failed: {error}\n  {next_step}") from error
         except Exception as error:
             why = f"a bug: {type(error).__name__}: {error}"

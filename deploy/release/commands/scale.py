@@ -70,10 +70,11 @@ def to_scale(history: History, environment: Environment) -> Record:
         Unavailable: none should: nothing has succeeded yet, or it was taken down.
     """
     if (down := choice.taken_down(history)) is not None:
-        ended = "was taken down" if down.state == "succeeded" else "is half-way taken down"
         since = f"by {down.by or 'somebody'} at {down.at}"
         back = f"`{choice.way_back(history, environment.name)}` brings it back"
-        raise Unavailable(f"{environment.name} {ended} {since}: nothing is scaled there; {back}")
+        raise Unavailable(
+            f"{environment.name} {choice.how_far(down)} {since}: nothing is scaled there; {back}"
+        )
     if (found := choice.serving(history)) is None:
         fix = f"deploy up {environment.name}"
         raise Unavailable(f"nothing has succeeded in {environment.name} yet; {fix}")

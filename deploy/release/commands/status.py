@@ -52,14 +52,24 @@ class Row:
     def next_step(self) -> tuple[str, ...]:
         """What mends it, where it can be mended from here; `up` alone takes the newest push."""
         record, name = self.standing.serving, self.environment.name
+        if self.holder is not None:
+            return ()
         if (down := self.standing.down) is not None:
-            again = () if self.is_well else (f"`deploy down {name}` takes away what is left",)
+            more = not self.is_well and self.standing.to_take
+            again = (f"`deploy down {name}` takes away what is left",) if more else ()
             if not self.standing.has_succeeded:
                 return again
             return (*again, f"`deploy rollback {name}` brings {down.release} back")
         if self.is_well or record is None or not self.is_answering:
             return ()
         return (f"`deploy up {name} {record.release}` brings back what should run, and that alone",)
+
+    @property
+    def release(self) -> str:
+        """What should run; a take-down is not called one before it has ended well."""
+        if (down := self.standing.down) is not None:
+            return "down" if down.state == "succeeded" else "half down"
+        return self.standing.serving.release if self.standing.serving else ""
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -69,7 +79,7 @@ class Row:
         return (
             plain(self.environment.name),
             plain(self.environment.engine.value),
-            plain("down" if now.down else serving.release if serving else ""),
+            plain(self.release),
             digest(serving.digest if serving else ""),
             plain(f"{now.up}/{now.wanted}" if self.is_answering else "?"),
             moment((record.ended or record.at) if record else ""),
@@ -176,6 +186,7 @@ async def _row(site: Site, app: App, environment: Environment) -> Row:
             running=(),
             remarks=(away,),
             down=found.down,
+            to_take=found.to_take,
             has_succeeded=found.has_succeeded,
         )
     return Row(environment, found, replicas, holder, not away)

@@ -86,6 +86,15 @@ class Hosts:
                     found[each.name] = host, key
         return found
 
+    def kept_out(self, service: Service) -> dict[str, tuple[str, str]]:
+        """A service's instances that are drained: name and host, by address."""
+        found = {}
+        for host, told in self.registrars.items():
+            for each in told.drains:
+                if (key := _key(each.key)) is not None and key.service == service:
+                    found[key.endpoint.value] = each.name, host
+        return found
+
 
 def prefixes(service: Service) -> tuple[str, str]:
     """Below which all that is of a service stands."""

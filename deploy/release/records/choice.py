@@ -1,9 +1,14 @@
 """What an environment's history says: what it serves, what a rollback goes to; pure."""
 
+import re
 from collections.abc import Collection, Iterator, Sequence
+from typing import Final
 
 from deploy.release.records.record import Numbered, Record
 from wharfinger.errors import Rejected
+
+# What was pushed by other means has the beginning of its digest in this place.
+_RELEASE: Final = re.compile(r"r[1-9][0-9]{0,11}", re.ASCII)
 
 
 def succeeded(history: Sequence[Numbered]) -> tuple[Record, ...]:
@@ -53,9 +58,20 @@ def taken_down(history: Sequence[Numbered]) -> Record | None:
     return None
 
 
+def how_far(down: Record) -> str:
+    """What a take-down has made of an environment, in words."""
+    return "was taken down" if down.state == "succeeded" else "is half-way taken down"
+
+
 def way_back(history: Sequence[Numbered], environment: str) -> str:
-    """The command that brings back what was taken down."""
-    return f"deploy {'rollback' if succeeded(history) else 'up'} {environment}"
+    """The command that brings back what was taken down; `up` alone takes the newest push."""
+    if succeeded(history):
+        return f"deploy rollback {environment}"
+    tried = to_take_down(history)
+    if tried is None:
+        return f"deploy up {environment}"
+    named = tried.release if _RELEASE.fullmatch(tried.release) else f"--digest {tried.digest}"
+    return f"deploy up {environment} {named}"
 
 
 def to_take_down(history: Sequence[Numbered]) -> Record | None:

@@ -25,6 +25,7 @@ class Standing:
         news: what is as it may be, and worth a word: a rollout under way, one that was taken back.
         last_words: what the last rollout said of its end, if that was none to be wished.
         down: the take-down since which nothing should run, be it half-way; None where none was.
+        to_take: whether a take-down said again would take something, or end what came since.
         has_succeeded: whether there is a release that a rollback may go to.
     """
 
@@ -36,6 +37,7 @@ class Standing:
     news: tuple[str, ...] = ()
     last_words: tuple[str, ...] = ()
     down: Record | None = None
+    to_take: bool = False
     has_succeeded: bool = False
 
 
@@ -66,6 +68,7 @@ def standing(
         *_of_the_last(last, is_locked=is_locked),
         *_of_images(_should(serving, down), serving, running),
         *(f"{_named(each)} is {each.state}" for each in replicas if _ails(each)),
+        *(_of_a_stranger(each) for each in replicas if down is not None and not each.own),
     ]
     if up != wanted and serving is not None:
         remarks.append(f"{up} of {quantity(wanted, 'instance is', 'instances are')} up")
@@ -84,6 +87,7 @@ def standing(
         news=tuple(news),
         last_words=last.said if last is not None and last.state in _UNWISHED else (),
         down=down,
+        to_take=down is not None and (last != down or _is_half_way(down, replicas)),
         has_succeeded=bool(choice.succeeded(history)),
     )
 
@@ -115,6 +119,14 @@ def _news(last: Record | None, *, is_locked: bool) -> list[str]:
 def _of_the_end(down: Record | None) -> Iterator[str]:
     if down is not None and down.state == "succeeded":
         yield f"down since {down.ended} by {down.by or 'somebody'}: {down.release} was taken away"
+
+
+def _is_half_way(down: Record, replicas: Sequence[Replica]) -> bool:
+    return down.state != "succeeded" or any(each.own for each in replicas)
+
+
+def _of_a_stranger(replica: Replica) -> str:
+    return f"{_named(replica)} is by its labels of something else: no take-down takes it"
 
 
 def _what(last: Record) -> str:

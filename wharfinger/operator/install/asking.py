@@ -21,8 +21,8 @@ Ask = Callable[[str, str], str]
 
 
 def at_terminal() -> bool:
-    """Whether there is a person to answer."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    """Whether there is a person to answer; one that was closed before we began is None."""
+    return all(each is not None and each.isatty() for each in (sys.stdin, sys.stderr))
 
 
 def ask(question: str, default: str) -> str:

@@ -11,7 +11,7 @@ from deploy.release.engines.swarm.failure import Former, explained
 from deploy.release.engines.swarm.judging import UPDATING, Phase
 from deploy.release.engines.swarm.model import COMING, RUNNING, Service, Task
 from deploy.release.engines.swarm.registration import Registration
-from deploy.release.engines.swarm.removal import Removal
+from deploy.release.engines.swarm.removal import Removal, stranger
 from deploy.release.engines.swarm.watching import Stuck, Watching
 from deploy.release.progress import Progress
 from deploy.release.render.labels import whose
@@ -54,8 +54,9 @@ class SwarmEngine:
         Raises:
             Unavailable: no manager answers.
         """
-        if await self._manager.service() is None:
+        if (service := await self._manager.service()) is None:
             return ()
+        is_own = not stranger(service, whose(self._app, self._environment))
         nodes = await self._manager.nodes()
         names = {node.id: node.name for node in nodes}
         there = {node.id for node in nodes if node.ready}
@@ -66,6 +67,7 @@ class SwarmEngine:
                 host=names.get(task.node, ""),
                 image=task.image,
                 state=_state(task),
+                own=is_own,
             )
             for task in await self._manager.tasks()
             if task.wanted or (task.state == RUNNING and task.node in there)
