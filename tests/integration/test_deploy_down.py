@@ -40,6 +40,17 @@ def answering(monkeypatch: pytest.MonkeyPatch, text: str) -> Iterator[None]:
         yield
 
 
+async def asking(site: CommandSite) -> tuple[asyncio.subprocess.Process, int]:
+    """A take-down that waits for its answer at a terminal, and where one would sit before that."""
+    master, slave = os.openpty()
+    process = await site.start("down", "integration", terminal=slave)
+    os.close(slave)
+    said = b""
+    while b"to take it down" not in said:
+        said += await asyncio.to_thread(os.read, master, 4096)
+    return process, master
+
+
 async def instance(site: CommandSite, service: Service, at: str, container: str) -> None:
     """An instance as a registrar tells of it."""
     told = metadata.Metadata(id=container, name=f"c-{container}", host="box9")
@@ -155,15 +166,10 @@ async def test_ctrl_d_at_the_question_changes_nothing(site: CommandSite, typed: 
     """
     digest = await site.pushed(1)
     await site.deploy("up", "integration")
-    master, slave = os.openpty()
-    process = await site.start("down", "integration", terminal=slave)
-    os.close(slave)
-    said = b""
-    while b"to take it down" not in said:
-        said += os.read(master, 4096)
+    process, master = await asking(site)
     os.write(master, typed + b"\x04")
     code = await asyncio.wait_for(process.wait(), 20)
-    said += os.read(master, 4096)
+    said = os.read(master, 4096)
     os.close(master)
     assert (code, b"nothing was changed" in said) == (64, True), said
     assert await site.running("integration") == [digest] * 2
@@ -172,12 +178,7 @@ async def test_ctrl_d_at_the_question_changes_nothing(site: CommandSite, typed: 
 async def test_a_terminal_that_goes_away_is_no_answer(site: CommandSite) -> None:
     digest = await site.pushed(1)
     await site.deploy("up", "integration")
-    master, slave = os.openpty()
-    process = await site.start("down", "integration", terminal=slave)
-    os.close(slave)
-    said = b""
-    while b"to take it down" not in said:
-        said += os.read(master, 4096)
+    process, master = await asking(site)
     os.close(master)
     assert await asyncio.wait_for(process.wait(), 20) == 64
     assert await site.running("integration") == [digest] * 2
@@ -209,12 +210,7 @@ async def test_an_unset_variable_is_not_the_application_or_engine_of_today(
 async def test_ctrl_c_at_the_question_ends_it_at_once(site: CommandSite) -> None:
     digest = await site.pushed(1)
     await site.deploy("up", "integration")
-    master, slave = os.openpty()
-    process = await site.start("down", "integration", terminal=slave)
-    os.close(slave)
-    said = b""
-    while b"to take it down" not in said:
-        said += os.read(master, 4096)
+    process, master = await asking(site)
     process.send_signal(signal.SIGINT)
     await process.wait()
     os.close(master)

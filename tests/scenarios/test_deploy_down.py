@@ -47,6 +47,16 @@ async def names(site: ReleaseSite) -> set[str]:
     return set((await site.docker.run("ps", "--format={{.Names}}")).split())
 
 
+async def until_it_says(site: ReleaseSite, what: str) -> asyncio.subprocess.Process:
+    """A take-down of production that has come so far."""
+    process = await site.start_deploy("down", "production", "--yes")
+    assert process.stderr is not None
+    async for line in process.stderr:
+        if what in line.decode():
+            return process
+    raise AssertionError(f"it ended and never said {what!r}")
+
+
 async def refused(load: Load) -> None:
     """Waits until Nginx answers by itself."""
 
@@ -164,13 +174,7 @@ async def test_with_etcd_lost_half_way_nothing_is_called_down(release_site: Rele
     site = release_site
     await site.release("1")
     await site.deploy("up", "production")
-    process = await site.start_deploy("down", "production", "--yes")
-    assert process.stderr is not None
-    said = ""
-    async for line in process.stderr:
-        said += line.decode()
-        if "traffic moves away" in said:
-            break
+    process = await until_it_says(site, "traffic moves away")
     etcd = site.registrar.etcd_server.process
     etcd.freeze()
     try:
@@ -200,13 +204,7 @@ async def test_with_the_engine_lost_half_way_it_is_ended_by_the_same_again(
     listing = ("ps", "--all", "--quiet")
     beside = await site.docker.run(*listing)
     await site.deploy("up", "production")
-    process = await site.start_deploy("down", "production", "--yes")
-    assert process.stderr is not None
-    said = ""
-    async for line in process.stderr:
-        said += line.decode()
-        if "stopped" in said:
-            break
+    process = await until_it_says(site, "stopped")
     await site.docker.kill()
     done = await ended(process)
     assert done.code == 69, done.err
