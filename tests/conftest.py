@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import pytest_timeout
 from hypothesis import HealthCheck, settings
 
 # A change is judged by the same examples at each try; whoever works on it searches for new ones.
@@ -69,6 +70,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if CI:
         for item in items:
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Gives a second try its own time: pytest-timeout counts once for all of a test's tries.
+
+    The first one that hung has used that up, and a second one that hangs would do so for ever.
+    """
+    if getattr(item, "execution_count", 1) > 1:
+        pytest_timeout.pytest_timeout_cancel_timer(item)
+        limits = pytest_timeout._get_item_settings(item)
+        item.ihook.pytest_timeout_set_timer(item=item, settings=limits)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,6 +1,7 @@
 """Logs on a real file system into a strict sink: lives that end, sinks that fail, exact counts."""
 
 import asyncio
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -500,21 +501,24 @@ async def test_what_is_deleted_while_the_spool_is_written_is_spooled_as_well(
     log.write_numbered(50)
     await life.stir()
     await sink.until(lambda: sink.requests > 1)
-    spool_deleted, more = Log.spool_deleted, [1, 2, 3]
+    spool_deleted, more, writing = Log.spool_deleted, [1, 2, 3], threading.Lock()
+
+    def rotated() -> None:
+        with writing:  # or one of the two threads rotates a file that has nothing yet
+            log.write_numbered(2000)
+            log.rotate()
 
     def spooled_meanwhile(self: Log, *given: Any) -> int:
         stored = spool_deleted(self, *given)
         if stored and more:
             more.pop()
-            log.write_numbered(2000)
-            log.rotate()
+            rotated()
             self.look()
         return stored
 
     monkeypatch.setattr(Log, "spool_deleted", spooled_meanwhile)
     while more:
-        log.write_numbered(2000)
-        log.rotate()
+        rotated()
         await life.stir()
         while life.shipment.logs[log.container_id].has_deleted:
             await asyncio.sleep(0.05)  # whoever only looks keeps the log from being spooled
