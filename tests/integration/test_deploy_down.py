@@ -493,10 +493,15 @@ async def test_a_scaler_leaves_it_alone_and_says_so(site: CommandSite) -> None:
     wharf.write_text(wharf.read_text().replace("replicas: 2}", rule))
     digest = await site.pushed(1)
     assert (await site.deploy("up", "integration")).code == 0
+    await instance(site, SHOP, "10.0.0.9:80", "beef")
     process = await site.start("autoscale", "integration", "--every", "0.1")
     try:
-        assert (await site.deploy("down", "integration", "--yes")).code == 0
         assert process.stderr is not None
+        # It has begun: it looks at a host that does not answer.
+        assert b"box9" in await process.stderr.readline()
+        for key in (f"{SHOP.prefix}10.0.0.9-80", f"{INSTANCES}{SHOP.name}/10.0.0.9-80"):
+            await site.etcd.delete(key)
+        assert (await site.deploy("down", "integration", "--yes")).code == 0
         said = b""
         while b"integration was taken down by ann" not in said:
             said += await process.stderr.readline()
