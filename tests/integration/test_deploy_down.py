@@ -54,9 +54,21 @@ async def asking(site: CommandSite) -> tuple[asyncio.subprocess.Process, int]:
 async def instance(site: CommandSite, service: Service, at: str, container: str) -> None:
     """An instance as a registrar tells of it."""
     told = metadata.Metadata(id=container, name=f"c-{container}", host="box9")
-    await site.etcd.put(f"{service.prefix}{at.replace(':', '-')}", at.encode())
-    key = f"{INSTANCES}{service.name}/{at.replace(':', '-')}"
-    await site.etcd.put(key, msgspec.json.encode(told))
+    address, about = keys_of(service, at)
+    await site.etcd.put(address, at.encode())
+    await site.etcd.put(about, msgspec.json.encode(told))
+
+
+async def withdrawn(site: CommandSite, service: Service, at: str) -> None:
+    """It has gone, as a registrar tells."""
+    for key in keys_of(service, at):
+        await site.etcd.delete(key)
+
+
+def keys_of(service: Service, at: str) -> tuple[str, str]:
+    """Of an instance: its address, and what is known of it."""
+    place = at.replace(":", "-")
+    return f"{service.prefix}{place}", f"{INSTANCES}{service.name}/{place}"
 
 
 async def until_held(site: CommandSite) -> str:
@@ -378,8 +390,7 @@ async def test_an_environment_that_the_file_has_no_more_is_taken_away(site: Comm
     status = await site.deploy("status")
     assert status.code == 69
     assert "write it back, or `deploy down integration` takes it away" in status.out
-    await site.etcd.delete(f"{SHOP.prefix}10.0.0.1-80")
-    await site.etcd.delete(f"{INSTANCES}{SHOP.name}/10.0.0.1-80")
+    await withdrawn(site, SHOP, "10.0.0.1:80")
     done = await site.deploy("down", "integration", "--yes")
     assert (done.code, "rollback" in done.out) == (0, False), done.err
     assert await site.running("integration") == []
@@ -499,8 +510,7 @@ async def test_a_scaler_leaves_it_alone_and_says_so(site: CommandSite) -> None:
         assert process.stderr is not None
         # It has begun: it looks at a host that does not answer.
         assert b"box9" in await process.stderr.readline()
-        for key in (f"{SHOP.prefix}10.0.0.9-80", f"{INSTANCES}{SHOP.name}/10.0.0.9-80"):
-            await site.etcd.delete(key)
+        await withdrawn(site, SHOP, "10.0.0.9:80")
         assert (await site.deploy("down", "integration", "--yes")).code == 0
         said = b""
         while b"integration was taken down by ann" not in said:
